@@ -1,0 +1,151 @@
+//! The rules that one attribute alone can't break. Rules about types are not here: the macro sees the name of a type, not
+//! the type, so they are trait bounds in the generated code.
+
+use std::collections::HashMap;
+
+use syn::{Data, DeriveInput, Fields, Ident};
+
+use crate::ast::{Enum, Field, Model, Stored};
+use crate::errors::Errors;
+
+/// Checks a model.
+pub(crate) fn model(model: &Model<'_>, errors: &mut Errors) {
+    shape(model, errors);
+    generics(model.input, "a model", errors);
+    model_name(&model.name, errors);
+    if model.is_record {
+        keys(model, errors);
+    }
+    for field in &model.fields {
+        combinations(field, errors);
+    }
+    let mut fields = HashMap::new();
+    for field in model.columns() {
+        column_name(&field.name, errors);
+        if let Some(first) = fields.insert(&field.name.text, field.ident) {
+            let name = &field.name.text;
+            errors.at(
+                field.name.span,
+                format_args!("two columns are stored as `{name}`, the other is the field `{first}`"),
+            );
+        }
+    }
+}
+
+/// Checks an enum.
+pub(crate) fn column_enum(input: &Enum<'_>, errors: &mut Errors) {
+    generics(input.input, "an enum of a column", errors);
+    match &input.input.data {
+        Data::Enum(_) if input.variants.is_empty() => {
+            errors.on(input.ident, "an enum without variants has no value to store");
+        }
+        Data::Enum(_) => {}
+        Data::Struct(data) => errors.on(data.struct_token, "`ColumnEnum` is for enums, this is a struct"),
+        Data::Union(data) => errors.on(data.union_token, "`ColumnEnum` is for enums, this is a union"),
+    }
+    let mut variants = HashMap::new();
+    for variant in &input.variants {
+        if !matches!(variant.fields, Fields::Unit) {
+            errors.on(variant.fields, "a variant of a column's enum has no fields: only its name is stored");
+        }
+        if let Some(first) = variants.insert(&variant.name.text, variant.ident) {
+            let name = &variant.name.text;
+            errors.at(variant.name.span, format_args!("two variants are stored as `{name}`, the other is `{first}`"));
+        }
+    }
+}
+
+fn shape(model: &Model<'_>, errors: &mut Errors) {
+    let ident = model.ident;
+    match &model.input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(_) => {}
+            Fields::Unnamed(fields) => {
+                errors.on(fields, format_args!("a model needs named fields: `struct {ident} {{ .. }}`"));
+            }
+            Fields::Unit => errors.on(ident, format_args!("a model needs named fields: `struct {ident} {{ .. }}`")),
+        },
+        Data::Enum(data) => {
+            errors.on(data.enum_token, "a model is a struct; an enum as the type of a column derives `ColumnEnum`");
+        }
+        Data::Union(data) => errors.on(data.union_token, "a model is a struct"),
+    }
+}
+
+fn generics(input: &DeriveInput, what: &str, errors: &mut Errors) {
+    if !input.generics.params.is_empty() {
+        errors.on(&input.generics, format_args!("{what} cannot be generic"));
+    }
+}
+
+fn model_name(name: &Stored, errors: &mut Errors) {
+    let refused = |char: &char| matches!(char, '{' | '}' | ':') || char.is_control();
+    if name.text.is_empty() {
+        errors.at(name.span, "the name of a model cannot be empty");
+    } else if let Some(char) = name.text.chars().find(refused) {
+        errors.at(name.span, format_args!("the name of a model cannot contain {char:?}"));
+    }
+}
+
+fn column_name(name: &Stored, errors: &mut Errors) {
+    if name.text.is_empty() {
+        errors.at(name.span, "the stored name of a column cannot be empty");
+    } else if name.text.starts_with('#') {
+        errors.at(name.span, "the stored name of a column cannot start with `#`, which marks the row number");
+    } else if name.text.contains(':') {
+        errors.at(name.span, "the stored name of a column cannot contain `:`, which separates the parts of a key");
+    }
+}
+
+/// A model has one `primary_key`, or two or more `composite_key`.
+fn keys(model: &Model<'_>, errors: &mut Errors) {
+    let tokens = |of: fn(&Field<'_>) -> Option<Ident>| model.fields.iter().filter_map(of).collect::<Vec<_>>();
+    let primary = tokens(|field| field.primary_key.clone());
+    let composite = tokens(|field| field.composite_key.clone());
+    let misspelt = model.fields.iter().any(|field| field.key_misspelt);
+    for second in primary.iter().skip(1) {
+        errors.on(
+            second,
+            "a second `primary_key`: a model has one; mark each column of a key of several with `composite_key`",
+        );
+    }
+    match (&primary[..], &composite[..]) {
+        ([], []) if !misspelt => errors.on(
+            model.ident,
+            format_args!(
+                "`{}` has no key: mark one field with `#[column(primary_key)]`, or two or more with `#[column(composite_key)]`",
+                model.ident
+            ),
+        ),
+        ([], [lone]) if !misspelt => errors.on(
+            lone,
+            "a lone `composite_key`: mark two or more columns with it, or this one with `primary_key`",
+        ),
+        ([_, ..], [_, ..]) => {
+            for token in &composite {
+                errors.on(token, "both kinds of key: a model has one `primary_key`, or two or more `composite_key`");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Attributes of one field that exclude each other.
+fn combinations(field: &Field<'_>, errors: &mut Errors) {
+    let key = field.primary_key.as_ref().or(field.composite_key.as_ref());
+    if let Some(skip) = &field.skip {
+        if let Some(key) = key {
+            errors.on(skip, format_args!("a key is stored: `{key}` excludes `skip`"));
+        }
+        for other in [&field.auto_increment, &field.index, &field.sort, &field.rename].into_iter().flatten() {
+            errors
+                .on(other, format_args!("`skip` leaves the field out of the record, so that `{other}` has no meaning"));
+        }
+    }
+    if let (Some(key), Some(default)) = (key, &field.default) {
+        errors.on(&default.token, format_args!("`{key}` excludes `default`: no stored record lacks its key"));
+    }
+    if let (Some(_), Some(automatic)) = (&field.composite_key, &field.auto_increment) {
+        errors.on(automatic, "`composite_key` excludes `auto_increment`: only a whole key can be assigned");
+    }
+}

@@ -1,0 +1,251 @@
+//! Writes the code of a correct input: constants, and calls into the runtime.
+//!
+//! Whatever judges a field's type has the span of that type or field, so that an unfit type is reported there. Only the
+//! place of those spans is the user's: names resolve as at the derive ([`Span::mixed_site`]), or a field from a
+//! `macro_rules` would bring a `self` of its own.
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+
+use crate::ast::{Enum, Field, Model};
+
+/// `RedisModel` and the struct of columns.
+pub(crate) fn model(model: &Model<'_>) -> TokenStream {
+    let p = private(&model.krate);
+    let (ident, name) = (model.ident, &model.name.text);
+    let columns = columns_ident(model);
+    let columns_struct = columns_struct(model, |field| (field.has_index(), field.sort.is_some()));
+    let schemas = model.columns().map(|field| column_schema(&p, field));
+    let handles = model.columns().enumerate().map(|(at, field)| {
+        let (column, at) = (field.ident, Literal::usize_unsuffixed(at));
+        quote!(#column: #p::Column::new(#at))
+    });
+    let id_type = id_type(model);
+    let id = id(&p, model);
+    let writes = model.columns().map(|field| {
+        let (column, ty) = (field.ident, column_type(&p, field));
+        quote_spanned!(at(field)=> record.column::<#ty>(&self.#column)?;)
+    });
+    let reads = model.fields.iter().map(|field| read(&p, field));
+    let set_automatic = set_automatic(&p, model);
+    let lints = lints();
+    quote_spanned! {Span::mixed_site()=>
+        #columns_struct
+
+        #[automatically_derived]
+        #lints
+        impl #p::RedisModel for #ident {
+            type Id = #id_type;
+            type Columns = #columns;
+
+            fn schema() -> &'static #p::ModelSchema {
+                static SCHEMA: #p::LazyLock<#p::ModelSchema> =
+                    #p::LazyLock::new(|| #p::ModelSchema::new(#name, #p::vec![#(#schemas),*]));
+                &SCHEMA
+            }
+
+            fn columns() -> Self::Columns {
+                #columns { #(#handles),* }
+            }
+
+            fn id(&self) -> Self::Id {
+                #id
+            }
+
+            fn write(&self, record: &mut #p::RecordWriter) -> #p::Result<()> {
+                #(#writes)*
+                #p::Ok(())
+            }
+
+            fn read(record: &mut #p::RecordReader<'_>) -> #p::Result<Self> {
+                #p::Ok(Self { #(#reads),* })
+            }
+
+            #set_automatic
+        }
+    }
+}
+
+/// The struct of a model's columns, where `caps` says of each whether it has an index and an order.
+pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> (bool, bool)) -> TokenStream {
+    let p = private(&model.krate);
+    let (ident, vis, columns) = (model.ident, model.vis, columns_ident(model));
+    let fields = model.columns().map(|field| {
+        let (column, ty) = (field.ident, &field.ty);
+        let (index, sort) = caps(field);
+        let doc = format!(" The column `{}`.", field.name.text);
+        quote! {
+            #[doc = #doc]
+            #vis #column: #p::Column<#ident, #ty, #p::Caps<#index, #sort>>
+        }
+    });
+    let doc = format!(" The columns of [`{}`], to filter and order by.", ident.unraw());
+    // The model's fields may be private and of private types; their columns have the model's visibility.
+    quote! {
+        #[doc = #doc]
+        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+        #[allow(dead_code, deprecated, non_camel_case_types, non_snake_case, private_interfaces)]
+        #[non_exhaustive]
+        #vis struct #columns {
+            #(#fields),*
+        }
+    }
+}
+
+/// The type of the id; `u64` where an erroneous input has no key.
+pub(crate) fn id_type(model: &Model<'_>) -> TokenStream {
+    let composite = model.key().filter(|field| field.composite_key.is_some()).map(|field| &field.ty);
+    match model.key().find(|field| field.primary_key.is_some()) {
+        Some(field) => field.ty.clone(),
+        None if model.key().next().is_some() => quote!((#(#composite,)*)),
+        None => quote!(u64),
+    }
+}
+
+/// `UserColumns` for `User`.
+pub(crate) fn columns_ident(model: &Model<'_>) -> Ident {
+    format_ident!("{}Columns", model.ident.unraw(), span = model.ident.span())
+}
+
+/// The module of the runtime that has all that generated code names.
+pub(crate) fn private(krate: &TokenStream) -> TokenStream {
+    quote!(#krate::__private)
+}
+
+/// A user's lints do not judge generated code. Lints that are often forbidden, which nothing can then allow, are
+/// not here: the code has to satisfy them.
+pub(crate) fn lints() -> TokenStream {
+    quote!(#[allow(deprecated, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction)])
+}
+
+/// The place of a field's type with the names of the derive.
+fn at(field: &Field<'_>) -> Span {
+    field.ty.span().resolved_at(Span::mixed_site())
+}
+
+/// The type of a column, by way of a trait that only types of columns have. All calls about a column name its type so: where
+/// it is no column's type they have the very same error, which rustc prints once. (A bound of each call would be
+/// reported for each call.)
+fn column_type(p: &TokenStream, field: &Field<'_>) -> TokenStream {
+    let ty = &field.ty;
+    // rustc marks all from the first token to the last.
+    let last = ty.clone().into_iter().last().map_or_else(Span::mixed_site, |token| token.span());
+    let same = Ident::new("Same", last.resolved_at(Span::mixed_site()));
+    quote_spanned!(at(field)=> <#ty as #p::IsColumn>::#same)
+}
+
+fn column_schema(p: &TokenStream, field: &Field<'_>) -> TokenStream {
+    let (name, ty) = (&field.name.text, column_type(p, field));
+    let abilities = [
+        (field.is_key(), "key"),
+        (field.has_index(), "index"),
+        (field.sort.is_some(), "sort"),
+        (field.auto_increment.is_some(), "auto_increment"),
+    ];
+    let abilities = abilities.into_iter().filter(|(has, _)| *has).map(|(_, method)| {
+        let (method, ty) = (Ident::new(method, at(field)), &field.ty);
+        quote_spanned!(at(field)=> .#method::<#ty>())
+    });
+    quote_spanned!(at(field)=> #p::ColumnSchema::new::<#ty>(#name) #(#abilities)*)
+}
+
+fn id(p: &TokenStream, model: &Model<'_>) -> TokenStream {
+    let clones = model.key().map(|field| {
+        let (column, ty) = (field.ident, &field.ty);
+        quote_spanned!(at(field)=> <#ty as #p::Clone>::clone(&self.#column))
+    });
+    if model.key().any(|field| field.primary_key.is_some()) { quote!(#(#clones)*) } else { quote!((#(#clones),*)) }
+}
+
+fn read(p: &TokenStream, field: &Field<'_>) -> TokenStream {
+    let (column, ty, column_type) = (field.ident, &field.ty, column_type(p, field));
+    let default = field.default.as_ref();
+    let expr = default.and_then(|default| default.expr.as_ref());
+    let std_default = quote_spanned!(at(field)=> <#ty as #p::Default>::default());
+    let value = match (&field.skip, default, expr) {
+        (Some(_), _, Some(expr)) => quote!(#expr),
+        (Some(_), _, None) => std_default,
+        (None, _, Some(expr)) => quote_spanned!(at(field)=> record.column_or::<#column_type>(|| #expr)?),
+        (None, Some(_), None) => quote_spanned!(at(field)=> record.column_or::<#column_type>(|| #std_default)?),
+        (None, None, None) => quote_spanned!(at(field)=> record.column::<#column_type>()?),
+    };
+    quote!(#column: #value)
+}
+
+fn set_automatic(p: &TokenStream, model: &Model<'_>) -> Option<TokenStream> {
+    let columns = model.columns().filter(|field| field.auto_increment.is_some()).collect::<Vec<_>>();
+    if columns.is_empty() {
+        return None;
+    }
+    let reads = columns.into_iter().map(|field| {
+        let (column, ty) = (field.ident, column_type(p, field));
+        quote_spanned!(at(field)=> self.#column = values.column::<#ty>()?;)
+    });
+    Some(quote_spanned! {Span::mixed_site()=>
+        fn set_automatic(&mut self, values: &mut #p::RecordReader<'_>) -> #p::Result<()> {
+            #(#reads)*
+            #p::Ok(())
+        }
+    })
+}
+
+/// The column value traits of an enum.
+pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
+    let p = private(&input.krate);
+    let ident = input.ident;
+    let variants = input.variants.iter().map(|variant| variant.ident).collect::<Vec<_>>();
+    let names = input.variants.iter().map(|variant| &variant.name.text).collect::<Vec<_>>();
+    let bytes = names.iter().map(|name| Literal::byte_string(name.as_bytes()));
+    let ordinals = (0..variants.len()).map(Literal::usize_unsuffixed);
+    let markers = column_enum_markers(&p, ident);
+    let lints = lints();
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        #lints
+        impl #p::ColumnValue for #ident {
+            const TYPE: &'static str = "enum";
+            const KIND: #p::Kind = #p::Kind::Few;
+
+            fn encode(&self, out: &mut #p::Vec<u8>) -> #p::Result<(), #p::ValueError> {
+                let name: &str = match self {
+                    #(Self::#variants => #names,)*
+                };
+                out.extend_from_slice(name.as_bytes());
+                #p::Ok(())
+            }
+
+            fn decode(stored: &[u8]) -> #p::Result<Self, #p::ValueError> {
+                match stored {
+                    #(#bytes => #p::Ok(Self::#variants),)*
+                    _ => #p::Err(#p::ValueError::unknown_variant(stored, &[#(#names),*])),
+                }
+            }
+
+            fn ordinal(&self) -> u16 {
+                match self {
+                    #(Self::#variants => #ordinals,)*
+                }
+            }
+        }
+
+        #markers
+    }
+}
+
+/// What a column of the enum may have. Only an enum that is `Clone` can be a key; the `for` defers that
+/// condition, which without it would be an error here instead of at the key.
+pub(crate) fn column_enum_markers(p: &TokenStream, ident: &Ident) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #p::IndexValue for #ident {}
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #p::SortValue for #ident {}
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #p::KeyValue for #ident where for<'clone> #ident: #p::Clone {}
+    }
+}

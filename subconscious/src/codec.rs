@@ -1,0 +1,144 @@
+//! Records as fields of a hash: what a model writes, and how it is read back.
+
+use redis::Value;
+
+use crate::error::{Error, Result};
+use crate::id;
+use crate::schema::ModelSchema;
+use crate::value::{ColumnType, ColumnValue, DefaultValue, Excerpt, ValueError};
+
+/// Bytes that an indexed value may have at most: it becomes part of a key or of a sorted set's member.
+pub(crate) const LONGEST_INDEXED: usize = 1024;
+
+/// Collects the columns of a record in their stored forms. The derive writes the calls.
+#[derive(Debug)]
+pub struct RecordWriter {
+    pub(crate) schema: &'static ModelSchema,
+    /// The stored form of each column so far, `None` for null, and its ordinal.
+    pub(crate) values: Vec<(Option<Vec<u8>>, u16)>,
+}
+
+impl RecordWriter {
+    pub(crate) fn new(schema: &'static ModelSchema) -> Self {
+        Self { schema, values: Vec::with_capacity(schema.columns().len()) }
+    }
+
+    /// Adds the next column.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadData`] for a value that has no stored form, or is too long for the column's index.
+    pub fn column<T: ColumnType>(&mut self, value: &T) -> Result<()> {
+        let column = &self.schema.columns()[self.values.len()];
+        let Some(value) = value.value() else {
+            self.values.push((None, 0));
+            return Ok(());
+        };
+        let mut stored = Vec::new();
+        value.encode(&mut stored).map_err(|reason| Error::bad_data(self.schema.name(), column.name(), reason))?;
+        if column.is_indexed() {
+            check_indexed(&stored).map_err(|reason| Error::bad_data(self.schema.name(), column.name(), reason))?;
+        }
+        self.values.push((Some(stored), value.ordinal()));
+        Ok(())
+    }
+
+    /// The text of the record's id.
+    pub(crate) fn id(&self) -> Result<Vec<u8>> {
+        let parts: Vec<&[u8]> =
+            self.schema.key.iter().map(|&at| self.values[at].0.as_deref().unwrap_or_default()).collect();
+        let text = id::text(&parts);
+        id::check_length(self.schema, &text)?;
+        Ok(text)
+    }
+}
+
+/// Refuses a value that is too long to be indexed.
+pub(crate) fn check_indexed(stored: &[u8]) -> Result<(), ValueError> {
+    if stored.len() <= LONGEST_INDEXED {
+        return Ok(());
+    }
+    let reason =
+        format!("an indexed value has at most {LONGEST_INDEXED} bytes, {} has {}", Excerpt(stored), stored.len());
+    Err(ValueError::new(reason))
+}
+
+/// Reads the columns of a stored record in declared order. The derive writes the calls.
+#[derive(Debug)]
+pub struct RecordReader<'a> {
+    schema: &'static ModelSchema,
+    /// The columns to read, as positions.
+    columns: &'static [usize],
+    next: usize,
+    /// The id's text, the value of a key that is not among the fields; `None` where no record is read.
+    id: Option<&'a [u8]>,
+    values: std::vec::IntoIter<Value>,
+    key: &'a [u8],
+}
+
+impl<'a> RecordReader<'a> {
+    /// Reads a record from the values of its fields, in the order of `schema.stored`.
+    pub(crate) fn record(
+        schema: &'static ModelSchema,
+        key: &'a [u8],
+        id: &'a [u8],
+        fields: std::vec::IntoIter<Value>,
+    ) -> Self {
+        Self { schema, columns: &schema.all, next: 0, id: Some(id), values: fields, key }
+    }
+
+    /// Reads the values that Redis assigned, in the order of `schema.automatic`.
+    pub(crate) fn automatic(schema: &'static ModelSchema, key: &'a [u8], values: std::vec::IntoIter<Value>) -> Self {
+        Self { schema, columns: &schema.automatic, next: 0, id: None, values, key }
+    }
+
+    /// The next column.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingColumn`] if there is no such field and the column is not nullable; [`Error::Corrupt`] if the field
+    /// is not the stored form of the column's type.
+    pub fn column<T: ColumnType>(&mut self) -> Result<T> {
+        let (at, value) = self.next_value::<T::Value>()?;
+        T::from_value(value).ok_or_else(|| Error::MissingColumn {
+            model: self.schema.name(),
+            column: self.schema.columns()[at].name(),
+            key: printable(self.key),
+        })
+    }
+
+    /// The next column, or the default where a record was stored without it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if the field is not the stored form of the column's type.
+    pub fn column_or<T: DefaultValue>(&mut self, default: impl FnOnce() -> T) -> Result<T> {
+        Ok(self.next_value::<T>()?.1.unwrap_or_else(default))
+    }
+
+    fn next_value<T: ColumnValue>(&mut self) -> Result<(usize, Option<T>)> {
+        let at = self.columns[self.next];
+        self.next += 1;
+        let column = &self.schema.columns()[at];
+        let corrupt = |reason: ValueError| Error::Corrupt {
+            model: self.schema.name(),
+            column: Some(column.name()),
+            key: printable(self.key),
+            reason: reason.to_string(),
+        };
+        if let Some(id) = self.id.filter(|_| !column.is_stored()) {
+            return Ok((at, Some(T::decode(id).map_err(corrupt)?)));
+        }
+        let value = match self.values.next() {
+            None | Some(Value::Nil) => None,
+            Some(Value::BulkString(stored)) => Some(T::decode(&stored).map_err(corrupt)?),
+            Some(other) => return Err(corrupt(ValueError::new(format!("the server answered {other:?}")))),
+        };
+        Ok((at, value))
+    }
+}
+
+/// A key as text for messages.
+pub(crate) fn printable(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
+}

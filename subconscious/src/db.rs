@@ -1,0 +1,253 @@
+//! The connection to a server.
+//!
+//! It knows no models: it sends commands and pipelines, and turns addresses into connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::io::tcp::TcpSettings;
+use redis::{Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value};
+
+use crate::error::{Error, Result};
+
+/// A database: a connection to a Redis-compatible server, and the namespace that this program's models live in.
+///
+/// Cloning is cheap, and clones share one connection, over which commands of many tasks travel at the same time. A
+/// connection that broke is made again by itself.
+///
+/// ```no_run
+/// # async fn run() -> subconscious::Result<()> {
+/// use subconscious::Db;
+///
+/// let db = Db::open("redis://127.0.0.1/").await?;
+/// let staging = db.with_namespace("staging")?; // the same server, other keys
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Db {
+    connection: Connection,
+    namespace: Arc<str>,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Manager(ConnectionManager),
+    Multiplexed(MultiplexedConnection),
+}
+
+/// The oldest servers that have every command the scripts call.
+const OLDEST_REDIS: (u32, u32) = (7, 0);
+const OLDEST_VALKEY: (u32, u32) = (7, 2);
+
+/// Settings of a [`Db`] to be opened.
+///
+/// ```no_run
+/// # async fn run() -> subconscious::Result<()> {
+/// use std::time::Duration;
+/// use subconscious::Db;
+///
+/// let db = Db::builder().namespace("staging").response_timeout(Duration::from_secs(2)).open("redis://127.0.0.1/").await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `open` is called"]
+pub struct DbBuilder {
+    namespace: String,
+    connection_timeout: Duration,
+    response_timeout: Duration,
+    retries: usize,
+}
+
+impl DbBuilder {
+    /// Puts all keys of all models under a name of their own, so that several environments share one server. Default: none.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How long a connection may take to be made. Default: 2 seconds.
+    pub fn connection_timeout(mut self, timeout: Duration) -> Self {
+        self.connection_timeout = timeout;
+        self
+    }
+
+    /// How long an answer may take. Default: 5 seconds.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// How often a lost connection is tried again before a call fails; the next call tries again. Default: 3.
+    pub fn retries(mut self, retries: usize) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Connects: see [`Db::open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::open`].
+    pub async fn open(self, url: &str) -> Result<Db> {
+        check_namespace(&self.namespace)?;
+        let mut info = url.into_connection_info().map_err(|error| match error.kind() {
+            // The library names neither the reason nor what to do about it.
+            redis::ErrorKind::InvalidClientConfig if url.starts_with("rediss:") && !cfg!(feature = "tls") => {
+                Error::Unsupported("rediss:// needs the feature `tls`".into())
+            }
+            _ => Error::from(error),
+        })?;
+        // Small writes would otherwise wait for the acknowledgement of the ones before.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        info = info.set_tcp_settings(tcp);
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(self.connection_timeout))
+            .set_response_timeout(Some(self.response_timeout))
+            .set_number_of_retries(self.retries)
+            .set_min_delay(Duration::from_millis(20))
+            .set_max_delay(Duration::from_millis(500));
+        let manager = ConnectionManager::new_with_config(Client::open(info)?, config).await?;
+        Db { connection: Connection::Manager(manager), namespace: self.namespace.into() }.checked().await
+    }
+}
+
+impl Db {
+    /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..` (TLS, feature `tls`)
+    /// or `redis+unix:///path[?db=1&user=..&pass=..]`. Two round trips, besides those of the connection itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`] if no server answers or it refuses the password; [`Error::Unsupported`] if it is older than Redis 7.0 or Valkey 7.2.
+    pub async fn open(url: &str) -> Result<Self> {
+        Self::builder().open(url).await
+    }
+
+    /// Settings other than the defaults.
+    pub fn builder() -> DbBuilder {
+        DbBuilder {
+            namespace: String::new(),
+            connection_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(5),
+            retries: 3,
+        }
+    }
+
+    /// Uses a connection manager of the caller's. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::open`].
+    pub async fn from_connection_manager(manager: ConnectionManager) -> Result<Self> {
+        Self { connection: Connection::Manager(manager), namespace: "".into() }.checked().await
+    }
+
+    /// Uses a multiplexed connection of the caller's. It does not recover from a lost connection: prefer a manager. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::open`].
+    pub async fn from_multiplexed_connection(connection: MultiplexedConnection) -> Result<Self> {
+        Self { connection: Connection::Multiplexed(connection), namespace: "".into() }.checked().await
+    }
+
+    /// The same connection with another namespace; the empty one is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a name with a brace in it: it would move the hash tag of every key.
+    pub fn with_namespace(&self, namespace: &str) -> Result<Self> {
+        check_namespace(namespace)?;
+        Ok(Self { connection: self.connection.clone(), namespace: namespace.into() })
+    }
+
+    /// The namespace; empty for none.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Sends one command. The reply is never an error.
+    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+        let reply = match self.connection.clone() {
+            Connection::Manager(mut manager) => manager.req_packed_command(command).await,
+            Connection::Multiplexed(mut connection) => connection.req_packed_command(command).await,
+        };
+        reply?.extract_error()
+    }
+
+    /// Sends many commands at once and gives one result for each.
+    pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
+        let count = pipeline.len();
+        let replies = match self.connection.clone() {
+            Connection::Manager(mut manager) => manager.req_packed_commands(pipeline, 0, count).await,
+            Connection::Multiplexed(mut connection) => connection.req_packed_commands(pipeline, 0, count).await,
+        };
+        Ok(replies?.into_iter().map(Value::extract_error).collect())
+    }
+
+    /// Refuses a server that is too old, before a script fails in a way that does not say so.
+    async fn checked(self) -> Result<Self> {
+        let info = match self.send(redis::cmd("INFO").arg("server")).await {
+            Ok(info) => String::from_utf8_lossy(&crate::scripts::bytes(plain(info))).into_owned(),
+            // A user without the right to ask may well have those that matter.
+            Err(error) if error.code() == Some("NOPERM") => return Ok(self),
+            Err(error) => return Err(error.into()),
+        };
+        check_version(&info)?;
+        Ok(self)
+    }
+}
+
+impl std::fmt::Debug for Db {
+    // The connection holds a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// INFO is a verbatim string under RESP3.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::VerbatimString { text, .. } => Value::SimpleString(text),
+        other => other,
+    }
+}
+
+fn check_namespace(namespace: &str) -> Result<()> {
+    if namespace.contains(['{', '}']) {
+        return Err(Error::Unsupported(format!("the namespace {namespace:?}: it must not contain {{ or }}")));
+    }
+    Ok(())
+}
+
+fn check_version(info: &str) -> Result<()> {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let (server, version, oldest) = match (field("valkey_version"), field("redis_version")) {
+        (Some(version), _) => ("Valkey", version, OLDEST_VALKEY),
+        (None, Some(version)) => ("Redis", version, OLDEST_REDIS),
+        // Something else that speaks the protocol: it may be compatible, and says so or not when it is used.
+        (None, None) => return Ok(()),
+    };
+    let mut numbers = version.split('.').map_while(|part| part.trim().parse::<u32>().ok());
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < oldest {
+        let (major, minor) = oldest;
+        return Err(Error::Unsupported(format!("{server} {version}: version {major}.{minor} or newer is needed")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_version;
+
+    #[test]
+    fn old_servers_are_refused_by_name() {
+        let error = check_version("# Server\r\nredis_version:6.2.14\r\n").unwrap_err().to_string();
+        assert_eq!(error, "unsupported: Redis 6.2.14: version 7.0 or newer is needed");
+        check_version("redis_version:7.0.15\r\n").unwrap();
+        // Valkey names a Redis version, too, for old clients.
+        check_version("redis_version:7.2.4\r\nvalkey_version:9.1.2\r\n").unwrap();
+        check_version("server:something").unwrap();
+    }
+}

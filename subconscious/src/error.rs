@@ -1,0 +1,165 @@
+//! What can go wrong, in one enum.
+
+use crate::value::ValueError;
+
+/// The result of every call that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, with the model, the column and the key where there is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The query can't be run: a value in a filter can't be stored, so nothing can equal it. Nothing was sent.
+    #[error("invalid query on {model}: {reason}")]
+    InvalidQuery {
+        /// The model that was asked for.
+        model: &'static str,
+        /// What is wrong, with the column.
+        reason: String,
+    },
+
+    /// A value can't be stored: it has no stored form, is too long for an index, or is Redis' to assign. Nothing was written.
+    #[error("{model}.{column}: {reason}")]
+    BadData {
+        /// The record's model.
+        model: &'static str,
+        /// The column with the value.
+        column: &'static str,
+        /// What is wrong with the value.
+        reason: String,
+    },
+
+    /// A stored record lacks a column that is neither nullable nor has a default.
+    #[error("{model}.{column}: no such field in the stored record {key}")]
+    MissingColumn {
+        /// The record's model.
+        model: &'static str,
+        /// The column that is missing.
+        column: &'static str,
+        /// The key of the record's hash.
+        key: String,
+    },
+
+    /// Something stored is not what this library stores: a field that its type can't read, or a key of another type.
+    #[error("{model}{}: {reason} (at {key})", column.map(|column| format!(".{column}")).unwrap_or_default())]
+    Corrupt {
+        /// The model the key belongs to.
+        model: &'static str,
+        /// The column, where it is one column's value that can't be read.
+        column: Option<&'static str>,
+        /// The key, or the beginning that all keys of the model share.
+        key: String,
+        /// What was found.
+        reason: String,
+    },
+
+    /// `insert` found a record with the same id. Nothing was written.
+    #[error("{model} {key} exists already")]
+    AlreadyExists {
+        /// The record's model.
+        model: &'static str,
+        /// The key of the record's hash.
+        key: String,
+    },
+
+    /// `update` found no record with the id. Nothing was written.
+    #[error("{model} {key} does not exist")]
+    NotFound {
+        /// The record's model.
+        model: &'static str,
+        /// The key of the record's hash.
+        key: String,
+    },
+
+    /// The stored indexes are not those of this program's model. Nothing was read or written.
+    #[error(
+        "{model}: the stored indexes are those of another version of the model: stored `{stored}`, this program has `{ours}`"
+    )]
+    Schema {
+        /// The model.
+        model: &'static str,
+        /// The columns that the stored indexes were made for.
+        stored: String,
+        /// The columns of this program's model.
+        ours: String,
+    },
+
+    /// The server, or its address, lacks something that is needed.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+
+    /// The server or the connection to it failed; the source says how.
+    #[error(transparent)]
+    Redis(#[from] RedisFailure),
+}
+
+/// A failure of the server or of the connection to it, with what to do about it where that is known.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{source}", hint.map(|hint| format!("{hint}: ")).unwrap_or_default())]
+pub struct RedisFailure {
+    hint: Option<&'static str>,
+    #[source]
+    source: redis::RedisError,
+}
+
+impl RedisFailure {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.hint
+    }
+
+    /// The first word of the server's error, such as `READONLY`, `OOM` or `NOAUTH`.
+    pub fn code(&self) -> Option<&str> {
+        self.source.code()
+    }
+}
+
+impl Error {
+    /// Whether the record exists already ([`Error::AlreadyExists`]).
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Error::AlreadyExists { .. })
+    }
+
+    /// Whether there is no such record ([`Error::NotFound`]).
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::NotFound { .. })
+    }
+
+    /// Whether the connection failed, rather than the server refused.
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Error::Redis(RedisFailure { source, .. }) if source.is_io_error() || source.is_unrecoverable_error())
+    }
+
+    pub(crate) fn bad_data(model: &'static str, column: &'static str, reason: ValueError) -> Self {
+        Error::BadData { model, column, reason: reason.to_string() }
+    }
+}
+
+impl From<redis::RedisError> for Error {
+    fn from(source: redis::RedisError) -> Self {
+        use redis::{ErrorKind, ServerErrorKind};
+        let hint = match (source.kind(), source.code()) {
+            (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => {
+                Some("the server refused the user or password; check those in the URL")
+            }
+            (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
+                Some("the server is a read-only replica; connect to the primary")
+            }
+            (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
+                Some("the user lacks a permission; see the list of needed commands and keys in the documentation")
+            }
+            (_, Some("OOM")) => {
+                Some("the server is at its `maxmemory`; nothing was written; raise it or delete records")
+            }
+            (_, Some("MISCONF")) => Some("the server can't save to disk and refuses writes; see its log"),
+            (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
+                Some("the server is still loading its data; try again")
+            }
+            _ if source.is_timeout() => Some("no answer in time; whether a write happened is not known"),
+            _ if source.is_connection_refusal() => Some("no server answers at the address; is it running?"),
+            _ if source.is_connection_dropped() => Some("the connection broke; whether a write happened is not known"),
+            _ => None,
+        };
+        Error::Redis(RedisFailure { hint, source })
+    }
+}

@@ -1,0 +1,120 @@
+//! Ids: how the value of a key, or the tuple of a composite key, becomes the name of a record and back.
+
+use crate::error::{Error, Result};
+use crate::schema::ModelSchema;
+use crate::value::{IntoValue, KeyValue, Kind};
+use uuid::Uuid;
+
+/// Bytes that an id may have at most.
+pub(crate) const LONGEST_ID: usize = 1024;
+
+/// The id of a model's records: the type of the primary key, or a tuple of the types of a composite key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an id",
+    label = "cannot be a key",
+    note = "a key is an integer, String, Vec<u8>, Uuid, bool, char, date or enum, and never an Option; a composite key has at most six of them"
+)]
+pub trait ModelId: Sized + Send + Sync + 'static {
+    /// The parts in their stored forms, in declared order.
+    #[doc(hidden)]
+    fn parts(&self, schema: &'static ModelSchema) -> Result<Vec<Vec<u8>>>;
+}
+
+fn part<T: KeyValue>(value: &T, schema: &'static ModelSchema, at: usize) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let column = schema.key.get(at).map_or("", |&at| schema.columns()[at].name());
+    value.encode(&mut out).map_err(|reason| Error::bad_data(schema.name(), column, reason))?;
+    Ok(out)
+}
+
+impl<T: KeyValue> ModelId for T {
+    fn parts(&self, schema: &'static ModelSchema) -> Result<Vec<Vec<u8>>> {
+        Ok(vec![part(self, schema, 0)?])
+    }
+}
+
+macro_rules! composite {
+    ($($type:ident $other:ident $at:tt),*) => {
+        impl<$($type: KeyValue),*> ModelId for ($($type,)*) {
+            fn parts(&self, schema: &'static ModelSchema) -> Result<Vec<Vec<u8>>> {
+                Ok(vec![$(part(&self.$at, schema, $at)?),*])
+            }
+        }
+        impl<$($type: KeyValue, $other: IntoValue<$type>),*> IntoValue<($($type,)*)> for ($($other,)*) {
+            fn into_value(self) -> ($($type,)*) {
+                ($(self.$at.into_value(),)*)
+            }
+        }
+    };
+}
+composite!(A P 0, B Q 1);
+composite!(A P 0, B Q 1, C R 2);
+composite!(A P 0, B Q 1, C R 2, D S 3);
+composite!(A P 0, B Q 1, C R 2, D S 3, E T 4);
+composite!(A P 0, B Q 1, C R 2, D S 3, E T 4, F U 5);
+
+/// The text of an id, which ends the key of the record: the only part as it is; several with `:` between them, and `:` and
+/// `\` within them marked by a `\`, so that no two ids share a text.
+pub(crate) fn text<P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
+    if let [only] = parts {
+        return only.as_ref().to_vec();
+    }
+    let mut out = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            out.push(b':');
+        }
+        for &byte in part.as_ref() {
+            if matches!(byte, b':' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(byte);
+        }
+    }
+    out
+}
+
+/// Refuses an id that is too long to be a key.
+pub(crate) fn check_length(schema: &'static ModelSchema, text: &[u8]) -> Result<()> {
+    if text.len() <= LONGEST_ID {
+        return Ok(());
+    }
+    let column = schema.key.first().map_or("", |&at| schema.columns()[at].name());
+    Err(Error::BadData {
+        model: schema.name(),
+        column,
+        reason: format!("an id has at most {LONGEST_ID} bytes, this one has {}", text.len()),
+    })
+}
+
+/// The form of an id in the row directory.
+pub(crate) fn to_directory(schema: &ModelSchema, text: &[u8]) -> Vec<u8> {
+    match schema.key[..] {
+        [only] if schema.columns()[only].kind == Kind::Uuid => {
+            Uuid::try_parse_ascii(text).map_or_else(|_| text.to_vec(), |uuid| uuid.as_bytes().to_vec())
+        }
+        _ => text.to_vec(),
+    }
+}
+
+/// The text of an id from its form in the row directory; `None` where the directory has no entry.
+pub(crate) fn from_directory(schema: &ModelSchema, stored: Vec<u8>) -> Option<Vec<u8>> {
+    if schema.id_width == 0 {
+        return Some(stored);
+    }
+    let uuid = Uuid::from_slice(&stored).ok()?;
+    Some(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn composite_ids_never_share_a_text() {
+        assert_eq!(text(&["a:b", "c"]), br"a\:b:c");
+        assert_eq!(text(&["a", "b:c"]), br"a:b\:c");
+        assert_eq!(text(&[r"a\", "b"]), br"a\\:b");
+        assert_eq!(text(&[r"a\:b"]), br"a\:b");
+    }
+}

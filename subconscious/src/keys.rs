@@ -1,0 +1,65 @@
+//! Every key of a model.
+//!
+//! All keys of a model begin with the same text, `{User}:`, whose part in braces is the hash tag that keeps them on one
+//! node of a cluster. A namespace, if there is one, stands before it: `staging:{User}:`. What a user stored comes last in
+//! a key, so that no byte of it can be taken for structure; names of columns have no `:`.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `r:<id>` | hash | a record: a field for each column that is not null, and its row number in `#` |
+//! | `i:<column>:<segment>:<value>` | set | the rows of the segment that have the value, while few |
+//! | `b:<column>:<segment>:<value>` | bitmap | the same once many |
+//! | `i:<column>:<segment>`, `b:<column>:<segment>` | | the same for null |
+//! | `s:<column>` | sorted set | rows in the order of a `sort` column |
+//! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal × 65,536 + segments with the value |
+//! | `live:<segment>` | bitmap | rows in use |
+//! | `d:<segment>` | string | row directory with ids of fixed width: entry after entry |
+//! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
+//! | `free` | set | segments that have a row to be used again |
+//! | `meta` | hash | `schema`: fingerprint, `rows`: rows handed out, `count`: records, `seq:<column>`: last number assigned |
+//! | `t:<n>` | bitmap | intermediate results, only while a script runs |
+//!
+//! Only records and `meta` are addressed from Rust. The keys of rows and indexes depend on the row number,
+//! which only the server knows at the time of a write: `scripts/rows.lua` and `scripts/index.lua` build them.
+
+use crate::schema::ModelSchema;
+
+/// The keys of one model in one namespace.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// What all keys begin with.
+    pub(crate) prefix: String,
+}
+
+impl Keys {
+    pub(crate) fn new(namespace: &str, schema: &ModelSchema) -> Self {
+        let separator = if namespace.is_empty() { "" } else { ":" };
+        Self { prefix: format!("{namespace}{separator}{{{}}}:", schema.name()) }
+    }
+
+    /// The hash of the record with the id, in its text form.
+    pub(crate) fn record(&self, id: &[u8]) -> Vec<u8> {
+        [self.prefix.as_bytes(), b"r:", id].concat()
+    }
+
+    /// The model's own hash.
+    pub(crate) fn meta(&self) -> String {
+        format!("{}meta", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Keys;
+    use crate::schema::{ColumnSchema, ModelSchema};
+
+    #[test]
+    fn keys_are_what_they_always_were() {
+        let schema = ModelSchema::new("User", vec![ColumnSchema::new::<String>("id").key::<String>()]);
+        let plain = Keys::new("", &schema);
+        assert_eq!(plain.record(b"a:{b}\0\xFF"), b"{User}:r:a:{b}\0\xFF");
+        assert_eq!(plain.meta(), "{User}:meta");
+        let staging = Keys::new("staging", &schema);
+        assert_eq!(staging.record(b""), b"staging:{User}:r:");
+    }
+}

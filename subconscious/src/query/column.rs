@@ -1,0 +1,215 @@
+//! Typed handles of columns, from which filters and orders are made.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::codec::check_indexed;
+use crate::query::filter::{Bound, Condition, Filter};
+use crate::value::{ColumnType, ColumnValue, IntoValue};
+
+/// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
+///
+/// Values are compared in their own type; a column that is an `Option` is compared with what is in it.
+pub struct Column<M, T, C> {
+    at: usize,
+    types: PhantomData<fn() -> (M, T, C)>,
+}
+
+/// What a column's attributes let it do: `index`, `sort`.
+#[derive(Debug)]
+pub struct Caps<const INDEX: bool, const SORT: bool>;
+
+/// A column with `index`.
+#[diagnostic::on_unimplemented(
+    message = "this column has no index to filter by",
+    label = "needs `index`",
+    note = "add `#[column(index)]` to the field"
+)]
+pub trait Indexed {}
+impl<const SORT: bool> Indexed for Caps<true, SORT> {}
+
+/// A column with `sort`.
+#[diagnostic::on_unimplemented(
+    message = "this column has no order",
+    label = "needs `sort`",
+    note = "add `#[column(sort)]` to the field"
+)]
+pub trait Sorted {}
+impl<const INDEX: bool> Sorted for Caps<INDEX, true> {}
+
+/// A column that can be null.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` is never null",
+    label = "is not an `Option`",
+    note = "make the field an `Option` if it can be null"
+)]
+pub trait Nullable: ColumnType {}
+impl<T: ColumnValue> Nullable for Option<T> {}
+
+impl<M, T, C> Clone for Column<M, T, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M, T, C> Copy for Column<M, T, C> {}
+
+impl<M, T, C> fmt::Debug for Column<M, T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Column({})", self.at)
+    }
+}
+
+impl<M, T, C> Column<M, T, C> {
+    /// The column at the position in the model's schema.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(at: usize) -> Self {
+        Self { at, types: PhantomData }
+    }
+}
+
+impl<M, T: ColumnType, C> Column<M, T, C> {
+    /// The stored form and ordinal of a value to compare with, or the condition that no record can meet.
+    fn stored(self, value: &T::Value) -> Result<(Vec<u8>, u16), Condition> {
+        let mut stored = Vec::new();
+        value
+            .encode(&mut stored)
+            .and_then(|()| check_indexed(&stored))
+            .map_err(|reason| Condition::Invalid { column: self.at, reason })?;
+        Ok((stored, value.ordinal()))
+    }
+
+    fn equals(self, value: &T::Value) -> Condition {
+        match self.stored(value) {
+            Ok((stored, _)) => Condition::Equals { column: self.at, stored },
+            Err(invalid) => invalid,
+        }
+    }
+
+    fn range(self, low: Option<(T::Value, bool)>, high: Option<(T::Value, bool)>) -> Filter<M> {
+        let bound = |edge: Option<(T::Value, bool)>| match edge {
+            None => Ok(None),
+            Some((value, inclusive)) => {
+                self.stored(&value).map(|(stored, ordinal)| Some(Bound { stored, ordinal, inclusive }))
+            }
+        };
+        Filter::new(match (bound(low), bound(high)) {
+            (Ok(low), Ok(high)) => Condition::Range { column: self.at, low, high },
+            (Err(invalid), _) | (_, Err(invalid)) => invalid,
+        })
+    }
+
+    /// Records whose column has the value.
+    pub fn eq(self, value: impl IntoValue<T::Value>) -> Filter<M>
+    where
+        C: Indexed,
+    {
+        Filter::new(self.equals(&value.into_value()))
+    }
+
+    /// Records whose column has one of the values; none if there are none.
+    pub fn is_in<I>(self, values: I) -> Filter<M>
+    where
+        C: Indexed,
+        I: IntoIterator,
+        I::Item: IntoValue<T::Value>,
+    {
+        let parts = values.into_iter().map(|value| self.equals(&value.into_value()));
+        Filter::new(parts.fold(Condition::Nothing, Condition::or))
+    }
+
+    /// Records whose column is null.
+    pub fn is_none(self) -> Filter<M>
+    where
+        C: Indexed,
+        T: Nullable,
+    {
+        Filter::new(Condition::IsNull { column: self.at })
+    }
+
+    /// Records whose column is not null.
+    pub fn is_some(self) -> Filter<M>
+    where
+        C: Indexed,
+        T: Nullable,
+    {
+        !self.is_none()
+    }
+
+    /// Records whose column is less than the value. Null is not.
+    pub fn lt(self, value: impl IntoValue<T::Value>) -> Filter<M>
+    where
+        C: Sorted,
+    {
+        self.range(None, Some((value.into_value(), false)))
+    }
+
+    /// Records whose column is at most the value. Null is not.
+    pub fn le(self, value: impl IntoValue<T::Value>) -> Filter<M>
+    where
+        C: Sorted,
+    {
+        self.range(None, Some((value.into_value(), true)))
+    }
+
+    /// Records whose column is greater than the value. Null is not.
+    pub fn gt(self, value: impl IntoValue<T::Value>) -> Filter<M>
+    where
+        C: Sorted,
+    {
+        self.range(Some((value.into_value(), false)), None)
+    }
+
+    /// Records whose column is at least the value. Null is not.
+    pub fn ge(self, value: impl IntoValue<T::Value>) -> Filter<M>
+    where
+        C: Sorted,
+    {
+        self.range(Some((value.into_value(), true)), None)
+    }
+
+    /// Records whose column is at least `low` and at most `high`: both ends belong to it. None if `low` is greater.
+    pub fn between(self, low: impl IntoValue<T::Value>, high: impl IntoValue<T::Value>) -> Filter<M>
+    where
+        C: Sorted,
+    {
+        self.range(Some((low.into_value(), true)), Some((high.into_value(), true)))
+    }
+
+    /// From the least value to the greatest; nulls last, ties by row.
+    pub fn asc(self) -> Order<M>
+    where
+        C: Sorted,
+    {
+        Order { column: self.at, descending: false, model: PhantomData }
+    }
+
+    /// From the greatest value to the least; nulls last, ties by row, the latest first.
+    pub fn desc(self) -> Order<M>
+    where
+        C: Sorted,
+    {
+        Order { column: self.at, descending: true, model: PhantomData }
+    }
+}
+
+/// An order of the records of the model `M`, made by [`Column::asc`] and [`Column::desc`].
+#[must_use = "an order does nothing until a query is made with it"]
+pub struct Order<M> {
+    pub(crate) column: usize,
+    pub(crate) descending: bool,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M> Clone for Order<M> {
+    fn clone(&self) -> Self {
+        Self { column: self.column, descending: self.descending, model: PhantomData }
+    }
+}
+
+impl<M> fmt::Debug for Order<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Order({}{})", if self.descending { "-" } else { "" }, self.column)
+    }
+}

@@ -1,0 +1,204 @@
+//! One page of a query: run, read, decoded.
+
+use redis::Value;
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::id;
+use crate::keys::Keys;
+use crate::model::RedisModel;
+use crate::query::filter::Condition;
+use crate::query::plan;
+use crate::record::{self, index_spec, wrong_type};
+use crate::scripts::{self, Answer, QUERY};
+
+/// What is asked for, without its model.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) condition: Condition,
+    /// The column to order by and whether from the greatest; row order without.
+    pub(crate) order: Option<(usize, bool)>,
+}
+
+/// Where a page ended, as the script said it and understands it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Position {
+    code: Vec<u8>,
+    first: Vec<u8>,
+    second: Vec<u8>,
+    /// Matching rows still to be left out, where a call looked through too much to find them all.
+    skip: u64,
+}
+
+/// Rows up to this number come with their fields in the same round trip; more are read by a pipeline, which costs the
+/// server a third.
+const IN_SCRIPT: usize = 100;
+
+/// A page of decoded records, each `Err` if it can't be read, and where the next page starts.
+pub(crate) struct RecordPage<M> {
+    pub(crate) records: Vec<Result<M>>,
+    pub(crate) next: Option<Position>,
+}
+
+fn check<M: RedisModel>(request: &Request) -> Result<()> {
+    let schema = M::schema();
+    match request.condition.invalid() {
+        None => Ok(()),
+        Some((column, reason)) => Err(Error::InvalidQuery {
+            model: schema.name(),
+            reason: format!("{}: {reason}", schema.columns()[column].name()),
+        }),
+    }
+}
+
+async fn run<M: RedisModel>(
+    db: &Db,
+    keys: &Keys,
+    request: &Request,
+    what: &str,
+    rows: usize,
+    skip: u64,
+    from: &Position,
+    with_fields: bool,
+) -> Result<Vec<Value>> {
+    let schema = M::schema();
+    let mut command = QUERY.call(keys.meta().as_bytes());
+    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(what).arg(rows).arg(skip).arg(schema.id_width);
+    match request.order {
+        Some((column, descending)) => {
+            let column = &schema.columns()[column];
+            let nullable = if column.is_nullable() { "?" } else { "" };
+            command.arg(column.name()).arg(if descending { "desc" } else { "asc" });
+            command.arg(index_spec(column, 0) + nullable);
+        }
+        None => {
+            command.arg("").arg("asc").arg("");
+        }
+    }
+    command.arg(&from.code).arg(&from.first).arg(&from.second);
+    if with_fields {
+        command.arg(schema.stored.len());
+        for &at in &schema.stored {
+            command.arg(schema.columns()[at].name());
+        }
+    } else {
+        command.arg(0);
+    }
+    for word in plan::program(schema, &request.condition) {
+        command.arg(word);
+    }
+    let reply = QUERY.run(db, &command).await.map_err(|error| wrong_type::<M>(keys, error))?;
+    match Answer::of(reply) {
+        Answer::Done(values) => Ok(values),
+        Answer::Refused(word, details) => {
+            Err(scripts::refusal(schema.name(), &keys.prefix, &schema.fingerprint, &word, &details))
+        }
+    }
+}
+
+/// The number of records that match. A round trip for some 16 million rows.
+pub(crate) async fn count<M: RedisModel>(db: &Db, request: &Request) -> Result<u64> {
+    check::<M>(request)?;
+    let keys = Keys::new(db.namespace(), M::schema());
+    let (mut total, mut from) = (0, Position::default());
+    loop {
+        let values = run::<M>(db, &keys, request, "count", 0, 0, &from, false).await?;
+        let (Some(Value::Int(count)), Some(Value::Int(next))) = (values.first(), values.get(1)) else {
+            return Err(unexpected::<M>(&keys, &values));
+        };
+        total += *count as u64;
+        if *next < 0 {
+            return Ok(total);
+        }
+        from = Position { code: b"r".to_vec(), first: next.to_string().into_bytes(), ..Position::default() };
+    }
+}
+
+/// Reads up to `rows` records, after leaving out `skip` of them. One round trip, or two for more than [`IN_SCRIPT`].
+pub(crate) async fn records<M: RedisModel>(
+    db: &Db,
+    request: &Request,
+    rows: usize,
+    skip: u64,
+    from: &Position,
+) -> Result<RecordPage<M>> {
+    check::<M>(request)?;
+    let schema = M::schema();
+    let keys = Keys::new(db.namespace(), schema);
+    let in_script = rows <= IN_SCRIPT;
+    let mut values = run::<M>(db, &keys, request, "page", rows, skip + from.skip, from, in_script).await?.into_iter();
+    let next = position(&mut values);
+
+    let mut found = Vec::with_capacity(rows.min(values.len()));
+    while let (Some(row), Some(directory)) = (values.next(), values.next()) {
+        let fields = if in_script { values.next() } else { None };
+        // A row without an entry in the directory has no record: something else removed its key.
+        let Value::BulkString(stored) = directory else { continue };
+        let Some(text) = id::from_directory(schema, stored) else { continue };
+        let key = keys.record(&text);
+        found.push((row, key, text, fields));
+    }
+    if !in_script && !found.is_empty() {
+        let mut pipeline = redis::Pipeline::with_capacity(found.len());
+        for (_, key, ..) in &found {
+            pipeline.add_command(record::read_command(schema, key));
+        }
+        for (place, reply) in found.iter_mut().zip(db.send_all(&pipeline).await?) {
+            // The record may have changed, or given its row to another one, since the page was made.
+            let fields = reply.map_err(|error| wrong_type::<M>(&keys, error))?;
+            place.3 = Some(fields).filter(|fields| still_matches(schema, &request.condition, &place.0, fields));
+        }
+    }
+    let decode = |(_, key, text, fields): (Value, Vec<u8>, Vec<u8>, Option<Value>)| {
+        record::decode::<M>(&key, &text, fields?).transpose()
+    };
+    Ok(RecordPage { records: found.into_iter().filter_map(decode).collect(), next })
+}
+
+/// Whether any record matches. One round trip.
+pub(crate) async fn exists<M: RedisModel>(db: &Db, request: &Request, skip: u64) -> Result<bool> {
+    check::<M>(request)?;
+    let keys = Keys::new(db.namespace(), M::schema());
+    let mut from = Position::default();
+    let mut skip = skip;
+    loop {
+        let mut values = run::<M>(db, &keys, request, "page", 1, skip, &from, false).await?.into_iter();
+        let next = position(&mut values);
+        if values.next().is_some() {
+            return Ok(true);
+        }
+        let Some(next) = next else { return Ok(false) };
+        skip = next.skip;
+        from = next;
+    }
+}
+
+fn position(values: &mut impl Iterator<Item = Value>) -> Option<Position> {
+    let mut next = || values.next().map(scripts::bytes).unwrap_or_default();
+    let (code, first, second) = (next(), next(), next());
+    if code.is_empty() {
+        return None;
+    }
+    let skip = if code == b"r" { String::from_utf8_lossy(&second).parse().unwrap_or(0) } else { 0 };
+    Some(Position { code, first, second, skip })
+}
+
+fn still_matches(
+    schema: &'static crate::schema::ModelSchema,
+    condition: &Condition,
+    row: &Value,
+    fields: &Value,
+) -> bool {
+    let (Value::Array(fields), Value::Int(row)) = (fields, row) else { return false };
+    let [Value::BulkString(found), fields @ ..] = fields.as_slice() else { return false };
+    *found == row.to_string().into_bytes() && condition.matches(schema, fields)
+}
+
+fn unexpected<M: RedisModel>(keys: &Keys, values: &[Value]) -> Error {
+    Error::Corrupt {
+        model: M::schema().name(),
+        column: None,
+        key: keys.prefix.clone(),
+        reason: format!("the server answered {values:?}"),
+    }
+}

@@ -1,0 +1,59 @@
+use super::program;
+use crate::query::filter::{Bound, Condition};
+use crate::schema::{ColumnSchema, ModelSchema};
+
+fn schema() -> ModelSchema {
+    ModelSchema::new(
+        "User",
+        vec![
+            ColumnSchema::new::<u64>("id").key::<u64>(),
+            ColumnSchema::new::<u8>("age").index::<u8>().sort::<u8>(),
+            ColumnSchema::new::<Option<i64>>("seen").index::<Option<i64>>().sort::<Option<i64>>(),
+        ],
+    )
+}
+
+fn words(condition: &Condition) -> String {
+    let words = program(&schema(), condition);
+    words.iter().map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn bound(stored: &str, ordinal: u16, inclusive: bool) -> Option<Bound> {
+    Some(Bound { stored: stored.into(), ordinal, inclusive })
+}
+
+#[test]
+fn operators_come_before_their_parts() {
+    let age = |stored: &str| Condition::Equals { column: 1, stored: stored.into() };
+    let condition = age("18").or(age("19")).or(age("20")).and(Condition::IsNull { column: 2 }.not());
+    assert_eq!(words(&condition), "& 2 | 3 = age 18 = age 19 = age 20 ! 0 seen");
+}
+
+#[test]
+fn trivial_conditions_fold() {
+    let age = Condition::Equals { column: 1, stored: b"1".to_vec() };
+    assert_eq!(words(&Condition::All.and(age.clone())), "= age 1");
+    assert_eq!(words(&Condition::Nothing.or(age.clone())), "= age 1");
+    assert_eq!(words(&age.clone().not().not()), "= age 1");
+    assert_eq!(words(&Condition::Nothing.not()), "*");
+}
+
+#[test]
+fn a_range_of_few_values_is_one_of_ordinals() {
+    let range = |low, high| words(&Condition::Range { column: 1, low, high });
+    assert_eq!(range(bound("18", 18, true), bound("22", 22, false)), "v age 18 21");
+    assert_eq!(range(bound("18", 18, false), None), "v age 19 65535");
+    assert_eq!(range(bound("22", 22, true), bound("18", 18, true)), "-");
+    assert_eq!(range(None, bound("0", 0, false)), "-");
+}
+
+#[test]
+fn a_range_of_a_sorted_set_has_the_first_place_in_it_and_the_first_after_it() {
+    let range = |low, high| words(&Condition::Range { column: 2, low, high });
+    assert_eq!(range(bound("5", 0, true), bound("9", 0, false)), "z seen 5  9 ");
+    assert_eq!(
+        range(bound("5", 0, false), bound("9", 0, true)),
+        r"z seen 5 \x7f\xff\xff\xff\xff 9 \x7f\xff\xff\xff\xff"
+    );
+    assert_eq!(range(None, bound("9", 0, false)), "z seen   9 ");
+}

@@ -1,0 +1,51 @@
+-- rows.lua: what all scripts share: rows, their segments, and the places of values in sorted sets.
+-- It comes before the text of each script that says so; the keys are described in keys.rs.
+--
+-- A row is a record's number; a segment is SEGMENT rows, so that a bitmap of one takes 8,184 bytes and fits its
+-- allocation class together with its header. Numbers beyond 2^53 never become Lua numbers: they stay text.
+local SEGMENT, PROMOTE, DEMOTE, CHUNK = 65472, 128, 64, 128
+local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub
+
+-- What a script answers if it finds something wrong, before it has written anything: a nil, a word, and details.
+local function refuse(...) return { false, ... } end
+
+-- Rows of a bitmap, as offsets in ascending order.
+local function bits(bytes)
+  local found, n, at = {}, 0, string.find(bytes, '[^%z]')
+  while at do
+    local value, offset = byte(bytes, at), at * 8 - 8
+    while value > 0 do
+      if value >= 128 then
+        n = n + 1
+        found[n] = offset
+        value = value - 128
+      end
+      value = value * 2
+      offset = offset + 1
+    end
+    at = string.find(bytes, '[^%z]', at + 1)
+  end
+  return found
+end
+
+-- The place of a value in its column's sorted set: the score as text, and what stands before the row in the member.
+-- value.rs has the same in Rust (SortKey) and says why it keeps the order.
+local function place(kind, value)
+  if kind == 'f' then return value, '' end
+  if kind == 't' then return '0', string.gsub(value, '%z', '\0\255') .. '\0\0' end
+  local negative = byte(value) == 45
+  local digits = negative and sub(value, 2) or value
+  if kind == 'i' then
+    if #digits < 17 and (tonumber(digits) or 0) < 9007199254740992 then return value, '' end
+    if not negative then return value, string.char(128 + #digits) .. digits end
+    return value, string.char(127 - #digits) .. string.gsub(digits, '%d', function(d) return string.char(105 - byte(d)) end)
+  end
+  local whole, rest = tonumber(sub(digits, 1, -7)) or 0, tonumber(sub(digits, -6)) or 0
+  if negative then
+    whole = -whole
+    if rest > 0 then whole, rest = whole - 1, 1000000 - rest end
+  end
+  local score = string.format('%.0f', whole)
+  if rest == 0 then return score, '' end
+  return score, string.char(128 + floor(rest / 65536), floor(rest / 256) % 256, rest % 256)
+end

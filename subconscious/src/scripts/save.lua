@@ -1,0 +1,128 @@
+-- save.lua: inserts or replaces one record together with its index entries. Includes rows.lua and index.lua.
+--
+-- KEYS[1]   the record's hash; where Redis assigns the id, what comes before the id in it
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   s: insert or replace, i: insert only, u: replace only
+-- ARGV[3]   fingerprint of the schema
+-- ARGV[4]   the id as the row directory holds it
+-- ARGV[5]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[6]   n, the number of indexed columns
+-- ARGV[7]   a, the number of columns that Redis assigns
+-- ARGV[8]   z, the number of columns that are null
+-- then      n names of indexed columns; n specs (see index.lua); n positions in ARGV of their values, 0 for null;
+--           a times: name, position of its value in ARGV or 0 where it has none, its value, greatest value or "", k if it is the key
+--           z names of columns that are null; name and value of every other column
+--
+-- Returns   1 or 0, whether the record is new; if a > 0 that and then the a assigned values
+--           or nil, what is wrong, ..: { schema, stored fingerprint }, { exists }, { missing },
+--           { assigned, column }, { exhausted, column }, { corrupt, why }
+--
+-- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
+-- is used up by a save that fails.
+local key, p, mode = KEYS[1], ARGV[1], ARGV[2]
+local n, a = tonumber(ARGV[6]), tonumber(ARGV[7])
+local first_null = 9 + 3 * n + 5 * a
+local first_pair = first_null + ARGV[8]
+
+local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
+local rows, count = tonumber(meta[2] or 0), tonumber(meta[3] or 0)
+if meta[1] ~= ARGV[3] and count > 0 then return refuse('schema', meta[1] or '') end
+
+local new_key = false
+for i = 9 + 3 * n, first_null - 1, 5 do
+  if ARGV[i + 4] == 'k' and ARGV[i + 2] == '0' then
+    local seq = 'seq:' .. ARGV[i]
+    if mode == 'u' then return refuse('missing') end
+    if ARGV[i + 3] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[i + 3] then return refuse('exhausted', ARGV[i]) end
+    call('HINCRBY', p .. 'meta', seq, 1)
+    -- HINCRBY's reply would pass through a double.
+    ARGV[i + 2] = call('HGET', p .. 'meta', seq)
+    ARGV[4], key, new_key = ARGV[i + 2], key .. ARGV[i + 2], true
+    if ARGV[i + 1] ~= '0' then ARGV[tonumber(ARGV[i + 1])] = ARGV[i + 2] end
+  end
+end
+
+local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
+local known, row, exhausted = old[1], nil, nil
+if known then
+  row = tonumber(known)
+  if mode == 'i' or new_key then return refuse('exists') end
+  if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
+else
+  if mode == 'u' then return refuse('missing') end
+  local free = call('SRANDMEMBER', p .. 'free')
+  if free then
+    row = call('BITPOS', p .. 'live:' .. free, 0)
+    exhausted = free
+    if row >= 0 and row < SEGMENT and free * SEGMENT + row < rows then
+      row, exhausted = free * SEGMENT + row, nil
+    else
+      row = rows
+    end
+  else
+    row = rows
+  end
+  if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
+end
+local segment = floor(row / SEGMENT)
+local offset = row - segment * SEGMENT
+local live, directory = p .. 'live:' .. segment, p .. 'd:'
+
+for i = 9 + 3 * n, first_null - 1, 5 do
+  local name = ARGV[i]
+  if ARGV[i + 4] == 'k' then
+    if not known and not new_key then return refuse('assigned', name) end
+  else
+    local stored = known and call('HGET', key, name)
+    if ARGV[i + 2] == '0' then
+      if not stored then
+        local seq = 'seq:' .. name
+        if ARGV[i + 3] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[i + 3] then return refuse('exhausted', name) end
+        call('HINCRBY', p .. 'meta', seq, 1)
+        stored = call('HGET', p .. 'meta', seq)
+      end
+      ARGV[i + 2], ARGV[tonumber(ARGV[i + 1])] = stored, stored
+    elseif stored ~= ARGV[i + 2] then
+      return refuse('assigned', name)
+    end
+  end
+end
+
+local plan = {}
+for i = 1, n do
+  local new = ARGV[tonumber(ARGV[8 + 2 * n + i])] or false
+  local before = nil
+  if known then before = old[i + 1] end
+  if before ~= new then plan_column(plan, p, row, ARGV[8 + n + i], ARGV[8 + i], before, new) end
+end
+
+if not known then
+  call('GETBIT', live, offset)
+  if ARGV[5] == '0' then
+    directory = directory .. floor(row / CHUNK)
+    call('HLEN', directory)
+  else
+    directory = directory .. segment
+    if call('STRLEN', directory) == 0 and segment > 0 then call('SETRANGE', directory, SEGMENT * ARGV[5] - 1, '\0') end
+  end
+  if meta[1] ~= ARGV[3] then call('HSET', p .. 'meta', 'schema', ARGV[3]) end
+  call('HSET', p .. 'meta', 'rows', row == rows and rows + 1 or rows, 'count', count + 1)
+  if exhausted then call('SREM', p .. 'free', exhausted) end
+  call('SETBIT', live, offset, 1)
+  if ARGV[5] == '0' then
+    call('HSET', directory, row % CHUNK, ARGV[4])
+  else
+    call('SETRANGE', directory, offset * ARGV[5], ARGV[4])
+  end
+end
+apply(plan, row)
+if known and first_pair > first_null then
+  for i = first_null, first_pair - 1, 4000 do call('HDEL', key, unpack(ARGV, i, math.min(i + 3999, first_pair - 1))) end
+end
+call('HSET', key, '#', row, unpack(ARGV, first_pair, math.min(first_pair + 3999, #ARGV)))
+for i = first_pair + 4000, #ARGV, 4000 do call('HSET', key, unpack(ARGV, i, math.min(i + 3999, #ARGV))) end
+
+if a == 0 then return known and 0 or 1 end
+local reply = { known and 0 or 1 }
+for i = 9 + 3 * n, first_null - 1, 5 do reply[#reply + 1] = ARGV[i + 2] end
+return reply

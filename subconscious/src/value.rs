@@ -1,0 +1,588 @@
+//! Column values: how a Rust type becomes the bytes of a hash field, and how those bytes are ordered.
+//!
+//! A value has one stored form, chosen so that a person can read it with `HGETALL` and so that equal values have equal
+//! bytes. Everything else is derived from the stored form by its [`Kind`], here and, for the old values of a
+//! record, in `scripts/index.lua`: the value's name in an index ([`index_form`]) and its place in a sorted set ([`SortKey`]).
+
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
+/// A type that can be the value of a column.
+///
+/// Implement it for a type of your own by delegating to a type that has it:
+///
+/// ```
+/// use subconscious::{ColumnValue, value::{IndexValue, Kind, ValueError}};
+///
+/// #[derive(Debug, Clone, PartialEq)]
+/// struct Email(String);
+///
+/// impl ColumnValue for Email {
+///     const TYPE: &'static str = String::TYPE;
+///     const KIND: Kind = String::KIND;
+///     fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> { self.0.encode(out) }
+///     fn decode(stored: &[u8]) -> Result<Self, ValueError> { String::decode(stored).map(Email) }
+/// }
+/// impl IndexValue for Email {} // so that a column of it may have `index`
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a column",
+    label = "not a column type",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+)]
+pub trait ColumnValue: Sized + Send + Sync + 'static {
+    /// The type's name in the stored schema and in messages.
+    const TYPE: &'static str;
+
+    /// How the stored form is read by indexes and orders.
+    const KIND: Kind;
+
+    /// Appends the stored form. Two values are equal exactly if their stored forms are.
+    ///
+    /// # Errors
+    ///
+    /// If the value has no stored form, such as NaN.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError>;
+
+    /// Reads the stored form back.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not the stored form of a value of this type.
+    fn decode(stored: &[u8]) -> Result<Self, ValueError>;
+
+    /// The place of the value among all values of a type of kind [`Kind::Few`]; 0 for every other type.
+    fn ordinal(&self) -> u16 {
+        0
+    }
+}
+
+/// A column type that may have `index`.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` cannot have `index`",
+    note = "implement `subconscious::value::IndexValue` for the type if equal values have equal stored forms"
+)]
+pub trait IndexValue: ColumnValue {}
+
+/// A column type that may have `sort`: its values have a total order, the one of its stored form's [`Kind`].
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` cannot have `sort`: its values have no order",
+    label = "has no order",
+    note = "remove `sort`, or implement `subconscious::value::SortValue` for the type"
+)]
+pub trait SortValue: ColumnValue {}
+
+/// A column type that may be the key or a part of it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key",
+    label = "cannot be a key",
+    note = "a key is an integer, String, Vec<u8>, Uuid, bool, char, date or enum, and never an Option"
+)]
+pub trait KeyValue: IndexValue + Clone {}
+
+/// A column type that may have `auto_increment`: an integer of at least 16 bits.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` cannot have `auto_increment`",
+    label = "not an integer of at least 16 bits",
+    note = "use u64 or another integer type of at least 16 bits"
+)]
+pub trait AutoIncrementValue: ColumnValue {
+    /// The greatest value of a type of less than 64 bits, in its stored form; "" for wider ones, as Redis counts to 2^63 - 1.
+    const GREATEST: &'static str;
+}
+
+/// A column type that may have `default`: any that is not nullable. A hash can't tell a null from a column that it
+/// was stored without, and a default must not take the place of a null.
+#[diagnostic::on_unimplemented(
+    message = "a nullable column cannot have `default`",
+    label = "is null where a stored record lacks the column",
+    note = "remove `default`, or the `Option`"
+)]
+pub trait DefaultValue: ColumnValue {}
+
+impl<T: ColumnValue> DefaultValue for T {}
+
+/// How the stored form of a type is read by indexes and orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Bytes, ordered as bytes: text, binary.
+    Bytes,
+    /// A UUID in its hyphenated lower-case form: fixed width, ordered as bytes.
+    Uuid,
+    /// A decimal integer of any size.
+    Integer,
+    /// A floating-point number in the shortest decimal form that reads back to it.
+    Float,
+    /// A time as decimal nanoseconds since the Unix epoch.
+    Nanoseconds,
+    /// One of few values, ordered by [`ColumnValue::ordinal`]: enums, bool, integers of 8 bits.
+    Few,
+}
+
+impl Kind {
+    /// The kind as the scripts know it.
+    pub(crate) fn code(self) -> char {
+        match self {
+            Kind::Bytes | Kind::Uuid => 't',
+            Kind::Integer => 'i',
+            Kind::Float => 'f',
+            Kind::Nanoseconds => 'n',
+            Kind::Few => 'v',
+        }
+    }
+
+    pub(crate) fn id_width(self) -> usize {
+        if self == Kind::Uuid { 16 } else { 0 }
+    }
+}
+
+/// Why a value can't be stored, or stored bytes can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(Cow<'static, str>);
+
+impl ValueError {
+    /// An error that says what is wrong with the value, to be read after the column's name.
+    pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(reason.into())
+    }
+
+    /// The stored bytes are not the form of the type `wanted`.
+    pub fn not(wanted: &str, stored: &[u8]) -> Self {
+        Self(format!("{} is not {wanted}", Excerpt(stored)).into())
+    }
+
+    /// The stored bytes name none of the variants of an enum.
+    #[doc(hidden)]
+    pub fn unknown_variant(stored: &[u8], variants: &[&str]) -> Self {
+        Self(format!("{} is none of {}", Excerpt(stored), variants.join(", ")).into())
+    }
+}
+
+/// The beginning of a value, printable, for messages.
+pub(crate) struct Excerpt<'a>(pub(crate) &'a [u8]);
+
+impl std::fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const LONGEST: usize = 48;
+        let cut = &self.0[..self.0.len().min(LONGEST)];
+        write!(f, "\"{}\"", cut.escape_ascii())?;
+        if cut.len() < self.0.len() { write!(f, "… ({} bytes)", self.0.len()) } else { Ok(()) }
+    }
+}
+
+/// The type of a column: a [`ColumnValue`], or an `Option` of one, which makes the column nullable.
+///
+/// Nothing outside of this crate implements it; implement [`ColumnValue`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a column",
+    label = "not a column type",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+)]
+pub trait ColumnType: Sized {
+    /// The type of the values that are not null.
+    type Value: ColumnValue;
+    /// Whether the column can be null.
+    const NULLABLE: bool;
+    /// The value, or `None` for null.
+    fn value(&self) -> Option<&Self::Value>;
+    /// The column from a value, or `None` where it is null and can't be.
+    fn from_value(value: Option<Self::Value>) -> Option<Self>;
+}
+
+/// The type of a column, as the derive writes it: `<T as IsColumn>::Same` is `T`, if that is a [`ColumnType`]. All calls
+/// about a column name its type so, which makes one error of a type that is none.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a column",
+    label = "not a column type",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+)]
+pub trait IsColumn {
+    /// The type itself.
+    type Same;
+}
+
+impl<T: ColumnType> IsColumn for T {
+    type Same = T;
+}
+
+impl<T: ColumnValue> ColumnType for T {
+    type Value = T;
+    const NULLABLE: bool = false;
+    fn value(&self) -> Option<&T> {
+        Some(self)
+    }
+    fn from_value(value: Option<T>) -> Option<T> {
+        value
+    }
+}
+
+impl<T: ColumnValue> ColumnType for Option<T> {
+    type Value = T;
+    const NULLABLE: bool = true;
+    fn value(&self) -> Option<&T> {
+        self.as_ref()
+    }
+    fn from_value(value: Option<T>) -> Option<Option<T>> {
+        Some(value)
+    }
+}
+
+/// What may be compared with a column of type `T` or name a record whose id is `T`: a `T`, a reference to one, and for text and bytes their slices.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` cannot be compared with a column of type `{T}`",
+    label = "not a `{T}`",
+    note = "give a `{T}` or a reference to one; null is tested by `is_none()` and `is_some()`"
+)]
+pub trait IntoValue<T> {
+    /// The value.
+    fn into_value(self) -> T;
+}
+
+impl<T: ColumnValue> IntoValue<T> for T {
+    fn into_value(self) -> T {
+        self
+    }
+}
+
+impl<T: ColumnValue + Clone> IntoValue<T> for &T {
+    fn into_value(self) -> T {
+        self.clone()
+    }
+}
+
+impl IntoValue<String> for &str {
+    fn into_value(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl IntoValue<Vec<u8>> for &[u8] {
+    fn into_value(self) -> Vec<u8> {
+        self.to_vec()
+    }
+}
+
+impl<const N: usize> IntoValue<Vec<u8>> for &[u8; N] {
+    fn into_value(self) -> Vec<u8> {
+        self.to_vec()
+    }
+}
+
+/// The name of a stored value in an index: equal for values that compare as equal.
+pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
+    match (kind, stored) {
+        (Kind::Float, b"-0.0") => b"0.0",
+        _ => stored,
+    }
+}
+
+/// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`, then by row.
+///
+/// Where a double holds the value exactly the tail is empty and the member is the row alone. Beyond
+/// that, the tail continues the order: all values that share a score have tails of one form, so that they compare.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SortKey {
+    /// Text that Redis reads as a double, rounding to nearest, which keeps the order.
+    pub(crate) score: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
+}
+
+/// 2^53: integers below are exact as doubles.
+const EXACT: u128 = 1 << 53;
+
+impl SortKey {
+    pub(crate) fn of(kind: Kind, stored: &[u8]) -> Self {
+        match kind {
+            Kind::Float => Self { score: index_form(kind, stored).to_vec(), tail: Vec::new() },
+            Kind::Integer => {
+                let (negative, digits) = sign_and_digits(stored);
+                let exact = digits.len() < 17 && parse::<u128>(digits).is_some_and(|size| size < EXACT);
+                let tail = if exact { Vec::new() } else { ordered_digits(negative, digits) };
+                Self { score: stored.to_vec(), tail }
+            }
+            Kind::Nanoseconds => {
+                let (negative, digits) = sign_and_digits(stored);
+                let size = parse::<u128>(digits).unwrap_or(0) as i128;
+                let nanoseconds = if negative { -size } else { size };
+                let rest = nanoseconds.rem_euclid(1_000_000) as u32;
+                // A whole millisecond needs no tail; rows are below 2^31, so a first byte of 0x80 and up comes after them.
+                let tail = if rest == 0 { Vec::new() } else { (rest | 0x80_0000).to_be_bytes()[1..].to_vec() };
+                Self { score: nanoseconds.div_euclid(1_000_000).to_string().into_bytes(), tail }
+            }
+            Kind::Bytes | Kind::Uuid | Kind::Few => Self { score: b"0".to_vec(), tail: escape(stored) },
+        }
+    }
+}
+
+impl SortKey {
+    pub(crate) fn compare(&self, other: &Self) -> std::cmp::Ordering {
+        let score = |key: &Self| parse::<f64>(&key.score).unwrap_or(0.0);
+        score(self).total_cmp(&score(other)).then_with(|| self.tail.cmp(&other.tail))
+    }
+}
+
+/// Bytes in an order-preserving form that no other one is a prefix of: NUL becomes NUL FF, and NUL NUL ends it.
+fn escape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 2);
+    for &byte in bytes {
+        out.push(byte);
+        if byte == 0 {
+            out.push(0xFF);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+    out
+}
+
+/// Digits ordered as bytes: the count first, and all of it mirrored for negative numbers.
+fn ordered_digits(negative: bool, digits: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(digits.len() + 1);
+    if negative {
+        out.push(127 - digits.len() as u8);
+        out.extend(digits.iter().map(|digit| b'0' + b'9' - digit));
+    } else {
+        out.push(128 + digits.len() as u8);
+        out.extend_from_slice(digits);
+    }
+    out
+}
+
+fn sign_and_digits(stored: &[u8]) -> (bool, &[u8]) {
+    match stored {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    }
+}
+
+fn parse<T: std::str::FromStr>(stored: &[u8]) -> Option<T> {
+    std::str::from_utf8(stored).ok()?.parse().ok()
+}
+
+/// Reads a number and refuses a form that encoding would not have written, such as `+1` or `01`.
+fn parse_canonical<T: std::str::FromStr + ColumnValue>(stored: &[u8]) -> Result<T, ValueError> {
+    let value = parse::<T>(stored).ok_or_else(|| ValueError::not(T::TYPE, stored))?;
+    let mut again = Vec::with_capacity(stored.len());
+    value.encode(&mut again)?;
+    if again == stored { Ok(value) } else { Err(ValueError::not(T::TYPE, stored)) }
+}
+
+macro_rules! integers {
+    ($($type:ty),* => $kind:expr, $ordinal:expr) => {$(
+        impl ColumnValue for $type {
+            const TYPE: &'static str = stringify!($type);
+            const KIND: Kind = $kind;
+            fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+                use std::io::Write as _;
+                write!(out, "{self}").map_err(|error| ValueError::new(error.to_string()))
+            }
+            fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+                parse_canonical(stored)
+            }
+            fn ordinal(&self) -> u16 {
+                let ordinal: fn(&$type) -> u16 = $ordinal;
+                ordinal(self)
+            }
+        }
+        impl IndexValue for $type {}
+        impl SortValue for $type {}
+        impl KeyValue for $type {}
+    )*};
+}
+integers!(u16, u32, u64, u128, usize, i16, i32, i64, i128, isize => Kind::Integer, |_| 0);
+integers!(u8 => Kind::Few, |value| u16::from(*value));
+integers!(i8 => Kind::Few, |value| (i16::from(*value) + 128) as u16);
+
+macro_rules! auto_increment {
+    ($($type:ty: $greatest:expr),*) => {$(
+        impl AutoIncrementValue for $type {
+            const GREATEST: &'static str = $greatest;
+        }
+    )*};
+}
+auto_increment!(u16: "65535", i16: "32767", u32: "4294967295", i32: "2147483647");
+auto_increment!(u64: "", i64: "", u128: "", i128: "", usize: "", isize: "");
+
+macro_rules! floats {
+    ($($type:ty),*) => {$(
+        impl ColumnValue for $type {
+            const TYPE: &'static str = stringify!($type);
+            const KIND: Kind = Kind::Float;
+            fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+                use std::io::Write as _;
+                if self.is_nan() {
+                    return Err(ValueError::new("NaN cannot be stored: it equals nothing and has no order"));
+                }
+                write!(out, "{self:?}").map_err(|error| ValueError::new(error.to_string()))
+            }
+            fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+                parse_canonical(stored)
+            }
+        }
+        impl IndexValue for $type {}
+        impl SortValue for $type {}
+    )*};
+}
+floats!(f32, f64);
+
+impl ColumnValue for bool {
+    const TYPE: &'static str = "bool";
+    const KIND: Kind = Kind::Few;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+        Ok(())
+    }
+    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+        match stored {
+            b"true" => Ok(true),
+            b"false" => Ok(false),
+            _ => Err(ValueError::not("true or false", stored)),
+        }
+    }
+    fn ordinal(&self) -> u16 {
+        u16::from(*self)
+    }
+}
+
+impl ColumnValue for char {
+    const TYPE: &'static str = "char";
+    const KIND: Kind = Kind::Bytes;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        out.extend_from_slice(self.encode_utf8(&mut [0; 4]).as_bytes());
+        Ok(())
+    }
+    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+        let mut chars = std::str::from_utf8(stored).map_err(|_| ValueError::not("UTF-8", stored))?.chars();
+        match (chars.next(), chars.next()) {
+            (Some(only), None) => Ok(only),
+            _ => Err(ValueError::not("one character", stored)),
+        }
+    }
+}
+
+impl ColumnValue for String {
+    const TYPE: &'static str = "text";
+    const KIND: Kind = Kind::Bytes;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        out.extend_from_slice(self.as_bytes());
+        Ok(())
+    }
+    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+        std::str::from_utf8(stored).map(str::to_owned).map_err(|_| ValueError::not("UTF-8", stored))
+    }
+}
+
+impl ColumnValue for Vec<u8> {
+    const TYPE: &'static str = "bytes";
+    const KIND: Kind = Kind::Bytes;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        out.extend_from_slice(self);
+        Ok(())
+    }
+    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+        Ok(stored.to_vec())
+    }
+}
+
+impl ColumnValue for bytes::Bytes {
+    const TYPE: &'static str = "bytes";
+    const KIND: Kind = Kind::Bytes;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        out.extend_from_slice(self);
+        Ok(())
+    }
+    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+        Ok(bytes::Bytes::copy_from_slice(stored))
+    }
+}
+
+impl ColumnValue for Uuid {
+    const TYPE: &'static str = "uuid";
+    const KIND: Kind = Kind::Uuid;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        out.extend_from_slice(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        Ok(())
+    }
+    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+        // `try_parse` takes other forms of a UUID as well, which would give one value two names.
+        let hyphenated_lower = stored.len() == 36 && !stored.iter().any(u8::is_ascii_uppercase);
+        match Uuid::try_parse_ascii(stored) {
+            Ok(uuid) if hyphenated_lower => Ok(uuid),
+            _ => Err(ValueError::not("a UUID", stored)),
+        }
+    }
+}
+
+macro_rules! mark {
+    ($($type:ty),*) => {$(
+        impl IndexValue for $type {}
+        impl SortValue for $type {}
+        impl KeyValue for $type {}
+    )*};
+}
+mark!(bool, char, String, Vec<u8>, bytes::Bytes, Uuid);
+
+#[cfg(feature = "chrono")]
+mod chrono_types {
+    use super::{ColumnValue, IndexValue, KeyValue, Kind, SortValue, ValueError, parse_canonical};
+    use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
+
+    const NANOSECONDS: i128 = 1_000_000_000;
+
+    impl ColumnValue for DateTime<Utc> {
+        const TYPE: &'static str = "datetime";
+        const KIND: Kind = Kind::Nanoseconds;
+        fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+            let nanoseconds = i128::from(self.timestamp_subsec_nanos());
+            if nanoseconds >= NANOSECONDS {
+                return Err(ValueError::new(
+                    "a leap second cannot be stored: nanoseconds since the epoch have no place for it",
+                ));
+            }
+            (i128::from(self.timestamp()) * NANOSECONDS + nanoseconds).encode(out)
+        }
+        fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+            let nanoseconds: i128 = parse_canonical(stored)?;
+            i64::try_from(nanoseconds.div_euclid(NANOSECONDS))
+                .ok()
+                .and_then(|seconds| DateTime::from_timestamp(seconds, nanoseconds.rem_euclid(NANOSECONDS) as u32))
+                .ok_or_else(|| ValueError::not("a time that chrono can hold", stored))
+        }
+    }
+
+    impl ColumnValue for NaiveDateTime {
+        const TYPE: &'static str = "naive datetime";
+        const KIND: Kind = Kind::Nanoseconds;
+        fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+            self.and_utc().encode(out)
+        }
+        fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+            DateTime::<Utc>::decode(stored).map(|time| time.naive_utc())
+        }
+    }
+
+    /// Days since the first day of the year 1, as chrono counts them.
+    impl ColumnValue for NaiveDate {
+        const TYPE: &'static str = "date";
+        const KIND: Kind = Kind::Integer;
+        fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+            self.num_days_from_ce().encode(out)
+        }
+        fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+            NaiveDate::from_num_days_from_ce_opt(parse_canonical(stored)?)
+                .ok_or_else(|| ValueError::not("a date that chrono can hold", stored))
+        }
+    }
+
+    mark!(DateTime<Utc>, NaiveDateTime, NaiveDate);
+}
+
+#[cfg(test)]
+#[path = "value_tests.rs"]
+mod tests;

@@ -1,0 +1,200 @@
+use std::cmp::Ordering;
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{ColumnValue, Kind, SortKey, index_form};
+
+fn stored<T: ColumnValue>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    value.encode(&mut out).unwrap();
+    out
+}
+
+fn round_trip<T: ColumnValue + PartialEq + Debug>(value: &T) {
+    assert_eq!(&T::decode(&stored(value)).unwrap(), value);
+}
+
+/// What a sorted set compares: scores, then members, which end in the row.
+fn order<T: ColumnValue>(left: &T, right: &T) -> Ordering {
+    let place = |value: &T, row: u32| {
+        let key = SortKey::of(T::KIND, &stored(value));
+        let score: f64 = std::str::from_utf8(&key.score).unwrap().parse().unwrap();
+        (score, [key.tail, row.to_be_bytes().to_vec()].concat())
+    };
+    // Rows that would decide the other way if the value did not.
+    let by_row = |left_row, right_row| {
+        let (left, right) = (place(left, left_row), place(right, right_row));
+        left.0.partial_cmp(&right.0).unwrap().then(left.1.cmp(&right.1))
+    };
+    match (by_row(0, 0x7FFF_FFFF), by_row(0x7FFF_FFFF, 0)) {
+        (left, right) if left == right => left,
+        _ => Ordering::Equal,
+    }
+}
+
+fn same_order<T: ColumnValue + Ord>(left: &T, right: &T) {
+    assert_eq!(order(left, right), left.cmp(right));
+    let (left_key, right_key) = (SortKey::of(T::KIND, &stored(left)), SortKey::of(T::KIND, &stored(right)));
+    assert_eq!(left_key.compare(&right_key), left.cmp(right));
+}
+
+/// Integers near the ends, near 2^53 and all over.
+fn integers() -> impl Strategy<Value = i128> {
+    let near = |middle: i128| (-3i128..=3).prop_map(move |step| middle.saturating_add(step));
+    prop_oneof![
+        any::<i128>(),
+        any::<i64>().prop_map(i128::from),
+        near(0),
+        near(1 << 53),
+        near(-(1 << 53)),
+        near(i128::from(i64::MIN)),
+        near(i128::from(u64::MAX)),
+        near(i128::MAX),
+        near(i128::MIN),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn integers_keep_value_and_order(left in integers(), right in integers()) {
+        round_trip(&left);
+        same_order(&left, &right);
+        if let (Ok(left), Ok(right)) = (i64::try_from(left), i64::try_from(right)) {
+            round_trip(&left);
+            same_order(&left, &right);
+        }
+        if let (Ok(left), Ok(right)) = (u128::try_from(left), u128::try_from(right)) {
+            round_trip(&left);
+            same_order(&left, &right);
+        }
+    }
+
+    #[test]
+    fn floats_keep_every_bit_and_order(left in any::<f64>(), right in any::<f64>()) {
+        prop_assume!(!left.is_nan() && !right.is_nan());
+        prop_assert_eq!(f64::decode(&stored(&left)).unwrap().to_bits(), left.to_bits());
+        prop_assert_eq!(order(&left, &right), left.partial_cmp(&right).unwrap());
+    }
+
+    #[test]
+    fn short_floats_keep_every_bit_and_order(left in any::<f32>(), right in any::<f32>()) {
+        prop_assume!(!left.is_nan() && !right.is_nan());
+        prop_assert_eq!(f32::decode(&stored(&left)).unwrap().to_bits(), left.to_bits());
+        prop_assert_eq!(order(&left, &right), left.partial_cmp(&right).unwrap());
+    }
+
+    #[test]
+    fn text_keeps_value_and_order(left in any::<String>(), right in any::<String>()) {
+        round_trip(&left);
+        same_order(&left, &right);
+    }
+
+    #[test]
+    fn bytes_keep_value_and_order(left in prop::collection::vec(0u8..4, 0..6), right in prop::collection::vec(0u8..4, 0..6)) {
+        let high = |bytes: Vec<u8>| bytes.into_iter().map(|byte| if byte == 3 { 0xFF } else { byte }).collect::<Vec<u8>>();
+        let (left, right) = (high(left), high(right));
+        round_trip(&left);
+        same_order(&left, &right);
+    }
+
+    #[test]
+    fn chars_and_uuids_keep_value_and_order(left in any::<(char, u128)>(), right in any::<(char, u128)>()) {
+        round_trip(&left.0);
+        same_order(&left.0, &right.0);
+        let (left, right) = (Uuid::from_u128(left.1), Uuid::from_u128(right.1));
+        round_trip(&left);
+        same_order(&left, &right);
+    }
+
+    #[test]
+    fn few_valued_types_keep_value_and_order(left in any::<(u8, i8, bool)>(), right in any::<(u8, i8, bool)>()) {
+        round_trip(&left.0);
+        round_trip(&left.1);
+        round_trip(&left.2);
+        prop_assert_eq!(left.0.ordinal().cmp(&right.0.ordinal()), left.0.cmp(&right.0));
+        prop_assert_eq!(left.1.ordinal().cmp(&right.1.ordinal()), left.1.cmp(&right.1));
+        prop_assert_eq!(left.2.ordinal().cmp(&right.2.ordinal()), left.2.cmp(&right.2));
+    }
+}
+
+#[cfg(feature = "chrono")]
+proptest! {
+    #[test]
+    fn times_keep_value_and_order(
+        left in (-8_000_000_000_000i64..8_000_000_000_000, 0u32..1_000_000_000),
+        right in (-8_000_000_000_000i64..8_000_000_000_000, 0u32..1_000_000_000),
+        near in any::<bool>(),
+    ) {
+        use chrono::{DateTime, NaiveDate, Utc};
+        let time = |(seconds, nanoseconds)| DateTime::<Utc>::from_timestamp(seconds, nanoseconds).unwrap();
+        let left_time = time(left);
+        let right_time = if near { time((left.0, right.1 % 2_000_000)) } else { time(right) };
+        round_trip(&left_time);
+        same_order(&left_time, &right_time);
+        round_trip(&left_time.naive_utc());
+        same_order(&left_time.naive_utc(), &right_time.naive_utc());
+        let (left_day, right_day): (NaiveDate, NaiveDate) = (left_time.date_naive(), right_time.date_naive());
+        round_trip(&left_day);
+        same_order(&left_day, &right_day);
+    }
+}
+
+#[cfg(feature = "chrono")]
+#[test]
+fn times_at_the_edges_of_chrono_are_kept() {
+    use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+    for time in
+        [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::UNIX_EPOCH - TimeDelta::nanoseconds(1)]
+    {
+        round_trip(&time);
+    }
+    for day in [NaiveDate::MIN, NaiveDate::MAX] {
+        round_trip(&day);
+    }
+    let leap = NaiveDate::from_ymd_opt(2016, 12, 31).unwrap().and_hms_milli_opt(23, 59, 59, 1_500).unwrap();
+    assert!(leap.encode(&mut Vec::new()).unwrap_err().to_string().contains("leap second"));
+}
+
+#[test]
+fn the_zeros_are_one_value_in_an_index_and_in_an_order() {
+    assert_eq!(index_form(Kind::Float, &stored(&-0.0f64)), stored(&0.0f64));
+    assert_eq!(SortKey::of(Kind::Float, &stored(&-0.0f64)), SortKey::of(Kind::Float, &stored(&0.0f64)));
+    assert!(f64::decode(&stored(&-0.0f64)).unwrap().is_sign_negative());
+}
+
+#[test]
+fn infinities_are_values_and_nan_is_not() {
+    round_trip(&f64::INFINITY);
+    round_trip(&f64::NEG_INFINITY);
+    round_trip(&f64::MIN_POSITIVE);
+    assert!(f64::NAN.encode(&mut Vec::new()).unwrap_err().to_string().starts_with("NaN"));
+    assert!(f32::NAN.encode(&mut Vec::new()).is_err());
+    assert!(f64::decode(b"NaN").is_err());
+}
+
+#[test]
+fn only_the_stored_form_is_read() {
+    for form in ["+1", "01", " 1", "1 ", "", "-", "1.0", "256"] {
+        assert!(u8::decode(form.as_bytes()).is_err(), "{form:?}");
+    }
+    for form in ["1", "1e0", ".5", "inf ", "+inf", "infinity"] {
+        assert!(f64::decode(form.as_bytes()).is_err(), "{form:?}");
+    }
+    for form in ["True", "1", ""] {
+        assert!(bool::decode(form.as_bytes()).is_err(), "{form:?}");
+    }
+    for form in ["", "ab", "\u{1F600}x"] {
+        assert!(char::decode(form.as_bytes()).is_err(), "{form:?}");
+    }
+    for form in [
+        "67E55044-10B1-426F-9247-BB680E5FE0C8",
+        "67e5504410b1426f9247bb680e5fe0c8",
+        "{67e55044-10b1-426f-9247-bb680e5fe0c8}",
+    ] {
+        assert!(Uuid::decode(form.as_bytes()).is_err(), "{form:?}");
+    }
+    assert_eq!(String::decode(b"\xFF\xFE").unwrap_err().to_string(), "\"\\xff\\xfe\" is not UTF-8");
+    assert_eq!(u16::decode(b"x").unwrap_err().to_string(), "\"x\" is not u16");
+}
