@@ -94,13 +94,14 @@ pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> (bo
     }
 }
 
-/// The type of the id; `u64` where an erroneous input has no key.
+/// The type of the id; `u64` where an erroneous input has no key, and no tuple of one where it has half of one.
 pub(crate) fn id_type(model: &Model<'_>) -> TokenStream {
-    let composite = model.key().filter(|field| field.composite_key.is_some()).map(|field| &field.ty);
-    match model.key().find(|field| field.primary_key.is_some()) {
-        Some(field) => field.ty.clone(),
-        None if model.key().next().is_some() => quote!((#(#composite,)*)),
-        None => quote!(u64),
+    let key = model.key().map(|field| &field.ty).collect::<Vec<_>>();
+    match (model.key().find(|field| field.primary_key.is_some()), key.as_slice()) {
+        (Some(field), _) => field.ty.clone(),
+        (None, []) => quote!(u64),
+        (None, [only]) => quote!(#only),
+        (None, key) => quote!((#(#key,)*)),
     }
 }
 

@@ -91,12 +91,13 @@ impl DbBuilder {
     /// As [`Db::open`].
     pub async fn open(self, url: &str) -> Result<Db> {
         check_namespace(&self.namespace)?;
-        let mut info = url.into_connection_info().map_err(|error| match error.kind() {
-            // The library names neither the reason nor what to do about it.
-            redis::ErrorKind::InvalidClientConfig if url.starts_with("rediss:") && !cfg!(feature = "tls") => {
+        // The library's own error does not say what an address looks like. It must not be quoted: it may hold a password.
+        let mut info = url.into_connection_info().map_err(|error| match url.split_once("://") {
+            Some(("rediss", _)) if !cfg!(feature = "tls") => {
                 Error::Unsupported("rediss:// needs the feature `tls`".into())
             }
-            _ => Error::from(error),
+            Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => Error::from(error),
+            _ => Error::Unsupported("an address begins with redis://, rediss:// or redis+unix://".into()),
         })?;
         // Small writes would otherwise wait for the acknowledgement of the ones before.
         let tcp = TcpSettings::default().set_nodelay(true);

@@ -42,11 +42,12 @@ const FOLDER_MAX: usize = 80;
 /// `$1` is the server's folder, the rest its command line.
 ///
 /// - The server holds descriptor 3, so that its end is the end of the pipe that we read the process id from.
-/// - Signals are ignored, so that nothing but the end of the input ends the shell before it has cleaned up.
+/// - Signals are ignored, so that nothing but the end of the input ends the shell before it has cleaned up; among them the
+///   one for a pipe that nobody reads, since we may be gone before the process id is written.
 /// - The server is killed hard: it has nothing to save, and may not have set its handler for softer signals yet.
 /// - The last line ends what else is in the process group: a server that a wrapper script started, or a child that saves.
 const KEEPER: &str = r#"
-trap '' HUP INT QUIT TERM
+trap '' HUP INT PIPE QUIT TERM
 folder=$1
 shift
 "$@" 3>&1 </dev/null >"$folder/log" 2>&1 &

@@ -26,8 +26,9 @@ call('SCARD', p .. 'free')
 local chunk = p .. 'd:' .. floor(row / CHUNK)
 if ARGV[3] == '0' then call('HLEN', chunk) end
 
-apply(plan, row)
+-- First what a full server lets through: once a script has written, it may go on.
 call('UNLINK', key)
+apply(plan, row)
 if ARGV[3] == '0' then call('HDEL', chunk, row % CHUNK) end
 if count > 1 then
   call('SETBIT', p .. 'live:' .. segment, row - segment * SEGMENT, 0)

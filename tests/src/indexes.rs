@@ -1,0 +1,149 @@
+//! Compares every key of a model with what its records demand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use subconscious::RedisModel;
+
+use crate::Fixture;
+
+const SEGMENT: u64 = 65_472;
+
+type Rows = BTreeMap<(String, u64, Option<Vec<u8>>), BTreeSet<u64>>;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    text(bytes).parse().unwrap_or_else(|_| panic!("{} is no number", bytes.escape_ascii()))
+}
+
+fn bits(bitmap: &[u8]) -> BTreeSet<u64> {
+    (0..bitmap.len() as u64 * 8).filter(|at| bitmap[(at / 8) as usize] & (0x80 >> (at % 8)) != 0).collect()
+}
+
+/// Panics unless the model's keys are exactly those that its records demand: every index entry has its record and every
+/// record its index entries. Returns the number of records and of containers that are bitmaps.
+pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
+    let schema = M::schema();
+    let prefix = format!("{{{}}}:", schema.name());
+    let keys: Vec<Vec<u8>> = f.keys().await.into_iter().filter(|key| key.starts_with(prefix.as_bytes())).collect();
+    let namespace = f.key("").into_bytes();
+    let whole = |key: &[u8]| [namespace.as_slice(), key].concat();
+    let rest = |key: &[u8]| key[prefix.len()..].to_vec();
+
+    // What the records demand.
+    let (mut live, mut ids) = (BTreeSet::new(), BTreeMap::new());
+    let (mut containers, mut sorted) = (Rows::new(), BTreeMap::<String, BTreeSet<u64>>::new());
+    let few = |column: &subconscious::schema::ColumnSchema| {
+        column.has_sort() && ["u8", "i8", "bool", "enum"].contains(&column.type_name())
+    };
+    for key in keys.iter().filter(|key| rest(key).starts_with(b"r:")) {
+        let command = &mut redis::cmd("HGETALL");
+        let fields: BTreeMap<String, Vec<u8>> = f.run(command.arg(whole(key))).await;
+        let row = number(&fields["#"]);
+        assert!(live.insert(row), "row {row} is used twice");
+        ids.insert(row, rest(key)[2..].to_vec());
+        let (segment, offset) = (row / SEGMENT, row % SEGMENT);
+        for column in schema.columns() {
+            let mut value = fields.get(column.name()).cloned();
+            if value.as_deref() == Some(b"-0.0") {
+                value = Some(b"0.0".to_vec());
+            }
+            let in_order = column.has_sort() && !few(column);
+            if column.has_index() || few(column) || (column.has_sort() && value.is_none()) {
+                containers.entry((column.name().into(), segment, value.clone())).or_default().insert(offset);
+            }
+            if in_order && value.is_some() {
+                sorted.entry(column.name().into()).or_default().insert(row);
+            }
+        }
+    }
+
+    // What is there.
+    let (mut found, mut found_sorted, mut found_live) = (Rows::new(), BTreeMap::new(), BTreeSet::new());
+    let (mut found_ids, mut found_values, mut free, mut bitmaps) =
+        (BTreeMap::new(), BTreeMap::new(), BTreeSet::<u64>::new(), 0);
+    let mut meta: BTreeMap<String, String> = BTreeMap::new();
+    for key in &keys {
+        let whole = whole(key);
+        let parts: Vec<Vec<u8>> = rest(key).splitn(4, |&byte| byte == b':').map(<[u8]>::to_vec).collect();
+        match parts[0].as_slice() {
+            b"r" => {}
+            kind @ (b"i" | b"b") => {
+                let rows: BTreeSet<u64> = if kind == b"b" {
+                    bitmaps += 1;
+                    let bitmap: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
+                    assert!(bits(&bitmap).len() > 64, "{} is a bitmap of few rows", key.escape_ascii());
+                    bits(&bitmap)
+                } else {
+                    let set: BTreeSet<u64> = f.run(redis::cmd("SMEMBERS").arg(&whole)).await;
+                    assert!(set.len() <= 128, "{} is a set of many rows", key.escape_ascii());
+                    set
+                };
+                let place = (text(&parts[1]), number(&parts[2]), parts.get(3).cloned());
+                assert!(found.insert(place, rows).is_none(), "{} is both a set and a bitmap", key.escape_ascii());
+            }
+            b"s" => {
+                let members: Vec<Vec<u8>> = f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1)).await;
+                let rows: Vec<u64> = members
+                    .iter()
+                    .map(|member| u64::from(u32::from_be_bytes(member[member.len() - 4..].try_into().unwrap())))
+                    .collect();
+                let set: BTreeSet<u64> = rows.iter().copied().collect();
+                assert_eq!(set.len(), rows.len(), "{} has a row twice", key.escape_ascii());
+                found_sorted.insert(text(&parts[1]), set);
+            }
+            b"v" => {
+                let values: Vec<(Vec<u8>, f64)> =
+                    f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1).arg("WITHSCORES")).await;
+                let values =
+                    values.into_iter().map(|(value, score)| (value, score as u64 % 65_536)).collect::<BTreeMap<_, _>>();
+                found_values.insert(text(&parts[1]), values);
+            }
+            b"live" => {
+                let bitmap: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
+                found_live.extend(bits(&bitmap).into_iter().map(|offset| number(&parts[1]) * SEGMENT + offset));
+            }
+            b"d" => {
+                let kind: String = f.run(redis::cmd("TYPE").arg(&whole)).await;
+                if kind == "hash" {
+                    let entries: BTreeMap<u64, Vec<u8>> = f.run(redis::cmd("HGETALL").arg(&whole)).await;
+                    found_ids.extend(entries.into_iter().map(|(offset, id)| (number(&parts[1]) * 128 + offset, id)));
+                } else {
+                    let entries: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
+                    for (offset, id) in entries.chunks(16).enumerate() {
+                        let row = number(&parts[1]) * SEGMENT + offset as u64;
+                        // Entries of rows that are not in use are left as they are.
+                        if live.contains(&row) {
+                            let id = uuid::Uuid::from_slice(id).unwrap();
+                            found_ids.insert(row, id.to_string().into_bytes());
+                        }
+                    }
+                }
+            }
+            b"free" => free = f.run(redis::cmd("SMEMBERS").arg(&whole)).await,
+            b"meta" => meta = f.run(redis::cmd("HGETALL").arg(&whole)).await,
+            _ => panic!("{} is no key of a model", key.escape_ascii()),
+        }
+    }
+    assert_eq!(found, containers, "containers");
+    assert_eq!(found_sorted, sorted, "sorted sets");
+    assert_eq!(found_live, live, "rows in use");
+    assert_eq!(found_ids, ids, "row directory");
+    let mut values = BTreeMap::<String, BTreeMap<Vec<u8>, u64>>::new();
+    for (name, _, value) in containers.into_keys() {
+        let column = schema.columns().iter().find(|column| column.name() == name).unwrap();
+        if let (true, Some(value)) = (few(column), value) {
+            *values.entry(name).or_default().entry(value).or_default() += 1;
+        }
+    }
+    assert_eq!(found_values, values, "values in order");
+    let rows: u64 = meta.get("rows").map_or(0, |rows| rows.parse().unwrap());
+    assert_eq!(meta.get("count").map_or("0", String::as_str), live.len().to_string(), "count in meta");
+    assert!(live.iter().all(|&row| row < rows), "a row beyond those handed out");
+    for row in (0..rows).filter(|row| !live.contains(row)) {
+        assert!(free.contains(&(row / SEGMENT)), "row {row} is free and lost");
+    }
+    (live.len(), bitmaps)
+}

@@ -1,0 +1,14 @@
+//! Behaviour through the public interface, on a real server.
+
+mod errors;
+mod indexes;
+mod original;
+mod queries;
+mod testing;
+mod ui;
+mod values;
+
+/// A runtime for the tests that are not async themselves.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}

@@ -1,0 +1,342 @@
+//! Queries, against a plain list of records.
+
+use std::cmp::Ordering;
+
+use futures::TryStreamExt;
+use proptest::prelude::*;
+use subconscious::{ColumnEnum, Filter, Query, RedisModel};
+use subconscious_tests::Fixture;
+use tokio::sync::OnceCell;
+
+use crate::runtime;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ColumnEnum)]
+enum Size {
+    // Not in the order of the alphabet.
+    Small,
+    Medium,
+    Large,
+}
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Item {
+    #[column(primary_key)]
+    id: String,
+    #[column(index, sort)]
+    age: u8,
+    #[column(index, sort)]
+    size: Option<Size>,
+    #[column(index)]
+    country: Option<String>,
+    #[column(sort, index)]
+    price: Option<i64>,
+    #[column(sort)]
+    weight: f64,
+    #[column(sort)]
+    title: String,
+}
+
+/// 900 records, with common, rare and unique values; the first three hundred also give rows to be reused.
+fn items() -> Vec<Item> {
+    let mut state = 7u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    (0..900)
+        .map(|at| Item {
+            id: format!("{at:03}:{{x}}"),
+            age: random(40) as u8,
+            size: [None, Some(Size::Small), Some(Size::Medium), Some(Size::Large)][random(4) as usize],
+            country: ["", "USA", "USA", "USA", "DE", "a:b"]
+                .get(random(7) as usize)
+                .map(|country| (*country).to_owned()),
+            price: match random(10) {
+                0 => None,
+                1 => Some(i64::MAX - random(3) as i64),
+                2 => Some(i64::MIN + random(3) as i64),
+                3 => Some((1 << 53) - 1 + random(4) as i64),
+                _ => Some(random(60) as i64 - 30),
+            },
+            weight: match random(8) {
+                0 => 0.0,
+                1 => -0.0,
+                2 => f64::INFINITY,
+                3 => f64::NEG_INFINITY,
+                _ => random(1000) as f64 / 8.0 - 50.0,
+            },
+            title: ["", "a", "a\0", "a\0b", "B", "é", "\u{FFFF}", "😀", "zz"][random(9) as usize].to_owned(),
+        })
+        .collect()
+}
+
+/// The records in row order, saved once for all tests of this file, which only read.
+async fn store() -> (Fixture, Vec<Item>) {
+    static STORED: OnceCell<(subconscious::Db, Vec<Item>)> = OnceCell::const_new();
+    let (namespace, items) = {
+        let (db, items) = STORED
+            .get_or_init(|| async {
+                let f = Fixture::new().await;
+                let mut all = items();
+                Item::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+                // Every third goes and leaves its row to a later one.
+                for item in all.iter().step_by(3) {
+                    assert!(item.delete(&f.db).await.unwrap());
+                }
+                let (mut gone, mut kept) = (Vec::new(), Vec::new());
+                for (at, item) in all.into_iter().enumerate() {
+                    if at % 3 == 0 { gone.push(item) } else { kept.push(item) }
+                }
+                gone.truncate(200);
+                Item::save_many(&f.db, &mut gone).await.unwrap().into_result().unwrap();
+                kept.extend(gone);
+                let mut by_row = Vec::new();
+                for item in kept {
+                    let row: u64 =
+                        f.run(redis::cmd("HGET").arg(f.key(&format!("{{Item}}:r:{}", item.id))).arg("#")).await;
+                    by_row.push((row, item));
+                }
+                by_row.sort_by_key(|(row, _)| *row);
+                (f.db.clone(), by_row.into_iter().map(|(_, item)| item).collect())
+            })
+            .await;
+        (db.namespace().to_owned(), items.clone())
+    };
+    // A connection belongs to the runtime of the test that made it.
+    let mut f = Fixture::new().await;
+    f.db = f.db.with_namespace(&namespace).unwrap();
+    (f, items)
+}
+
+#[derive(Debug, Clone)]
+enum Wanted {
+    Age(u8),
+    Ages(Vec<u8>),
+    AgeBetween(u8, u8),
+    AgeBelow(u8),
+    Size(Size),
+    SizeAtLeast(Size),
+    NoSize,
+    Country(String),
+    NoCountry,
+    SomeCountry,
+    Price(i64),
+    PriceBelow(i64),
+    PriceAbove(i64),
+    PriceBetween(i64, i64),
+    WeightAtMost(f64),
+    WeightAtLeast(f64),
+    TitleAbove(String),
+    TitleAtMost(String),
+    And(Box<Wanted>, Box<Wanted>),
+    Or(Box<Wanted>, Box<Wanted>),
+    Not(Box<Wanted>),
+}
+
+use Wanted as W;
+
+impl Wanted {
+    fn filter(&self) -> Filter<Item> {
+        let u = Item::columns();
+        match self.clone() {
+            W::Age(age) => u.age.eq(age),
+            W::Ages(ages) => u.age.is_in(ages),
+            W::AgeBetween(low, high) => u.age.between(low, high),
+            W::AgeBelow(age) => u.age.lt(age),
+            W::Size(size) => u.size.eq(size),
+            W::SizeAtLeast(size) => u.size.ge(size),
+            W::NoSize => u.size.is_none(),
+            W::Country(country) => u.country.eq(country),
+            W::NoCountry => u.country.is_none(),
+            W::SomeCountry => u.country.is_some(),
+            W::Price(price) => u.price.eq(price),
+            W::PriceBelow(price) => u.price.lt(price),
+            W::PriceAbove(price) => u.price.gt(price),
+            W::PriceBetween(low, high) => u.price.between(low, high),
+            W::WeightAtMost(weight) => u.weight.le(weight),
+            W::WeightAtLeast(weight) => u.weight.ge(weight),
+            W::TitleAbove(title) => u.title.gt(title),
+            W::TitleAtMost(title) => u.title.le(title),
+            W::And(left, right) => left.filter() & right.filter(),
+            W::Or(left, right) => left.filter() | right.filter(),
+            W::Not(inner) => !inner.filter(),
+        }
+    }
+
+    fn matches(&self, item: &Item) -> bool {
+        match self {
+            W::Age(age) => item.age == *age,
+            W::Ages(ages) => ages.contains(&item.age),
+            W::AgeBetween(low, high) => (*low..=*high).contains(&item.age),
+            W::AgeBelow(age) => item.age < *age,
+            W::Size(size) => item.size == Some(*size),
+            W::SizeAtLeast(least) => item.size.is_some_and(|size| size >= *least),
+            W::NoSize => item.size.is_none(),
+            W::Country(country) => item.country.as_ref() == Some(country),
+            W::NoCountry => item.country.is_none(),
+            W::SomeCountry => item.country.is_some(),
+            W::Price(price) => item.price == Some(*price),
+            W::PriceBelow(bound) => item.price.is_some_and(|price| price < *bound),
+            W::PriceAbove(bound) => item.price.is_some_and(|price| price > *bound),
+            W::PriceBetween(low, high) => item.price.is_some_and(|price| (*low..=*high).contains(&price)),
+            W::WeightAtMost(weight) => item.weight <= *weight,
+            W::WeightAtLeast(weight) => item.weight >= *weight,
+            W::TitleAbove(title) => item.title > *title,
+            W::TitleAtMost(title) => item.title <= *title,
+            W::And(left, right) => left.matches(item) && right.matches(item),
+            W::Or(left, right) => left.matches(item) || right.matches(item),
+            W::Not(inner) => !inner.matches(item),
+        }
+    }
+}
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let age = || 0u8..42;
+    let size = || prop::sample::select(vec![Size::Small, Size::Medium, Size::Large]);
+    let price = || {
+        prop_oneof![-32i64..32, Just(i64::MAX), Just(i64::MIN), Just(i64::MAX - 1), Just(1 << 53), Just((1 << 53) + 1)]
+    };
+    let weight = || prop_oneof![Just(0.0), Just(-0.0), Just(f64::INFINITY), Just(f64::NEG_INFINITY), -60.0..90.0];
+    let title = || {
+        prop::sample::select(vec!["", "a", "a\0", "a\0b", "B", "é", "\u{FFFF}", "😀", "zz", "b"])
+            .prop_map(str::to_owned)
+    };
+    let country = prop::sample::select(vec!["", "USA", "DE", "a:b", "a", "nowhere"]).prop_map(str::to_owned);
+    let leaf = prop_oneof![
+        age().prop_map(W::Age),
+        prop::collection::vec(age(), 0..6).prop_map(W::Ages),
+        (age(), age()).prop_map(|(low, high)| W::AgeBetween(low, high)),
+        age().prop_map(W::AgeBelow),
+        size().prop_map(W::Size),
+        size().prop_map(W::SizeAtLeast),
+        Just(W::NoSize),
+        country.prop_map(W::Country),
+        Just(W::NoCountry),
+        Just(W::SomeCountry),
+        price().prop_map(W::Price),
+        price().prop_map(W::PriceBelow),
+        price().prop_map(W::PriceAbove),
+        (price(), price()).prop_map(|(low, high)| W::PriceBetween(low, high)),
+        weight().prop_map(W::WeightAtMost),
+        weight().prop_map(W::WeightAtLeast),
+        title().prop_map(W::TitleAbove),
+        title().prop_map(W::TitleAtMost),
+    ];
+    leaf.prop_recursive(4, 24, 2, |inner| {
+        prop_oneof![
+            3 => (inner.clone(), inner.clone()).prop_map(|(left, right)| W::And(left.into(), right.into())),
+            2 => (inner.clone(), inner.clone()).prop_map(|(left, right)| W::Or(left.into(), right.into())),
+            1 => inner.prop_map(|inner| W::Not(inner.into())),
+        ]
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Age,
+    Size,
+    Price,
+    Weight,
+    Title,
+}
+
+/// Nulls last either way; ties in row order, turned round with the order.
+fn sorted(mut items: Vec<Item>, by: By, descending: bool) -> Vec<Item> {
+    fn nulls_last<T: Ord>(left: Option<&T>, right: Option<&T>, descending: bool) -> Ordering {
+        match (left, right) {
+            (Some(left), Some(right)) if descending => right.cmp(left),
+            (Some(left), Some(right)) => left.cmp(right),
+            (left, right) => right.is_some().cmp(&left.is_some()),
+        }
+    }
+    if descending {
+        items.reverse();
+    }
+    items.sort_by(|left, right| match by {
+        By::Age => nulls_last(Some(&left.age), Some(&right.age), descending),
+        By::Size => nulls_last(left.size.as_ref(), right.size.as_ref(), descending),
+        By::Price => nulls_last(left.price.as_ref(), right.price.as_ref(), descending),
+        By::Title => nulls_last(Some(&left.title), Some(&right.title), descending),
+        By::Weight => {
+            let order = left.weight.partial_cmp(&right.weight).unwrap();
+            if descending { order.reverse() } else { order }
+        }
+    });
+    items
+}
+
+fn ordered(query: Query<Item>, by: By, descending: bool) -> Query<Item> {
+    query.order_by(|u| match (by, descending) {
+        (By::Age, false) => u.age.asc(),
+        (By::Age, true) => u.age.desc(),
+        (By::Size, false) => u.size.asc(),
+        (By::Size, true) => u.size.desc(),
+        (By::Price, false) => u.price.asc(),
+        (By::Price, true) => u.price.desc(),
+        (By::Weight, false) => u.weight.asc(),
+        (By::Weight, true) => u.weight.desc(),
+        (By::Title, false) => u.title.asc(),
+        (By::Title, true) => u.title.desc(),
+    })
+}
+
+fn ids(items: &[Item]) -> Vec<&str> {
+    items.iter().map(|item| item.id.as_str()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn queries_answer_like_a_list(
+        wanted in prop::option::weighted(0.9, wanted()),
+        order in prop::option::of((prop::sample::select(vec![By::Age, By::Size, By::Price, By::Weight, By::Title]), any::<bool>())),
+        limit in prop::option::of(prop_oneof![0u64..20, 90u64..130, 700u64..900]),
+        offset in prop_oneof![Just(0u64), 0u64..30, 100u64..900],
+    ) {
+        runtime().block_on(async {
+            let (f, items) = store().await;
+            let mut expected: Vec<Item> = items.into_iter().filter(|item| wanted.as_ref().is_none_or(|wanted| wanted.matches(item))).collect();
+            let mut query = Item::query();
+            if let Some(wanted) = &wanted {
+                query = query.filter(|_| wanted.filter());
+            }
+            if let Some((by, descending)) = order {
+                expected = sorted(expected, by, descending);
+                query = ordered(query, by, descending);
+            }
+            let matching = expected.len() as u64;
+            assert_eq!(query.count(&f.db).await.unwrap(), matching);
+            expected = expected.into_iter().skip(offset as usize).collect();
+            query = query.offset(offset);
+            if let Some(limit) = limit {
+                expected.truncate(limit as usize);
+                query = query.limit(limit);
+            }
+            assert_eq!(query.exists(&f.db).await.unwrap(), !expected.is_empty());
+            assert_eq!(query.first(&f.db).await.unwrap().as_ref(), expected.first());
+            assert_eq!(query.count(&f.db).await.unwrap(), expected.len() as u64);
+            let found = query.fetch(&f.db).await.unwrap();
+            assert_eq!(ids(&found), ids(&expected));
+            assert_eq!(found, expected);
+        });
+    }
+}
+
+/// Cases for each property: more by `QUERY_CASES`.
+fn cases() -> u32 {
+    std::env::var("QUERY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400)
+}
+
+#[tokio::test]
+async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
+    let (f, _) = store().await;
+    let before = f.keys().await;
+    let query =
+        Item::filter_by(|u| !(u.age.lt(20) | u.country.eq("USA")) & !u.price.lt(3)).order_by(|u| u.title.desc());
+    assert!(query.count(&f.db).await.unwrap() > 0);
+    let mut stream = Item::filter_by(|u| !u.age.eq(3)).stream(&f.db);
+    assert!(stream.try_next().await.unwrap().is_some());
+    drop(stream);
+    assert_eq!(f.keys().await, before);
+}

@@ -1,0 +1,44 @@
+use subconscious::{ColumnEnum, RedisModel};
+
+#[derive(RedisModel)]
+struct Generic<T> {
+    #[column(primary_key)]
+    id: T,
+}
+
+#[derive(RedisModel)]
+struct Tuple(u64);
+
+#[derive(RedisModel)]
+struct Unit;
+
+#[derive(RedisModel)]
+enum Choice {
+    One,
+}
+
+#[derive(ColumnEnum)]
+struct NotAnEnum {
+    one: u8,
+}
+
+#[derive(ColumnEnum)]
+enum WithData {
+    One,
+    Two(u8),
+}
+
+#[derive(ColumnEnum)]
+#[column(rename_all = "lower")]
+enum UnknownCase {
+    One,
+}
+
+#[derive(ColumnEnum)]
+#[column(rename_all = "lowercase")]
+enum SameName {
+    One,
+    ONE,
+}
+
+fn main() {}
