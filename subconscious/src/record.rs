@@ -221,46 +221,52 @@ pub(crate) fn decode<M: RedisModel>(key: &[u8], id: &[u8], reply: Value) -> Resu
     M::read(&mut RecordReader::record(M::schema(), key, id, fields)).map(Some)
 }
 
-/// The text of an id and the key of its record.
-fn address<M: RedisModel>(db: &Db, id: &M::Id) -> Result<(Keys, Vec<u8>, Vec<u8>)> {
+/// Where a record is: the text of its id and the key of its hash.
+struct Address {
+    text: Vec<u8>,
+    key: Vec<u8>,
+}
+
+fn address<M: RedisModel>(keys: &Keys, id: &M::Id) -> Result<Address> {
     let schema = M::schema();
     let text = id::text(&id.parts(schema)?);
     id::check_length(schema, &text)?;
-    let keys = Keys::new(db.namespace(), schema);
-    let key = keys.record(&text);
-    Ok((keys, text, key))
+    Ok(Address { key: keys.record(&text), text })
 }
 
 pub(crate) async fn load<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {
-    let (_, text, key) = address::<M>(db, id)?;
+    let Address { text, key } = address::<M>(&Keys::new(db.namespace(), M::schema()), id)?;
     let reply = db.send(&read_command(M::schema(), &key)).await.map_err(|error| wrong_type_at::<M>(&key, error))?;
     decode(&key, &text, reply)
 }
 
 pub(crate) async fn load_many<M: RedisModel>(db: &Db, ids: &[M::Id]) -> Result<Vec<Option<M>>> {
-    let addresses = ids.iter().map(|id| address::<M>(db, id)).collect::<Result<Vec<_>>>()?;
+    let keys = Keys::new(db.namespace(), M::schema());
+    let addresses = ids.iter().map(|id| address::<M>(&keys, id)).collect::<Result<Vec<_>>>()?;
     if addresses.is_empty() {
         return Ok(Vec::new());
     }
     let mut pipeline = redis::Pipeline::with_capacity(addresses.len());
-    for (_, _, key) in &addresses {
+    for Address { key, .. } in &addresses {
         pipeline.add_command(read_command(M::schema(), key));
     }
-    let replies = db.send_all(&pipeline).await?;
-    let read = |((_, text, key), reply): (&(Keys, Vec<u8>, Vec<u8>), Result<Value, _>)| {
-        decode(key, text, reply.map_err(|error| wrong_type_at::<M>(key, error))?)
-    };
-    addresses.iter().zip(replies).map(read).collect()
+    let mut records = Vec::with_capacity(addresses.len());
+    for (Address { text, key }, reply) in addresses.iter().zip(db.send_all(&pipeline).await?) {
+        let fields = reply.map_err(|error| wrong_type_at::<M>(key, error))?;
+        records.push(decode(key, text, fields)?);
+    }
+    Ok(records)
 }
 
 pub(crate) async fn exists<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
-    let (_, _, key) = address::<M>(db, id)?;
+    let Address { key, .. } = address::<M>(&Keys::new(db.namespace(), M::schema()), id)?;
     Ok(db.send(redis::cmd("EXISTS").arg(&key)).await? == Value::Int(1))
 }
 
 pub(crate) async fn delete<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
     let schema = M::schema();
-    let (keys, _, key) = address::<M>(db, id)?;
+    let keys = Keys::new(db.namespace(), schema);
+    let Address { key, .. } = address::<M>(&keys, id)?;
     let mut command = DELETE.call(&key);
     command.arg(&keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len());
     for &at in &schema.indexed {

@@ -78,12 +78,14 @@ fn is_unknown(error: &RedisError) -> bool {
 
 const ROWS: &str = include_str!("scripts/rows.lua");
 const INDEX: &str = include_str!("scripts/index.lua");
+const FILTER: &str = include_str!("scripts/filter.lua");
 
 pub(crate) static SAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[ROWS, INDEX, include_str!("scripts/save.lua")]));
 pub(crate) static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[ROWS, INDEX, include_str!("scripts/delete.lua")]));
-pub(crate) static QUERY: LazyLock<Script> = LazyLock::new(|| Script::new(&[ROWS, include_str!("scripts/query.lua")]));
+pub(crate) static QUERY: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[ROWS, FILTER, include_str!("scripts/query.lua")]));
 
 /// What a script answered: it did its work, or says in words what it found wrong before it wrote anything.
 pub(crate) enum Answer {

@@ -1,5 +1,8 @@
 //! What the tests share: a server for all of them, and a namespace of its own for each.
 
+// All of this is test code, which may panic.
+#![allow(clippy::unwrap_used)]
+
 pub mod indexes;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -12,8 +12,11 @@ use crate::value::{ColumnType, ColumnValue, IntoValue};
 /// Values are compared in their own type; a column that is an `Option` is compared with what is in it.
 pub struct Column<M, T, C> {
     at: usize,
-    types: PhantomData<fn() -> (M, T, C)>,
+    types: Types<M, T, C>,
 }
+
+/// As a function's result, so that a column is `Send` and `Sync` whatever its types are.
+type Types<M, T, C> = PhantomData<fn() -> (M, T, C)>;
 
 /// What a column's attributes let it do: `index`, `sort`.
 #[derive(Debug)]

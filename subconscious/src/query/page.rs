@@ -51,19 +51,30 @@ fn check<M: RedisModel>(request: &Request) -> Result<()> {
     }
 }
 
+/// What a call of the script answers.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Count,
+    /// At most so many rows and ids, after leaving out some.
+    Ids(usize, u64),
+    /// The same with the fields of the records.
+    Records(usize, u64),
+}
+
 async fn run<M: RedisModel>(
     db: &Db,
     keys: &Keys,
     request: &Request,
-    what: &str,
-    rows: usize,
-    skip: u64,
+    what: What,
     from: &Position,
-    with_fields: bool,
 ) -> Result<Vec<Value>> {
     let schema = M::schema();
+    let (word, rows, skip) = match what {
+        What::Count => ("count", 0, 0),
+        What::Ids(rows, skip) | What::Records(rows, skip) => ("page", rows, skip),
+    };
     let mut command = QUERY.call(keys.meta().as_bytes());
-    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(what).arg(rows).arg(skip).arg(schema.id_width);
+    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(word).arg(rows).arg(skip).arg(schema.id_width);
     match request.order {
         Some((column, descending)) => {
             let column = &schema.columns()[column];
@@ -76,7 +87,7 @@ async fn run<M: RedisModel>(
         }
     }
     command.arg(&from.code).arg(&from.first).arg(&from.second);
-    if with_fields {
+    if let What::Records(..) = what {
         command.arg(schema.stored.len());
         for &at in &schema.stored {
             command.arg(schema.columns()[at].name());
@@ -102,7 +113,7 @@ pub(crate) async fn count<M: RedisModel>(db: &Db, request: &Request) -> Result<u
     let keys = Keys::new(db.namespace(), M::schema());
     let (mut total, mut from) = (0, Position::default());
     loop {
-        let values = run::<M>(db, &keys, request, "count", 0, 0, &from, false).await?;
+        let values = run::<M>(db, &keys, request, What::Count, &from).await?;
         let (Some(Value::Int(count)), Some(Value::Int(next))) = (values.first(), values.get(1)) else {
             return Err(unexpected::<M>(&keys, &values));
         };
@@ -126,7 +137,9 @@ pub(crate) async fn records<M: RedisModel>(
     let schema = M::schema();
     let keys = Keys::new(db.namespace(), schema);
     let in_script = rows <= IN_SCRIPT;
-    let mut values = run::<M>(db, &keys, request, "page", rows, skip + from.skip, from, in_script).await?.into_iter();
+    let skip = skip + from.skip;
+    let what = if in_script { What::Records(rows, skip) } else { What::Ids(rows, skip) };
+    let mut values = run::<M>(db, &keys, request, what, from).await?.into_iter();
     let next = position(&mut values);
 
     let mut found = Vec::with_capacity(rows.min(values.len()));
@@ -162,7 +175,7 @@ pub(crate) async fn exists<M: RedisModel>(db: &Db, request: &Request, skip: u64)
     let mut from = Position::default();
     let mut skip = skip;
     loop {
-        let mut values = run::<M>(db, &keys, request, "page", 1, skip, &from, false).await?.into_iter();
+        let mut values = run::<M>(db, &keys, request, What::Ids(1, skip), &from).await?.into_iter();
         let next = position(&mut values);
         if values.next().is_some() {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! From a condition to the program that `query.lua` evaluates. Pure: no connection, no model.
+//! From a condition to the program that `filter.lua` evaluates. Pure: no connection, no model.
 
 use crate::query::filter::{Bound, Condition};
 use crate::schema::ModelSchema;
@@ -8,7 +8,7 @@ use crate::value::{SortKey, index_form};
 /// tail that continues another one begins with 0x80 or more.
 const BEYOND_ROWS: &[u8] = &[0x7F, 0xFF, 0xFF, 0xFF, 0xFF];
 
-/// The program of a condition, in prefix form, an argument a word: see the head of `scripts/query.lua`.
+/// The program of a condition, in prefix form, an argument a word: see the head of `scripts/filter.lua`.
 pub(crate) fn program(schema: &ModelSchema, condition: &Condition) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     push(schema, condition, &mut words);

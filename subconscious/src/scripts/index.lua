@@ -1,4 +1,5 @@
--- index.lua: how a write keeps the indexes of a record. It comes after rows.lua and before the text of each script that says so.
+-- index.lua: how a write keeps the indexes of a record. It comes after rows.lua and before the text of each script that
+-- says so. KEYS, ARGV and Returns are those of that script.
 
 -- The container of the rows whose column has the value, or is null where `value` is false:
 -- { bitmap key, set key, bytes of the bitmap, members of the set }. Reading it also fails on a key of another type,

@@ -1,5 +1,6 @@
 -- rows.lua: what all scripts share: rows, their segments, and the places of values in sorted sets.
--- It comes before the text of each script that says so; the keys are described in keys.rs.
+-- It comes before the text of each script that says so, and KEYS, ARGV and Returns are those of that script. The keys are
+-- described in keys.rs.
 --
 -- A row is a record's number; a segment is SEGMENT rows, so that a bitmap of one takes 8,184 bytes and fits its
 -- allocation class together with its header. Numbers beyond 2^53 never become Lua numbers: they stay text.

@@ -73,10 +73,11 @@ async fn a_stored_record_that_cannot_be_read_names_key_and_column_and_a_stream_g
 async fn what_cannot_be_stored_is_refused_before_anything_is_sent() {
     let f = Fixture::new().await;
     let long = "x".repeat(1025);
-    let mut cases = vec![];
-    cases.push(("rate", Account { rate: f64::NAN, ..account("a") }));
-    cases.push(("city", Account { city: Some(long.clone()), ..account("a") }));
-    cases.push(("name", account(&long)));
+    let cases = [
+        ("rate", Account { rate: f64::NAN, ..account("a") }),
+        ("city", Account { city: Some(long.clone()), ..account("a") }),
+        ("name", account(&long)),
+    ];
     for (wrong, mut record) in cases {
         let refused = record.save(&f.db).await.unwrap_err();
         let Error::BadData { model: "Account", column, .. } = &refused else { panic!("{refused:?}") };
@@ -243,11 +244,11 @@ async fn a_program_with_other_indexes_is_refused() {
         use subconscious::RedisModel;
 
         #[derive(Debug, RedisModel)]
-        pub struct Account {
+        pub(super) struct Account {
             #[column(primary_key)]
-            pub name: String,
+            pub(super) name: String,
             #[column(index, sort)]
-            pub rate: f64,
+            pub(super) rate: f64,
         }
     }
     let f = Fixture::new().await;

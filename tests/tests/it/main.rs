@@ -1,9 +1,13 @@
 //! Behaviour through the public interface, on a real server.
 
+// Helpers of tests are tests, too.
+#![allow(clippy::unwrap_used)]
+
 mod errors;
 mod indexes;
 mod original;
 mod queries;
+mod segments;
 mod testing;
 mod ui;
 mod values;
