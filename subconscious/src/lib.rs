@@ -1,5 +1,39 @@
 //! An async object mapper for Redis: a struct becomes a model, its records live in Redis hashes, and its columns are
 //! indexed so that records are found, ordered and streamed by typed calls.
+//!
+//! ```no_run
+//! use subconscious::{Db, RedisModel};
+//!
+//! #[derive(Debug, RedisModel)]
+//! struct City {
+//!     #[column(primary_key)]
+//!     name: String,
+//!     #[column(index)]
+//!     country: Option<String>,
+//!     #[column(sort)]
+//!     inhabitants: u32,
+//! }
+//!
+//! # async fn run() -> subconscious::Result<()> {
+//! let db = Db::open("redis://127.0.0.1/").await?;
+//! City { name: "Bern".into(), country: Some("CH".into()), inhabitants: 134_506 }.save(&db).await?;
+//! let largest = City::filter_by(|c| c.country.eq("CH") & c.inhabitants.gt(100_000))
+//!     .order_by(|c| c.inhabitants.desc())
+//!     .limit(5)
+//!     .fetch(&db)
+//!     .await?;
+//! # Ok(()) }
+//! ```
+//!
+//! - [`RedisModel`] has the verbs of a model; its derive takes the attributes that are listed there.
+//! - [`Query`] is what `all`, `query` and `filter_by` make; [`Column`] has the predicates of a filter.
+//! - [`Db`] is the connection. It needs Redis 7.0, Valkey 7.2 or newer, and no module.
+//! - [`ColumnValue`] says which types a column can have, and how to make one of yours one.
+//! - [`Error`] says what went wrong, with model, column and key.
+//!
+//! Each write is one script, which the server runs as one step: a record and all its index entries change together or not at
+//! all. Nothing runs in the background, and queries leave nothing behind. A query does write intermediate bitmaps while it
+//! runs, so it needs a primary, and counts in `rdb_changes_since_last_save`.
 
 mod codec;
 mod db;

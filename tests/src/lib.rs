@@ -75,3 +75,8 @@ impl Fixture {
         keys.into_iter().map(|key| key[prefix.len()..].to_vec()).collect()
     }
 }
+
+/// The README's code, which is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

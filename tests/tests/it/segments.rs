@@ -103,9 +103,9 @@ async fn a_query_goes_on_where_one_call_ends() {
     assert_eq!(query.count(&f.db).await.unwrap(), expected.len() as u64);
     let ids: Vec<u32> = query.stream(&f.db).map_ok(|event| event.id).try_collect().await.unwrap();
     assert_eq!(ids, expected);
-    for offset in 0..expected.len() {
+    for (offset, id) in expected.iter().enumerate() {
         let first = query.clone().offset(offset as u64).first(&f.db).await.unwrap().unwrap();
-        assert_eq!(first.id, expected[offset], "offset {offset}");
+        assert_eq!(first.id, *id, "offset {offset}");
         assert!(query.clone().offset(offset as u64).exists(&f.db).await.unwrap());
     }
     assert!(!query.clone().offset(expected.len() as u64).exists(&f.db).await.unwrap());

@@ -231,7 +231,7 @@ async fn ids_of_any_characters_are_kept_apart_and_found() {
     for pair in &all {
         assert_eq!(Pair::load(&f.db, (&pair.left, &pair.right)).await.unwrap().as_ref(), Some(pair));
         let found = Pair::filter_by(|p| p.left.eq(&pair.left) & p.right.eq(&pair.right)).fetch(&f.db).await.unwrap();
-        assert_eq!(found, [pair.clone()]);
+        assert_eq!(found, std::slice::from_ref(pair));
     }
     assert_eq!(Pair::load(&f.db, ("a:b", "c")).await.unwrap().unwrap().left, "a:b");
     assert_eq!(Pair::load(&f.db, ("a", "b:c")).await.unwrap().unwrap().right, "b:c");
