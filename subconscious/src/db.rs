@@ -99,6 +99,12 @@ impl DbBuilder {
             Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => Error::from(error),
             _ => Error::Unsupported("an address begins with redis://, rediss:// or redis+unix://".into()),
         })?;
+        #[cfg(feature = "tls")]
+        if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {
+            // The client library takes the process' provider and panics if there is none, or if other crates bring two. An
+            // error means that another thread has just set one.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         // Small writes would otherwise wait for the acknowledgement of the ones before.
         let tcp = TcpSettings::default().set_nodelay(true);
         info = info.set_tcp_settings(tcp);
@@ -115,7 +121,9 @@ impl DbBuilder {
 
 impl Db {
     /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..` (TLS, feature `tls`)
-    /// or `redis+unix:///path[?db=1&user=..&pass=..]`. Two round trips, besides those of the connection itself.
+    /// or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, besides those of the connection itself.
+    ///
+    /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's.
     ///
     /// # Errors
     ///

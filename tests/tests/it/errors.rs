@@ -287,3 +287,22 @@ async fn a_script_that_the_server_lost_is_loaded_again() {
     flush().await;
     assert!(account("a").delete(&f.db).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_server_without_tls_is_an_error_and_no_panic() {
+    let server = TestServer::builder().tcp().start().await.unwrap();
+    let url = server.url().replace("redis://", "rediss://");
+    let refused = Db::builder().retries(0).open(&url).await.unwrap_err();
+    assert!(refused.is_connection(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_connection_of_the_callers_is_used() {
+    let client = redis::Client::open(subconscious_tests::server_url().await).unwrap();
+    let namespace = Fixture::new().await.db.namespace().to_owned();
+    let manager = Db::from_connection_manager(client.get_connection_manager().await.unwrap()).await.unwrap();
+    let multiplexed = client.get_multiplexed_async_connection().await.unwrap();
+    let multiplexed = Db::from_multiplexed_connection(multiplexed).await.unwrap();
+    account("a").save(&manager.with_namespace(&namespace).unwrap()).await.unwrap();
+    assert!(Account::exists(&multiplexed.with_namespace(&namespace).unwrap(), "a").await.unwrap());
+}

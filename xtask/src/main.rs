@@ -1,0 +1,78 @@
+//! The repository's own commands. Both see to a server first, so that they work on a machine that has none.
+
+mod machine;
+mod plan;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::machine::Machine;
+use crate::plan::Task;
+use crate::server::Server;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Commands for working on this repository")]
+struct Args {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run all tests, on REDIS_URL or on servers of their own
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run the pastebin, on REDIS_URL or on a server of its own
+    Demo {
+        /// Passed on to the pastebin
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<ExitCode, String> {
+    let (task, cargo_args, args) = match verb {
+        Verb::Test { args } => (Task::Test, ["test", "--workspace", "--all-features"].as_slice(), args),
+        Verb::Demo { args } => (Task::Demo, ["run", "--package", "pastebin", "--"].as_slice(), args),
+    };
+    let folder = server_folder()?;
+    let server = server::find(task, &Machine::look(&folder), &folder)?;
+
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(cargo_args).args(args);
+    server.set_env(&mut command);
+    let shown: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
+    say(&format!("cargo {}", shown.join(" ")));
+    let status = command.status().map_err(|error| format!("cargo can't be run: {error}"))?;
+    // Only now, as some servers end with it.
+    drop::<Server>(server);
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// `target/server`: this program is `target/<profile>/xtask`, wherever the target folder was put and by what setting.
+fn server_folder() -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map_err(|error| format!("the target folder is not known: {error}"))?;
+    let target = program.ancestors().nth(2).map(Path::to_owned);
+    Ok(target.ok_or("the target folder is not known")?.join("server"))
+}
+
+fn say(what: &str) {
+    eprintln!("xtask: {what}");
+}
