@@ -15,7 +15,7 @@
 //! | `live:<segment>` | bitmap | rows in use |
 //! | `d:<segment>` | string | row directory with ids of fixed width: entry after entry |
 //! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
-//! | `free` | set | segments that have a row to be used again |
+//! | `free` | sorted set | segments with rows to be used again, and how many |
 //! | `meta` | hash | `schema`: fingerprint, `rows`: rows handed out, `count`: records, `seq:<column>`: last number assigned |
 //! | `t:<n>` | bitmap | intermediate results, only while a script runs |
 //!

@@ -63,7 +63,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
     // What is there.
     let (mut found, mut found_sorted, mut found_live) = (Rows::new(), BTreeMap::new(), BTreeSet::new());
     let (mut found_ids, mut found_values, mut free, mut bitmaps) =
-        (BTreeMap::new(), BTreeMap::new(), BTreeSet::<u64>::new(), 0);
+        (BTreeMap::new(), BTreeMap::new(), BTreeMap::<u64, u64>::new(), 0);
     let mut meta: BTreeMap<String, String> = BTreeMap::new();
     for key in &keys {
         let whole = whole(key);
@@ -122,7 +122,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                     }
                 }
             }
-            b"free" => free = f.run(redis::cmd("SMEMBERS").arg(&whole)).await,
+            b"free" => free = f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1).arg("WITHSCORES")).await,
             b"meta" => meta = f.run(redis::cmd("HGETALL").arg(&whole)).await,
             _ => panic!("{} is no key of a model", key.escape_ascii()),
         }
@@ -142,8 +142,10 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
     let rows: u64 = meta.get("rows").map_or(0, |rows| rows.parse().unwrap());
     assert_eq!(meta.get("count").map_or("0", String::as_str), live.len().to_string(), "count in meta");
     assert!(live.iter().all(|&row| row < rows), "a row beyond those handed out");
+    let mut expected_free = BTreeMap::<u64, u64>::new();
     for row in (0..rows).filter(|row| !live.contains(row)) {
-        assert!(free.contains(&(row / SEGMENT)), "row {row} is free and lost");
+        *expected_free.entry(row / SEGMENT).or_default() += 1;
     }
+    assert_eq!(free, expected_free, "rows to be used again");
     (live.len(), bitmaps)
 }

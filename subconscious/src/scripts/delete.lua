@@ -22,7 +22,7 @@ local segment = floor(row / SEGMENT)
 local plan = {}
 for i = 1, n do plan_column(plan, p, row, ARGV[4 + n + i], ARGV[4 + i], old[i + 1], nil) end
 call('GETBIT', p .. 'live:' .. segment, 0)
-call('SCARD', p .. 'free')
+call('ZCARD', p .. 'free')
 local chunk = p .. 'd:' .. floor(row / CHUNK)
 if ARGV[3] == '0' then call('HLEN', chunk) end
 
@@ -32,7 +32,7 @@ apply(plan, row)
 if ARGV[3] == '0' then call('HDEL', chunk, row % CHUNK) end
 if count > 1 then
   call('SETBIT', p .. 'live:' .. segment, row - segment * SEGMENT, 0)
-  call('SADD', p .. 'free', segment)
+  call('ZINCRBY', p .. 'free', 1, segment)
   call('HSET', p .. 'meta', 'count', count - 1)
 else
   -- The last record takes the rows with it, so that an empty model costs nothing but its meta.

@@ -43,24 +43,18 @@ for i = 9 + 3 * n, first_null - 1, 5 do
 end
 
 local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
-local known, row, exhausted = old[1], nil, nil
+local known, row, free = old[1], nil, nil
 if known then
   row = tonumber(known)
   if mode == 'i' or new_key then return refuse('exists') end
   if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 else
   if mode == 'u' then return refuse('missing') end
-  local free = call('SRANDMEMBER', p .. 'free')
-  if free then
-    row = call('BITPOS', p .. 'live:' .. free, 0)
-    exhausted = free
-    if row >= 0 and row < SEGMENT and free * SEGMENT + row < rows then
-      row, exhausted = free * SEGMENT + row, nil
-    else
-      row = rows
-    end
-  else
-    row = rows
+  free = call('ZRANGE', p .. 'free', 0, 0, 'WITHSCORES')
+  row = rows
+  if free[1] then
+    local hole = call('BITPOS', p .. 'live:' .. free[1], 0)
+    if hole >= 0 and hole < SEGMENT then row = math.min(rows, free[1] * SEGMENT + hole) end
   end
   if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
 end
@@ -107,7 +101,7 @@ if not known then
   end
   if meta[1] ~= ARGV[3] then call('HSET', p .. 'meta', 'schema', ARGV[3]) end
   call('HSET', p .. 'meta', 'rows', row == rows and rows + 1 or rows, 'count', count + 1)
-  if exhausted then call('SREM', p .. 'free', exhausted) end
+  if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
   call('SETBIT', live, offset, 1)
   if ARGV[5] == '0' then
     call('HSET', directory, row % CHUNK, ARGV[4])
