@@ -9,7 +9,7 @@
 --
 -- Returns   1 or 0, whether there was such a record
 --           or nil, what is wrong, ..: { schema, stored fingerprint }, { corrupt, why }
-local key, p, n = KEYS[1], ARGV[1], tonumber(ARGV[4])
+local key, n = KEYS[1], tonumber(ARGV[4])
 local old = call('HMGET', key, '#', unpack(ARGV, 5, 4 + n))
 if not old[1] then return 0 end
 local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
@@ -18,9 +18,8 @@ if meta[1] ~= ARGV[2] then return refuse('schema', meta[1] or '') end
 local row = tonumber(old[1])
 if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 
-local segment = floor(row / SEGMENT)
-local plan = {}
-for i = 1, n do plan_column(plan, p, row, ARGV[4 + n + i], ARGV[4 + i], old[i + 1], nil) end
+local segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT)
+for i = 1, n do plan_column(ARGV[4 + i], ARGV[4 + n + i], row, segment, old[i + 1], nil) end
 call('GETBIT', p .. 'live:' .. segment, 0)
 call('ZCARD', p .. 'free')
 local chunk = p .. 'd:' .. floor(row / CHUNK)
@@ -28,10 +27,10 @@ if ARGV[3] == '0' then call('HLEN', chunk) end
 
 -- First what a full server lets through: once a script has written, it may go on.
 call('UNLINK', key)
-apply(plan, row)
+apply(segment, offset)
 if ARGV[3] == '0' then call('HDEL', chunk, row % CHUNK) end
 if count > 1 then
-  call('SETBIT', p .. 'live:' .. segment, row - segment * SEGMENT, 0)
+  call('SETBIT', p .. 'live:' .. segment, offset, 0)
   call('ZINCRBY', p .. 'free', 1, segment)
   call('HSET', p .. 'meta', 'count', count - 1)
 else

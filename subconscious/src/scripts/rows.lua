@@ -32,11 +32,11 @@ end
 -- The place of a value in its column's sorted set: the score as text, and what stands before the row in the member.
 -- value.rs has the same in Rust (SortKey) and says why it keeps the order.
 local function place(kind, value)
-  if kind == 'f' then return value, '' end
-  if kind == 't' then return '0', string.gsub(value, '%z', '\0\255') .. '\0\0' end
+  if kind == 102 then return value, '' end -- f
+  if kind == 116 then return '0', string.gsub(value, '%z', '\0\255') .. '\0\0' end -- t
   local negative = byte(value) == 45
   local digits = negative and sub(value, 2) or value
-  if kind == 'i' then
+  if kind == 105 then -- i
     if #digits < 17 and (tonumber(digits) or 0) < 9007199254740992 then return value, '' end
     if not negative then return value, string.char(128 + #digits) .. digits end
     return value, string.char(127 - #digits) .. string.gsub(digits, '%d', function(d) return string.char(105 - byte(d)) end)

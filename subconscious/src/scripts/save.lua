@@ -19,7 +19,7 @@
 --
 -- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
 -- is used up by a save that fails.
-local key, p, mode = KEYS[1], ARGV[1], ARGV[2]
+local key, mode = KEYS[1], ARGV[2]
 local n, a = tonumber(ARGV[6]), tonumber(ARGV[7])
 local first_null = 9 + 3 * n + 5 * a
 local first_pair = first_null + ARGV[8]
@@ -43,24 +43,23 @@ for i = 9 + 3 * n, first_null - 1, 5 do
 end
 
 local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
-local known, row, free = old[1], nil, nil
+local known, row, free, created = old[1], nil, nil, 0
 if known then
   row = tonumber(known)
   if mode == 'i' or new_key then return refuse('exists') end
   if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 else
   if mode == 'u' then return refuse('missing') end
-  free = call('ZRANGE', p .. 'free', 0, 0, 'WITHSCORES')
-  row = rows
-  if free[1] then
-    local hole = call('BITPOS', p .. 'live:' .. free[1], 0)
+  row, free = rows, {}
+  if count < rows then
+    free = call('ZRANGE', p .. 'free', 0, 0, 'WITHSCORES')
+    local hole = free[1] and call('BITPOS', p .. 'live:' .. free[1], 0) or -1
     if hole >= 0 and hole < SEGMENT then row = math.min(rows, free[1] * SEGMENT + hole) end
   end
   if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
 end
-local segment = floor(row / SEGMENT)
-local offset = row - segment * SEGMENT
-local live, directory = p .. 'live:' .. segment, p .. 'd:'
+
+local segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT)
 
 for i = 9 + 3 * n, first_null - 1, 5 do
   local name = ARGV[i]
@@ -82,41 +81,39 @@ for i = 9 + 3 * n, first_null - 1, 5 do
   end
 end
 
-local plan = {}
 for i = 1, n do
   local new = ARGV[tonumber(ARGV[8 + 2 * n + i])] or false
   local before = nil
   if known then before = old[i + 1] end
-  if before ~= new then plan_column(plan, p, row, ARGV[8 + n + i], ARGV[8 + i], before, new) end
+  if before ~= new then plan_column(ARGV[8 + i], ARGV[8 + n + i], row, segment, before, new) end
 end
 
 if not known then
-  call('GETBIT', live, offset)
+  -- The directory and the live rows are of a type not looked at yet. A string's entry without the bit of its row means
+  -- nothing, so that if the second write fails, nothing has happened; a hash's entry would be one too many.
   if ARGV[5] == '0' then
-    directory = directory .. floor(row / CHUNK)
-    call('HLEN', directory)
+    call('GETBIT', p .. 'live:' .. segment, offset)
+    call('HSET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK, ARGV[4])
   else
-    directory = directory .. segment
-    if call('STRLEN', directory) == 0 and segment > 0 then call('SETRANGE', directory, SEGMENT * ARGV[5] - 1, '\0') end
+    local directory = p .. 'd:' .. segment
+    if offset == '0' and segment ~= '0' then call('SETRANGE', directory, SEGMENT * ARGV[5] - 1, '\0') end
+    call('SETRANGE', directory, offset * ARGV[5], ARGV[4])
   end
+  call('SETBIT', p .. 'live:' .. segment, offset, '1')
   if meta[1] ~= ARGV[3] then call('HSET', p .. 'meta', 'schema', ARGV[3]) end
   call('HSET', p .. 'meta', 'rows', row == rows and rows + 1 or rows, 'count', count + 1)
   if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
-  call('SETBIT', live, offset, 1)
-  if ARGV[5] == '0' then
-    call('HSET', directory, row % CHUNK, ARGV[4])
-  else
-    call('SETRANGE', directory, offset * ARGV[5], ARGV[4])
-  end
+  known = string.format('%d', row)
+  created = 1
 end
-apply(plan, row)
-if known and first_pair > first_null then
+apply(segment, offset)
+if created == 0 and first_pair > first_null then
   for i = first_null, first_pair - 1, 4000 do call('HDEL', key, unpack(ARGV, i, math.min(i + 3999, first_pair - 1))) end
 end
-call('HSET', key, '#', row, unpack(ARGV, first_pair, math.min(first_pair + 3999, #ARGV)))
+call('HSET', key, '#', known, unpack(ARGV, first_pair, math.min(first_pair + 3999, #ARGV)))
 for i = first_pair + 4000, #ARGV, 4000 do call('HSET', key, unpack(ARGV, i, math.min(i + 3999, #ARGV))) end
 
-if a == 0 then return known and 0 or 1 end
-local reply = { known and 0 or 1 }
+if a == 0 then return created end
+local reply = { created }
 for i = 9 + 3 * n, first_null - 1, 5 do reply[#reply + 1] = ARGV[i + 2] end
 return reply
