@@ -131,7 +131,7 @@ impl<'a> RecordReader<'a> {
         }
         let value = match self.values.next() {
             None | Some(Value::Nil) => None,
-            Some(Value::BulkString(stored)) => Some(T::decode(&stored).map_err(corrupt)?),
+            Some(Value::BulkString(stored)) => Some(T::decode_owned(stored).map_err(corrupt)?),
             Some(other) => return Err(corrupt(ValueError::new(format!("the server answered {other:?}")))),
         };
         Ok((at, value))

@@ -17,8 +17,12 @@ pub(crate) struct Script {
 }
 
 impl Script {
+    /// A script of parts one after the other, with the files in it that its lines include.
     fn new(parts: &[&str]) -> Self {
-        let text = parts.concat();
+        let text = parts
+            .concat()
+            .replace("-- include index.lua\n", include_str!("scripts/index.lua"))
+            .replace("-- include apply.lua\n", include_str!("scripts/apply.lua"));
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }
@@ -77,13 +81,10 @@ fn is_unknown(error: &RedisError) -> bool {
 }
 
 const ROWS: &str = include_str!("scripts/rows.lua");
-const INDEX: &str = include_str!("scripts/index.lua");
 const FILTER: &str = include_str!("scripts/filter.lua");
 
-pub(crate) static SAVE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&[ROWS, INDEX, include_str!("scripts/save.lua")]));
-pub(crate) static DELETE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&[ROWS, INDEX, include_str!("scripts/delete.lua")]));
+pub(crate) static SAVE: LazyLock<Script> = LazyLock::new(|| Script::new(&[ROWS, include_str!("scripts/save.lua")]));
+pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(&[ROWS, include_str!("scripts/delete.lua")]));
 pub(crate) static QUERY: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[ROWS, FILTER, include_str!("scripts/query.lua")]));
 

@@ -53,6 +53,15 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
     /// If the bytes are not the stored form of a value of this type.
     fn decode(stored: &[u8]) -> Result<Self, ValueError>;
 
+    /// Reads the stored form back and may keep its bytes, which saves copying them. The same as [`decode`](Self::decode) otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As `decode`.
+    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
+        Self::decode(&stored)
+    }
+
     /// The place of the value among all values of a type of kind [`Kind::Few`]; 0 for every other type.
     fn ordinal(&self) -> u16 {
         0
@@ -365,8 +374,17 @@ fn parse<T: std::str::FromStr>(stored: &[u8]) -> Option<T> {
     std::str::from_utf8(stored).ok()?.parse().ok()
 }
 
-/// Reads a number and refuses a form that encoding would not have written, such as `+1` or `01`.
-fn parse_canonical<T: std::str::FromStr + ColumnValue>(stored: &[u8]) -> Result<T, ValueError> {
+/// Reads an integer and refuses a form that encoding would not have written: `+1`, `01`, `-0`.
+fn parse_integer<T: std::str::FromStr + ColumnValue>(stored: &[u8]) -> Result<T, ValueError> {
+    let canonical = match stored {
+        [b'0'] | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] => parse::<T>(stored),
+        _ => None,
+    };
+    canonical.ok_or_else(|| ValueError::not(T::TYPE, stored))
+}
+
+/// Reads a float and refuses a form that encoding would not have written, such as `1` or `1e0`.
+fn parse_float<T: std::str::FromStr + ColumnValue>(stored: &[u8]) -> Result<T, ValueError> {
     let value = parse::<T>(stored).ok_or_else(|| ValueError::not(T::TYPE, stored))?;
     let mut again = Vec::with_capacity(stored.len());
     value.encode(&mut again)?;
@@ -383,7 +401,7 @@ macro_rules! integers {
                 write!(out, "{self}").map_err(|error| ValueError::new(error.to_string()))
             }
             fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-                parse_canonical(stored)
+                parse_integer(stored)
             }
             fn ordinal(&self) -> u16 {
                 let ordinal: fn(&$type) -> u16 = $ordinal;
@@ -422,7 +440,7 @@ macro_rules! floats {
                 write!(out, "{self:?}").map_err(|error| ValueError::new(error.to_string()))
             }
             fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-                parse_canonical(stored)
+                parse_float(stored)
             }
         }
         impl IndexValue for $type {}
@@ -476,6 +494,9 @@ impl ColumnValue for String {
     fn decode(stored: &[u8]) -> Result<Self, ValueError> {
         std::str::from_utf8(stored).map(str::to_owned).map_err(|_| ValueError::not("UTF-8", stored))
     }
+    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
+        String::from_utf8(stored).map_err(|error| ValueError::not("UTF-8", error.as_bytes()))
+    }
 }
 
 impl ColumnValue for Vec<u8> {
@@ -488,6 +509,9 @@ impl ColumnValue for Vec<u8> {
     fn decode(stored: &[u8]) -> Result<Self, ValueError> {
         Ok(stored.to_vec())
     }
+    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
+        Ok(stored)
+    }
 }
 
 impl ColumnValue for bytes::Bytes {
@@ -499,6 +523,9 @@ impl ColumnValue for bytes::Bytes {
     }
     fn decode(stored: &[u8]) -> Result<Self, ValueError> {
         Ok(bytes::Bytes::copy_from_slice(stored))
+    }
+    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
+        Ok(stored.into())
     }
 }
 
@@ -530,7 +557,7 @@ mark!(bool, char, String, Vec<u8>, bytes::Bytes, Uuid);
 
 #[cfg(feature = "chrono")]
 mod chrono_types {
-    use super::{ColumnValue, IndexValue, KeyValue, Kind, SortValue, ValueError, parse_canonical};
+    use super::{ColumnValue, IndexValue, KeyValue, Kind, SortValue, ValueError, parse_integer};
     use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
     const NANOSECONDS: i128 = 1_000_000_000;
@@ -548,7 +575,7 @@ mod chrono_types {
             (i128::from(self.timestamp()) * NANOSECONDS + nanoseconds).encode(out)
         }
         fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-            let nanoseconds: i128 = parse_canonical(stored)?;
+            let nanoseconds: i128 = parse_integer(stored)?;
             i64::try_from(nanoseconds.div_euclid(NANOSECONDS))
                 .ok()
                 .and_then(|seconds| DateTime::from_timestamp(seconds, nanoseconds.rem_euclid(NANOSECONDS) as u32))
@@ -575,7 +602,7 @@ mod chrono_types {
             self.num_days_from_ce().encode(out)
         }
         fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-            NaiveDate::from_num_days_from_ce_opt(parse_canonical(stored)?)
+            NaiveDate::from_num_days_from_ce_opt(parse_integer(stored)?)
                 .ok_or_else(|| ValueError::not("a date that chrono can hold", stored))
         }
     }

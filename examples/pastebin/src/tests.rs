@@ -1,111 +1,205 @@
-//! The pages, asked for over a real connection.
+//! The pages, as a browser gets them. On `REDIS_URL` if it is set, in a namespace of their own.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use subconscious::Db;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use chrono::TimeDelta;
 use subconscious::testing::TestServer;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use subconscious::{Db, RedisModel};
+use tower::ServiceExt;
+use uuid::Uuid;
 
-/// A pastebin with a database of its own.
+use crate::Paste;
+use crate::pages::{TEXT_LIMIT, router};
+
 struct Site {
-    address: std::net::SocketAddr,
-    _server: Option<TestServer>,
+    pages: Router,
+    db: Db,
+    /// Only held: dropping it ends the server.
+    server: Option<TestServer>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
 }
 
 impl Site {
-    async fn start() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let namespace = format!("pastebin-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let given = std::env::var("REDIS_URL").ok();
-        let server = if given.is_none() { Some(TestServer::start().await.unwrap()) } else { None };
-        let url = given.unwrap_or_else(|| server.as_ref().unwrap().url().to_owned());
-        let db = Db::builder().namespace(namespace).open(&url).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, super::router(db)).await });
-        Self { address, _server: server }
+    async fn new() -> Self {
+        let (url, server) = match std::env::var("REDIS_URL") {
+            Ok(url) if !url.is_empty() => (url, None),
+            _ => {
+                let server = TestServer::start().await.unwrap();
+                (server.url().to_owned(), Some(server))
+            }
+        };
+        let namespace = format!("pastebin-test-{}", Uuid::new_v4());
+        let db = Db::builder().namespace(namespace).retries(0).open(&url).await.unwrap();
+        Self { pages: router(db.clone()), db, server }
     }
 
-    /// Status line and headers, and the body.
-    async fn ask(&self, request: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // The other side may answer and close before it has read a body that is too long.
-        let _ = stream.write_all(request.as_bytes()).await;
-        let mut reply = Vec::new();
-        let _ = stream.read_to_end(&mut reply).await;
-        let reply = String::from_utf8(reply).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), body.to_owned())
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.pages.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
     }
 
-    async fn get(&self, path: &str) -> (String, String) {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    async fn paste(&self, title: &str, text: &str) -> (String, String) {
-        let escaped = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
-        let body = format!("title={}&text={}", escaped(title), escaped(text));
-        self.ask(&format!(
-            "POST /paste HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        ))
-        .await
+    async fn post(&self, form: String) -> Answer {
+        let kind = "application/x-www-form-urlencoded";
+        self.send(Request::post("/").header(header::CONTENT_TYPE, kind).body(form.into()).unwrap()).await
+    }
+
+    /// Pastes, and returns the address of the paste.
+    async fn paste(&self, title: &str, text: &str) -> String {
+        let answer = self.post(format!("title={}&text={}", encoded(title), encoded(text))).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        answer.headers[header::LOCATION].to_str().unwrap().to_owned()
+    }
+
+    /// Leaves no records on a server that others use.
+    async fn close(self) {
+        for paste in Paste::all().fetch(&self.db).await.unwrap() {
+            paste.delete(&self.db).await.unwrap();
+        }
     }
 }
 
-fn location(head: &str) -> &str {
-    head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_else(|| panic!("{head}"))
-}
-
-#[tokio::test]
-async fn a_paste_is_read_as_a_page_and_as_text_and_never_as_markup() {
-    let site = Site::start().await;
-    let text = "\n<script>alert('x')</script>\n\tümlaut & \"quotes\"";
-    let (head, _) = site.paste("<b>title</b>", text).await;
-    assert!(head.starts_with("HTTP/1.1 303"), "{head}");
-    let path = location(&head);
-    let (head, body) = site.get(path).await;
-    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/html; charset=utf-8"), "{head}");
-    assert!(!body.contains("<script") && !body.contains("<b>"), "{body}");
-    assert!(body.contains("&#60;script&#62;alert(&#39;x&#39;)") && body.contains("ümlaut"), "{body}");
-    let (head, body) = site.get(&format!("/raw{path}")).await;
-    assert!(head.contains("content-type: text/plain; charset=utf-8") && head.contains("nosniff"), "{head}");
-    assert_eq!(body, text);
+/// As a form sends it.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 #[tokio::test]
-async fn the_home_page_has_the_five_newest_pastes_newest_first() {
-    let site = Site::start().await;
-    assert!(site.get("/").await.1.contains("Nothing yet"));
+async fn what_is_pasted_is_shown_and_sent_raw() {
+    let site = Site::new().await;
+    let text = "\nfn main() {\r\n\tprintln!(\"Grüezi 🦀\");\r\n}\n";
+    let kept = text.replace("\r\n", "\n");
+    let address = site.paste(" A title ", text).await;
+
+    let page = site.get(&address).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("<h1>A title</h1>"), "{}", page.body);
+    assert!(page.body.contains("println!(&#34;Grüezi 🦀&#34;);"), "{}", page.body);
+    assert!(page.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));
+
+    let raw = site.get(&format!("/raw{address}")).await;
+    assert_eq!((raw.status, raw.body), (StatusCode::OK, kept));
+    assert_eq!(raw.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+    assert_eq!(raw.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn the_five_newest_are_listed_newest_first() {
+    let site = Site::new().await;
+    assert!(site.get("/").await.body.contains("Nothing yet"));
     for number in 1..=7 {
-        site.paste(&format!("paste {number}."), "text").await;
+        site.paste(&format!("number {number}"), "text").await;
     }
-    let home = site.get("/").await.1;
-    let found: Vec<u32> =
-        home.split("paste ").skip(1).filter_map(|rest| rest.split_once('.')?.0.parse().ok()).collect();
-    assert_eq!(found, [7, 6, 5, 4, 3]);
+    // Saved last, but not the newest.
+    let mut old = Paste::new(Some("number 0".into()), "text".into());
+    old.created_at -= TimeDelta::days(1);
+    old.save(&site.db).await.unwrap();
+
+    let body = site.get("/").await.body;
+    let listed: Vec<&str> = body.split("number ").skip(1).map(|rest| &rest[..1]).collect();
+    assert_eq!(listed, ["7", "6", "5", "4", "3"]);
+    site.close().await;
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_404_page() {
-    let site = Site::start().await;
-    for path in ["/nothing", "/raw/000000000000", "/000000000000", "/a/b/c"] {
-        let (head, body) = site.get(path).await;
-        assert!(head.starts_with("HTTP/1.1 404"), "{path}: {head}");
-        assert!(body.contains("There is no such paste"), "{path}: {body}");
+async fn a_script_is_text() {
+    let site = Site::new().await;
+    let script = "</textarea></pre><script>alert('x')</script>";
+    let address = site.paste(script, script).await;
+    let refused = site.post(format!("title={0}{0}{0}&text={0}", encoded(script))).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for body in [site.get(&address).await.body, site.get("/").await.body, refused.body] {
+        assert!(!body.contains("<script") && body.contains("&#60;script&#62;"), "{body}");
     }
+    site.close().await;
 }
 
 #[tokio::test]
-async fn a_paste_that_is_empty_or_too_long_says_so_and_keeps_what_was_typed() {
-    let site = Site::start().await;
-    let (head, body) = site.paste("kept title", " \n").await;
-    assert!(head.starts_with("HTTP/1.1 422"), "{head}");
-    assert!(body.contains("There is no text to paste") && body.contains("kept title"), "{body}");
-    let (head, body) = site.paste("", &"x".repeat(super::LONGEST + 1)).await;
-    assert!(head.starts_with("HTTP/1.1 413") && body.contains("at most 256 KiB"), "{head}");
-    let (head, body) = site.paste("", &"x".repeat(4 * super::LONGEST)).await;
-    assert!(head.starts_with("HTTP/1.1 413") && body.contains("at most 256 KiB"), "{head}");
-    assert!(site.paste("", &"x".repeat(super::LONGEST)).await.0.starts_with("HTTP/1.1 303"));
+async fn a_paste_without_a_title_is_headed_by_the_beginning_of_its_text() {
+    let site = Site::new().await;
+    let address = site.paste("", &format!("\n \n  {}", "x".repeat(1_000))).await;
+    let body = site.get(&address).await.body;
+    assert!(body.contains(&format!("<h1>{}</h1>", "x".repeat(120))), "{body}");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn an_unknown_address_has_a_page_that_says_so() {
+    let site = Site::new().await;
+    let long = format!("/{}", "a".repeat(2_000));
+    for path in ["/nothinghere1", "/raw/nothinghere1", "/short", "/a/b/c", "/raw/", "/%FF%00", &long] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.body.contains("There is no paste at this address."), "{}", answer.body);
+    }
+    site.close().await;
+}
+
+#[tokio::test]
+async fn an_empty_paste_is_refused_and_the_form_keeps_what_was_typed() {
+    let site = Site::new().await;
+    for form in ["title=Kept&text=", "title=Kept&text=+%0D%0A%09", "title=Kept"] {
+        let answer = site.post(form.to_owned()).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(answer.body.contains("There is nothing to paste yet"), "{}", answer.body);
+        assert!(answer.body.contains("value=\"Kept\""), "{}", answer.body);
+    }
+    assert_eq!(Paste::all().count(&site.db).await.unwrap(), 0);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_paste_up_to_the_limit_is_kept_and_a_longer_one_refused() {
+    let site = Site::new().await;
+    // What takes the most room in a form.
+    let most = "\r\n".repeat(TEXT_LIMIT - 1) + "x";
+    let address = site.paste("", &most).await;
+    assert_eq!(site.get(&format!("/raw{address}")).await.body.len(), TEXT_LIMIT);
+    assert_eq!(site.get(&address).await.status, StatusCode::OK);
+
+    let answer = site.post(format!("text={}", "x".repeat(TEXT_LIMIT + 1))).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(answer.body.contains("it has 256.1 KiB, and a paste can have 256 KiB."), "{}", &answer.body[..2_000]);
+    assert!(answer.body.contains("\nxxx"), "the form keeps the text");
+
+    let answer = site.post(format!("text={}", "x".repeat(40 * TEXT_LIMIT))).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(answer.body.contains("a paste can have 256 KiB"), "{}", answer.body);
+    assert_eq!(Paste::all().count(&site.db).await.unwrap(), 1);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_form_is_refused() {
+    let site = Site::new().await;
+    let answer = site.send(Request::post("/").body("text=x".into()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(answer.body.contains("That was no paste"), "{}", answer.body);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_said_without_details() {
+    let mut site = Site::new().await;
+    // The server of `REDIS_URL` is not ours to stop.
+    let Some(server) = site.server.take() else { return };
+    let address = site.paste("", "text").await;
+    server.stop().await;
+    for path in ["/", address.as_str()] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.body.contains("Out of order") && !answer.body.contains("subc-"), "{}", answer.body);
+    }
 }

@@ -1,5 +1,6 @@
-//! The first steps: a model, a few records, a query. Run it by `cargo run -p quickstart`.
+//! A first model: saved, loaded and queried. `REDIS_URL` names the database; without it, a private server is started.
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use subconscious::testing::TestServer;
 use subconscious::{ColumnEnum, Db, RedisModel};
@@ -23,33 +24,44 @@ struct User {
     gender: Option<Gender>, // an Option: nullable
     #[column(index)]
     country_code: Option<String>,
+    #[column(sort)]
+    created_at: DateTime<Utc>,
 }
 
-fn user(name: &str, age: u8, gender: Option<Gender>, country_code: Option<&str>) -> User {
-    User { uuid: Uuid::new_v4(), name: name.into(), age, gender, country_code: country_code.map(Into::into) }
+fn user(name: &str, age: u8, gender: Option<Gender>, country_code: &str) -> User {
+    let country_code = Some(country_code.into());
+    User { uuid: Uuid::new_v4(), name: name.into(), age, gender, country_code, created_at: Utc::now() }
 }
 
 #[tokio::main]
 async fn main() -> subconscious::Result<()> {
-    // Your server, or a private one that ends with this program.
-    let private = if std::env::var_os("REDIS_URL").is_none() { Some(TestServer::start().await?) } else { None };
-    let url = private
-        .as_ref()
-        .map_or_else(|| std::env::var("REDIS_URL").unwrap_or_default(), |server| server.url().to_owned());
-    let db = Db::builder().namespace("quickstart").open(&url).await?;
+    // The namespace keeps this program's keys apart from all others on your server.
+    let quickstart = Db::builder().namespace("quickstart");
+    let private; // lives to the end of main, and the server with it
+    let db = match std::env::var("REDIS_URL") {
+        Ok(url) if !url.is_empty() => quickstart.open(&url).await?,
+        _ => {
+            private = TestServer::start().await?;
+            quickstart.open(private.url()).await?
+        }
+    };
 
-    // Insert or replace, with all index entries, in one step.
-    let mut john = user("John Doe", 22, Some(Gender::Male), Some("USA"));
+    // A save writes the record and all its index entries in one step, and one round trip.
+    let mut john = user("John Doe", 30, Some(Gender::Male), "USA");
     john.save(&db).await?;
-    let mut others = [
-        user("Jane Roe", 21, Some(Gender::Female), Some("USA")),
-        user("Alex Poe", 19, None, Some("USA")),
-        user("Hans Muster", 20, Some(Gender::Male), Some("CH")),
-    ];
-    User::save_many(&db, &mut others).await?.into_result()?;
-    assert_eq!(User::load(&db, john.uuid).await?, Some(john.clone()));
+    println!("loaded: {:?}", User::load(&db, john.uuid).await?);
 
-    // AND, OR and NOT of typed predicates; a NOT includes the users whose gender is not known.
+    // Many records in few round trips; the report says which of them failed, and why.
+    let mut users = [
+        user("Tom", 19, Some(Gender::Male), "USA"),
+        user("Ann", 20, Some(Gender::Female), "USA"),
+        user("Kim", 22, None, "USA"),
+        user("Max", 21, Some(Gender::Male), "DEU"),
+    ];
+    User::save_many(&db, &mut users).await?.into_result()?;
+
+    // A filter is checked by the compiler: a column without an index does not compile, nor does a value of another type.
+    // `!` matches also where there is no value, so Kim is found.
     let mut promo = User::filter_by(|u| {
         u.age.is_in([18, 19, 20, 21, 22]) & u.country_code.eq("USA") & !u.gender.eq(Gender::Female)
     })
@@ -57,20 +69,13 @@ async fn main() -> subconscious::Result<()> {
     .limit(10)
     .stream(&db);
     while let Some(user) = promo.try_next().await? {
-        println!("{} ({}) gets the promotion", user.name, user.age);
+        println!("promo for {}, {}", user.name, user.age);
     }
 
-    // An update moves the index entries along.
-    john.country_code = None;
-    john.save(&db).await?;
-    println!("{} in the USA", User::filter_by(|u| u.country_code.eq("USA")).count(&db).await?);
-    println!(
-        "nobody knows where {:?} is",
-        User::filter_by(|u| u.country_code.is_none()).first(&db).await?.map(|u| u.name)
-    );
-
-    for user in User::all().fetch(&db).await? {
+    // A server of yours is left as it was.
+    for user in users.iter().chain([&john]) {
         user.delete(&db).await?;
     }
+    println!("users left: {}", User::all().count(&db).await?);
     Ok(())
 }

@@ -1,4 +1,4 @@
--- delete.lua: removes one record together with its index entries. Includes rows.lua and index.lua.
+-- delete.lua: removes one record together with its index entries. Includes rows.lua, index.lua and apply.lua.
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   what comes before every key of the model
@@ -9,7 +9,7 @@
 --
 -- Returns   1 or 0, whether there was such a record
 --           or nil, what is wrong, ..: { schema, stored fingerprint }, { corrupt, why }
-local key, n = KEYS[1], tonumber(ARGV[4])
+local p, key, n = ARGV[1], KEYS[1], tonumber(ARGV[4])
 local old = call('HMGET', key, '#', unpack(ARGV, 5, 4 + n))
 if not old[1] then return 0 end
 local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
@@ -19,7 +19,8 @@ local row = tonumber(old[1])
 if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 
 local segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT)
-for i = 1, n do plan_column(ARGV[4 + i], ARGV[4 + n + i], row, segment, old[i + 1], nil) end
+local known, names, specs, positions = true, 4, 4 + n, nil
+-- include index.lua
 call('GETBIT', p .. 'live:' .. segment, 0)
 call('ZCARD', p .. 'free')
 local chunk = p .. 'd:' .. floor(row / CHUNK)
@@ -27,7 +28,7 @@ if ARGV[3] == '0' then call('HLEN', chunk) end
 
 -- First what a full server lets through: once a script has written, it may go on.
 call('UNLINK', key)
-apply(segment, offset)
+-- include apply.lua
 if ARGV[3] == '0' then call('HDEL', chunk, row % CHUNK) end
 if count > 1 then
   call('SETBIT', p .. 'live:' .. segment, offset, 0)

@@ -1,104 +1,81 @@
--- index.lua: how a write keeps the indexes of a record. It comes after rows.lua and before the text of each script that
--- says so. KEYS, ARGV and Returns are those of that script.
+-- index.lua: how a write keeps the indexes of a record. It is not called but included, in the place of a line that names it:
+-- a function would cost each write a closure and a cell for every local it uses, together as much as three commands.
+-- KEYS, ARGV and Returns are those of the script that includes it, and these locals of it:
 --
--- A write first plans all its changes, which reads and so fails on a key of another type, and then applies them. How a
--- column is indexed is its spec: c (containers), s (sorted set), b (both) or k (containers of a column whose few values are
--- kept in order), then the kind of its value and the ordinal of its new value.
+-- p         what comes before every key of the model
+-- n         number of indexed columns
+-- names, specs, positions: where in ARGV come the names of the columns, their specs and the positions of their new
+--           values (0 for null), each less one; positions is nil if the record goes
+-- old       HMGET's reply: the row number, then the stored values of the columns
+-- known     whether there is a record
+-- row       the row as a number
+-- segment, offset: set here to the row's segment and the offset in it, where anything changes. They are text: a number that is
+--           an argument of several calls is turned into text once, as a conversion costs as much as a small command
 --
--- Numbers that are arguments of several calls are turned into text once: each conversion costs as much as a small command.
--- Rarely needed functions are made where they are needed: making one costs as much as a small command, too.
-local p = ARGV[1]
-local plan, planned = {}, 0
-local SORTED_SET, BOTH, FEW, FLOAT = byte('sbkf', 1, 4)
+-- How a column is indexed is its spec: c (containers), s (sorted set), b (both) or k (containers of a column whose few values
+-- are kept in order), then the kind of its value and the ordinal of its new value.
 
--- Plans to add the row to the container of a value (false: of null), or to remove it.
--- A step is { adds, key, bytes of the bitmap or 0, members of the set, rest of the key, key of the values, value, ordinal }.
-local function plan_container(adds, name, segment, value, values, ordinal)
-  local rest = value and name .. ':' .. segment .. ':' .. value or name .. ':' .. segment
-  local key, members = p .. 'b:' .. rest, 0
-  local bytes = call('STRLEN', key)
-  if bytes == 0 then
-    key = p .. 'i:' .. rest
-    members = call('SCARD', key)
-    -- The value may come, or go with its last row.
-    if values and members < 2 then call('ZCARD', values) end
-  end
-  planned = planned + 1
-  plan[planned] = { adds, key, bytes, members, rest, value and values, value, ordinal }
-end
-
--- Plans what changes for a column from its stored value to its new one. false is null, nil is a record that is not there.
-local function plan_column(name, spec, row, segment, old, new)
-  local how, kind = byte(spec, 1, 2)
-  if kind == FLOAT then
-    -- The zeros are one value in an index; stored, they keep their signs.
-    if old == '-0.0' then old = '0.0' end
-    if new == '-0.0' then new = '0.0' end
-    if old == new then return end
-  end
-  local values = how == FEW and p .. 'v:' .. name
-  -- A column that has only a sorted set has a container for null, which is not in it.
-  if old ~= nil and (how ~= SORTED_SET or not old) then plan_container(false, name, segment, old, values) end
-  if new ~= nil and (how ~= SORTED_SET or not new) then plan_container(true, name, segment, new, values, values and sub(spec, 3)) end
-  if how == SORTED_SET or how == BOTH then
-    local key, mark = p .. 's:' .. name, struct.pack('>I4', row)
-    call('ZCARD', key)
-    local gone, score, come
-    if old then
-      local _, tail = place(kind, old)
-      gone = tail .. mark
+-- First all changes are planned, which reads and so fails on a key of another type. A step for a container:
+--   key of the bitmap or set, bytes of the bitmap or 0, members of the set, rest of the key, key of the ordered values or
+--   false, value, ordinal, whether it adds
+-- and for a sorted set: key, nil, member that goes or false, score, member that comes or false.
+local plan, planned = nil, 0
+for i = 1, n do
+  local before, new = nil, nil
+  if known then before = old[i + 1] end
+  if positions then new = ARGV[tonumber(ARGV[positions + i])] or false end
+  -- The zeros are one value in an index; stored, they keep their signs.
+  if before == '-0.0' and byte(ARGV[specs + i], 2) == 102 then before = '0.0' end
+  if new == '-0.0' and byte(ARGV[specs + i], 2) == 102 then new = '0.0' end
+  if before ~= new then
+    if not plan then
+      -- Room for four steps at once; a table that grows is copied each time.
+      plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT)
     end
-    if new then
-      local tail
-      score, tail = place(kind, new)
-      come = tail .. mark
+    local name, spec = ARGV[names + i], ARGV[specs + i]
+    local how, kind = byte(spec, 1, 2)
+    local sorted_set = how == 115 or how == 98
+    for side = 1, 2 do
+      local value
+      if side == 1 then value = before else value = new end
+      -- A column that has only a sorted set has a container for null, which is not in the sorted set.
+      if value ~= nil and (how ~= 115 or not value) then
+        local rest = value and name .. ':' .. segment .. ':' .. value or name .. ':' .. segment
+        local container, members = p .. 'b:' .. rest, 0
+        local bytes = call('STRLEN', container)
+        local values = how == 107 and value and p .. 'v:' .. name
+        if bytes == 0 then
+          container = p .. 'i:' .. rest
+          members = call('SCARD', container)
+          -- The value may be new, or go with its last row.
+          if values and members < 2 then call('ZCARD', values) end
+        end
+        plan[planned + 1], plan[planned + 2], plan[planned + 3], plan[planned + 4] = container, bytes, members, rest
+        plan[planned + 5], plan[planned + 6], plan[planned + 7], plan[planned + 8] = values, value, side == 2 and sub(spec, 3), side == 2
+        planned = planned + 8
+      end
     end
-    planned = planned + 1
-    plan[planned] = { nil, key, gone ~= come and gone, score, come }
-  end
-end
-
-local function apply(segment, offset)
-  for i = 1, planned do
-    local step = plan[i]
-    local adds, key, values = step[1], step[2], step[6]
-    if adds == nil then
-      if step[3] then call('ZREM', key, step[3]) end
-      if step[5] then call('ZADD', key, step[4], step[5]) end
-    elseif adds then
-      if step[3] > 0 then
-        call('SETBIT', key, offset, '1')
-      elseif step[4] >= PROMOTE then
-        -- The set becomes a bitmap, allocated at its full size at once but in the first segment, where tables may be tiny.
-        local bitmap = p .. 'b:' .. step[5]
-        if segment ~= '0' then call('SETBIT', bitmap, SEGMENT - 1, '0') end
-        for _, member in ipairs(call('SMEMBERS', key)) do call('SETBIT', bitmap, member, '1') end
-        call('SETBIT', bitmap, offset, '1')
-        call('DEL', key)
-      else
-        call('SADD', key, offset)
-        if values and step[4] == 0 then
-          -- The score is ordinal * 65536 + segments that hold the value; the value goes with its last segment.
-          call('ZADD', values, 'NX', step[8] * 65536, step[7])
-          call('ZINCRBY', values, '1', step[7])
-        end
+    if sorted_set then
+      local set, mark = p .. 's:' .. name, struct.pack('>I4', row)
+      call('ZCARD', set)
+      local gone, score, come = false, false, false
+      -- Most numbers are their own score, and then the row alone is the member.
+      local plain = (kind == 105 and #(before or '') < 16 and #(new or '') < 16) or kind == 102
+      local place = not plain and places() or nil
+      if before then
+        local _, tail
+        if plain then tail = '' else _, tail = place(kind, before) end
+        gone = tail .. mark
       end
-    else
-      local left
-      if step[3] > 0 then
-        call('SETBIT', key, offset, '0')
-        left = call('BITCOUNT', key)
-        if left <= DEMOTE then
-          local rows = bits(call('GET', key))
-          call('DEL', key)
-          if left > 0 then call('SADD', p .. 'i:' .. step[5], unpack(rows)) end
-        end
-      else
-        left = step[4] - call('SREM', key, offset)
+      if new then
+        local tail
+        if plain then score, tail = new, '' else score, tail = place(kind, new) end
+        come = tail .. mark
       end
-      if left == 0 and values and tonumber(call('ZINCRBY', values, '-1', step[7])) % 65536 == 0 then
-        call('ZREM', values, step[7])
-      end
+      plan[planned + 1], plan[planned + 2], plan[planned + 3], plan[planned + 4] = set, false, gone ~= come and gone, score
+      plan[planned + 5] = come
+      planned = planned + 8
     end
   end
 end

@@ -19,6 +19,7 @@
 -- Returns   count: { count, next row or -1 }
 --           page: { position code, [11], [12], then for every row: row, id, the f fields (none if the record is gone) }
 --           or nil, schema, stored fingerprint
+local place, bits = places(), bits()
 local order, descending, how = ARGV[7], ARGV[8] == 'desc', sub(ARGV[9], 1, 1)
 local kind = byte(ARGV[9], 2)
 local nullable = sub(ARGV[9], -1) == '?'

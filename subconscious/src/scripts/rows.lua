@@ -10,43 +10,51 @@ local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub
 -- What a script answers if it finds something wrong, before it has written anything: a nil, a word, and details.
 local function refuse(...) return { false, ... } end
 
--- Rows of a bitmap, as offsets in ascending order.
-local function bits(bytes)
-  local found, n, at = {}, 0, string.find(bytes, '[^%z]')
-  while at do
-    local value, offset = byte(bytes, at), at * 8 - 8
-    while value > 0 do
-      if value >= 128 then
-        n = n + 1
-        found[n] = offset
-        value = value - 128
+-- The following make functions, which a script does not pay for where it does not need them; they use no locals, for the same reason.
+
+-- A function from a bitmap to its rows, as offsets in ascending order.
+local function bits()
+  local find, byte = string.find, string.byte
+  return function(bytes)
+    local found, n, at = {}, 0, find(bytes, '[^%z]')
+    while at do
+      local value, offset = byte(bytes, at), at * 8 - 8
+      while value > 0 do
+        if value >= 128 then
+          n = n + 1
+          found[n] = offset
+          value = value - 128
+        end
+        value = value * 2
+        offset = offset + 1
       end
-      value = value * 2
-      offset = offset + 1
+      at = find(bytes, '[^%z]', at + 1)
     end
-    at = string.find(bytes, '[^%z]', at + 1)
+    return found
   end
-  return found
 end
 
--- The place of a value in its column's sorted set: the score as text, and what stands before the row in the member.
--- value.rs has the same in Rust (SortKey) and says why it keeps the order.
-local function place(kind, value)
-  if kind == 102 then return value, '' end -- f
-  if kind == 116 then return '0', string.gsub(value, '%z', '\0\255') .. '\0\0' end -- t
-  local negative = byte(value) == 45
-  local digits = negative and sub(value, 2) or value
-  if kind == 105 then -- i
-    if #digits < 17 and (tonumber(digits) or 0) < 9007199254740992 then return value, '' end
-    if not negative then return value, string.char(128 + #digits) .. digits end
-    return value, string.char(127 - #digits) .. string.gsub(digits, '%d', function(d) return string.char(105 - byte(d)) end)
+-- A function from a kind (as a byte) and a stored value to its place in the column's sorted set: the score as text, and
+-- what stands before the row in the member. value.rs has the same in Rust (SortKey) and says why it keeps the order.
+local function places()
+  local byte, sub, floor = string.byte, string.sub, math.floor
+  return function(kind, value)
+    if kind == 102 then return value, '' end -- f
+    if kind == 116 then return '0', string.gsub(value, '%z', '\0\255') .. '\0\0' end -- t
+    local negative = byte(value) == 45
+    local digits = negative and sub(value, 2) or value
+    if kind == 105 then -- i
+      if #digits < 17 and (tonumber(digits) or 0) < 9007199254740992 then return value, '' end
+      if not negative then return value, string.char(128 + #digits) .. digits end
+      return value, string.char(127 - #digits) .. string.gsub(digits, '%d', function(d) return string.char(105 - byte(d)) end)
+    end
+    local whole, rest = tonumber(sub(digits, 1, -7)) or 0, tonumber(sub(digits, -6)) or 0
+    if negative then
+      whole = -whole
+      if rest > 0 then whole, rest = whole - 1, 1000000 - rest end
+    end
+    local score = string.format('%.0f', whole)
+    if rest == 0 then return score, '' end
+    return score, string.char(128 + floor(rest / 65536), floor(rest / 256) % 256, rest % 256)
   end
-  local whole, rest = tonumber(sub(digits, 1, -7)) or 0, tonumber(sub(digits, -6)) or 0
-  if negative then
-    whole = -whole
-    if rest > 0 then whole, rest = whole - 1, 1000000 - rest end
-  end
-  local score = string.format('%.0f', whole)
-  if rest == 0 then return score, '' end
-  return score, string.char(128 + floor(rest / 65536), floor(rest / 256) % 256, rest % 256)
 end

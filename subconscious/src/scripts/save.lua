@@ -1,4 +1,4 @@
--- save.lua: inserts or replaces one record together with its index entries. Includes rows.lua and index.lua.
+-- save.lua: inserts or replaces one record together with its index entries. Includes rows.lua, index.lua and apply.lua.
 --
 -- KEYS[1]   the record's hash; where Redis assigns the id, what comes before the id in it
 -- ARGV[1]   what comes before every key of the model
@@ -19,20 +19,19 @@
 --
 -- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
 -- is used up by a save that fails.
-local key, mode = KEYS[1], ARGV[2]
+local p, key, mode = ARGV[1], KEYS[1], ARGV[2]
 local n, a = tonumber(ARGV[6]), tonumber(ARGV[7])
 local first_null = 9 + 3 * n + 5 * a
 local first_pair = first_null + ARGV[8]
 
-local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
-local rows, count = tonumber(meta[2] or 0), tonumber(meta[3] or 0)
-if meta[1] ~= ARGV[3] and count > 0 then return refuse('schema', meta[1] or '') end
-
+local meta
 local new_key = false
 for i = 9 + 3 * n, first_null - 1, 5 do
   if ARGV[i + 4] == 'k' and ARGV[i + 2] == '0' then
     local seq = 'seq:' .. ARGV[i]
     if mode == 'u' then return refuse('missing') end
+    meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
+    if meta[1] ~= ARGV[3] and tonumber(meta[3] or 0) > 0 then return refuse('schema', meta[1] or '') end
     if ARGV[i + 3] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[i + 3] then return refuse('exhausted', ARGV[i]) end
     call('HINCRBY', p .. 'meta', seq, 1)
     -- HINCRBY's reply would pass through a double.
@@ -43,12 +42,18 @@ for i = 9 + 3 * n, first_null - 1, 5 do
 end
 
 local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
-local known, row, free, created = old[1], nil, nil, 0
+local known, row, rows, count, free, created = old[1], nil, nil, nil, nil, 0
 if known then
   row = tonumber(known)
+  local schema = call('HGET', p .. 'meta', 'schema')
+  if schema ~= ARGV[3] then return refuse('schema', schema or '') end
   if mode == 'i' or new_key then return refuse('exists') end
-  if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
+  if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 else
+  meta = meta or call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
+  rows, count = tonumber(meta[2] or 0), tonumber(meta[3] or 0)
+  -- The indexes of a model without records are those of any schema.
+  if meta[1] ~= ARGV[3] and count > 0 then return refuse('schema', meta[1] or '') end
   if mode == 'u' then return refuse('missing') end
   row, free = rows, {}
   if count < rows then
@@ -58,8 +63,6 @@ else
   end
   if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
 end
-
-local segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT)
 
 for i = 9 + 3 * n, first_null - 1, 5 do
   local name = ARGV[i]
@@ -81,14 +84,11 @@ for i = 9 + 3 * n, first_null - 1, 5 do
   end
 end
 
-for i = 1, n do
-  local new = ARGV[tonumber(ARGV[8 + 2 * n + i])] or false
-  local before = nil
-  if known then before = old[i + 1] end
-  if before ~= new then plan_column(ARGV[8 + i], ARGV[8 + n + i], row, segment, before, new) end
-end
+local names, specs, positions, segment, offset = 8, 8 + n, 8 + 2 * n, nil, nil
+-- include index.lua
 
 if not known then
+  if not segment then segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT) end
   -- The directory and the live rows are of a type not looked at yet. A string's entry without the bit of its row means
   -- nothing, so that if the second write fails, nothing has happened; a hash's entry would be one too many.
   if ARGV[5] == '0' then
@@ -106,7 +106,7 @@ if not known then
   known = string.format('%d', row)
   created = 1
 end
-apply(segment, offset)
+-- include apply.lua
 if created == 0 and first_pair > first_null then
   for i = first_null, first_pair - 1, 4000 do call('HDEL', key, unpack(ARGV, i, math.min(i + 3999, first_pair - 1))) end
 end
