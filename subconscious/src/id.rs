@@ -15,29 +15,33 @@ pub(crate) const LONGEST_ID: usize = 1024;
     note = "a key is an integer, String, Vec<u8>, Uuid, bool, char, date or enum, and never an Option; a composite key has at most six of them"
 )]
 pub trait ModelId: Sized + Send + Sync + 'static {
-    /// The parts in their stored forms, in declared order.
+    /// Appends the id's text, which ends the key of the record.
     #[doc(hidden)]
-    fn parts(&self, schema: &'static ModelSchema) -> Result<Vec<Vec<u8>>>;
+    fn encode(&self, schema: &'static ModelSchema, out: &mut Vec<u8>) -> Result<()>;
 }
 
-fn part<T: KeyValue>(value: &T, schema: &'static ModelSchema, at: usize) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
+fn encode_part<T: KeyValue>(value: &T, schema: &'static ModelSchema, at: usize, out: &mut Vec<u8>) -> Result<()> {
     let column = schema.key.get(at).map_or("", |&at| schema.columns()[at].name());
-    value.encode(&mut out).map_err(|reason| Error::bad_data(schema.name(), column, reason))?;
-    Ok(out)
+    value.encode(out).map_err(|reason| Error::bad_data(schema.name(), column, reason))
 }
 
 impl<T: KeyValue> ModelId for T {
-    fn parts(&self, schema: &'static ModelSchema) -> Result<Vec<Vec<u8>>> {
-        Ok(vec![part(self, schema, 0)?])
+    fn encode(&self, schema: &'static ModelSchema, out: &mut Vec<u8>) -> Result<()> {
+        encode_part(self, schema, 0, out)
     }
 }
 
 macro_rules! composite {
     ($($type:ident $other:ident $at:tt),*) => {
         impl<$($type: KeyValue),*> ModelId for ($($type,)*) {
-            fn parts(&self, schema: &'static ModelSchema) -> Result<Vec<Vec<u8>>> {
-                Ok(vec![$(part(&self.$at, schema, $at)?),*])
+            fn encode(&self, schema: &'static ModelSchema, out: &mut Vec<u8>) -> Result<()> {
+                let mut part = Vec::new();
+                $(
+                    part.clear();
+                    encode_part(&self.$at, schema, $at, &mut part)?;
+                    push_part(out, $at, &part);
+                )*
+                Ok(())
             }
         }
         impl<$($type: KeyValue, $other: IntoValue<$type>),*> IntoValue<($($type,)*)> for ($($other,)*) {
@@ -53,25 +57,30 @@ composite!(A P 0, B Q 1, C R 2, D S 3);
 composite!(A P 0, B Q 1, C R 2, D S 3, E T 4);
 composite!(A P 0, B Q 1, C R 2, D S 3, E T 4, F U 5);
 
-/// The text of an id, which ends the key of the record: the only part as it is; several with `:` between them, and `:` and
-/// `\` within them marked by a `\`, so that no two ids share a text.
+/// The text of an id from the stored forms of its parts: the only part as it is; several as [`push_part`] has them.
 pub(crate) fn text<P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
     if let [only] = parts {
         return only.as_ref().to_vec();
     }
     let mut out = Vec::new();
     for (at, part) in parts.iter().enumerate() {
-        if at > 0 {
-            out.push(b':');
-        }
-        for &byte in part.as_ref() {
-            if matches!(byte, b':' | b'\\') {
-                out.push(b'\\');
-            }
-            out.push(byte);
-        }
+        push_part(&mut out, at, part.as_ref());
     }
     out
+}
+
+/// Appends a part of a composite id: `:` stands between two, and `:` and `\` within one are marked by a `\`, so that no two
+/// ids share a text.
+fn push_part(out: &mut Vec<u8>, at: usize, part: &[u8]) {
+    if at > 0 {
+        out.push(b':');
+    }
+    for &byte in part {
+        if matches!(byte, b':' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
 }
 
 /// Refuses an id that is too long to be a key.

@@ -20,7 +20,7 @@
 //! | `t:<n>` | bitmap | intermediate results, only while a script runs |
 //!
 //! Only records and `meta` are addressed from Rust. The keys of rows and indexes depend on the row number,
-//! which only the server knows at the time of a write: `scripts/rows.lua` and `scripts/index.lua` build them.
+//! which only the server knows at the time of a write: `scripts/index.lua` and `scripts/filter.lua` build them.
 
 use crate::schema::ModelSchema;
 
@@ -33,13 +33,31 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(namespace: &str, schema: &ModelSchema) -> Self {
-        let separator = if namespace.is_empty() { "" } else { ":" };
-        Self { prefix: format!("{namespace}{separator}{{{}}}:", schema.name()) }
+        // Built for every call: no formatting machinery.
+        let mut prefix = String::with_capacity(namespace.len() + schema.name().len() + 4);
+        if !namespace.is_empty() {
+            prefix.push_str(namespace);
+            prefix.push(':');
+        }
+        prefix.push('{');
+        prefix.push_str(schema.name());
+        prefix.push_str("}:");
+        Self { prefix }
     }
 
     /// The hash of the record with the id, in its text form.
     pub(crate) fn record(&self, id: &[u8]) -> Vec<u8> {
-        [self.prefix.as_bytes(), b"r:", id].concat()
+        let mut key = self.records(id.len());
+        key.extend_from_slice(id);
+        key
+    }
+
+    /// What comes before the id in the hash of a record, with room for an id.
+    pub(crate) fn records(&self, room: usize) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.prefix.len() + 2 + room);
+        key.extend_from_slice(self.prefix.as_bytes());
+        key.extend_from_slice(b"r:");
+        key
     }
 
     /// The model's own hash.

@@ -172,17 +172,17 @@ pub(crate) async fn save_many<M: RedisModel>(db: &Db, records: &mut [M]) -> Resu
     let mut first = 0;
     for chunk in records.chunks_mut(PIPELINE) {
         let mut sent = Vec::with_capacity(chunk.len());
-        let mut commands = Vec::with_capacity(chunk.len());
+        let mut calls = redis::Pipeline::with_capacity(chunk.len());
         for (at, record) in chunk.iter().enumerate() {
             match save_call(record, &keys, Verb::Save) {
                 Ok(call) => {
                     sent.push((at, call.key));
-                    commands.push(call.command);
+                    calls.add_command(call.command);
                 }
                 Err(error) => report.failed.push((first + at, error)),
             }
         }
-        let replies = SAVE.run_many(db, commands).await?;
+        let replies = SAVE.run_many(db, &calls).await?;
         for ((at, key), reply) in sent.into_iter().zip(replies) {
             let outcome = reply
                 .map_err(|error| wrong_type::<M>(&keys, error))
@@ -200,7 +200,7 @@ pub(crate) async fn save_many<M: RedisModel>(db: &Db, records: &mut [M]) -> Resu
 
 /// The command that reads a record: its row and then its stored columns.
 pub(crate) fn read_command(schema: &ModelSchema, key: &[u8]) -> Cmd {
-    let mut command = Cmd::new();
+    let mut command = Cmd::with_capacity(schema.stored.len() + 3, key.len() + schema.names_length + 6);
     command.arg("HMGET").arg(key).arg("#");
     for &at in &schema.stored {
         command.arg(schema.columns()[at].name());
@@ -211,33 +211,41 @@ pub(crate) fn read_command(schema: &ModelSchema, key: &[u8]) -> Cmd {
 /// Decodes the fields that [`read_command`] read; `None` if there is no record.
 pub(crate) fn decode<M: RedisModel>(key: &[u8], id: &[u8], reply: Value) -> Result<Option<M>> {
     let Value::Array(fields) = reply else { return Ok(None) };
-    if fields.iter().all(|field| *field == Value::Nil) {
-        return Ok(None);
-    }
     let mut fields = fields.into_iter();
-    if fields.next() == Some(Value::Nil) {
+    if let Some(Value::Nil) | None = fields.next() {
+        if fields.all(|field| field == Value::Nil) {
+            return Ok(None);
+        }
         return Err(Error::MissingColumn { model: M::schema().name(), column: "#", key: printable(key) });
     }
     M::read(&mut RecordReader::record(M::schema(), key, id, fields)).map(Some)
 }
 
-/// Where a record is: the text of its id and the key of its hash.
+/// Where a record is: the key of its hash, which ends with the text of its id.
 struct Address {
-    text: Vec<u8>,
     key: Vec<u8>,
+    id_at: usize,
+}
+
+impl Address {
+    fn id(&self) -> &[u8] {
+        &self.key[self.id_at..]
+    }
 }
 
 fn address<M: RedisModel>(keys: &Keys, id: &M::Id) -> Result<Address> {
-    let schema = M::schema();
-    let text = id::text(&id.parts(schema)?);
-    id::check_length(schema, &text)?;
-    Ok(Address { key: keys.record(&text), text })
+    let mut key = keys.records(40);
+    let id_at = key.len();
+    id.encode(M::schema(), &mut key)?;
+    id::check_length(M::schema(), &key[id_at..])?;
+    Ok(Address { key, id_at })
 }
 
 pub(crate) async fn load<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {
-    let Address { text, key } = address::<M>(&Keys::new(db.namespace(), M::schema()), id)?;
-    let reply = db.send(&read_command(M::schema(), &key)).await.map_err(|error| wrong_type_at::<M>(&key, error))?;
-    decode(&key, &text, reply)
+    let address = address::<M>(&Keys::new(db.namespace(), M::schema()), id)?;
+    let reply = db.send(&read_command(M::schema(), &address.key)).await;
+    let fields = reply.map_err(|error| wrong_type_at::<M>(&address.key, error))?;
+    decode(&address.key, address.id(), fields)
 }
 
 pub(crate) async fn load_many<M: RedisModel>(db: &Db, ids: &[M::Id]) -> Result<Vec<Option<M>>> {
@@ -247,13 +255,13 @@ pub(crate) async fn load_many<M: RedisModel>(db: &Db, ids: &[M::Id]) -> Result<V
         return Ok(Vec::new());
     }
     let mut pipeline = redis::Pipeline::with_capacity(addresses.len());
-    for Address { key, .. } in &addresses {
-        pipeline.add_command(read_command(M::schema(), key));
+    for address in &addresses {
+        pipeline.add_command(read_command(M::schema(), &address.key));
     }
     let mut records = Vec::with_capacity(addresses.len());
-    for (Address { text, key }, reply) in addresses.iter().zip(db.send_all(&pipeline).await?) {
-        let fields = reply.map_err(|error| wrong_type_at::<M>(key, error))?;
-        records.push(decode(key, text, fields)?);
+    for (address, reply) in addresses.iter().zip(db.send_all(&pipeline).await?) {
+        let fields = reply.map_err(|error| wrong_type_at::<M>(&address.key, error))?;
+        records.push(decode(&address.key, address.id(), fields)?);
     }
     Ok(records)
 }

@@ -23,6 +23,8 @@ pub struct ModelSchema {
     /// The part of the schema that the stored indexes depend on, as text. It is compared on every call, so
     /// that a program with other indexes is refused instead of answered wrongly.
     pub(crate) fingerprint: String,
+    /// Bytes of the names of the stored columns.
+    pub(crate) names_length: usize,
     /// Width in bytes of a fixed-width entry of the row directory; 0 where the directory is made of hashes.
     pub(crate) id_width: usize,
 }
@@ -61,7 +63,8 @@ impl ModelSchema {
             [only] => columns[only].kind.id_width(),
             _ => 0,
         };
-        Self { name, columns, all, indexed, stored, automatic, key, fingerprint, id_width }
+        let names_length = stored.iter().map(|&at| columns[at].name.len()).sum();
+        Self { name, names_length, columns, all, indexed, stored, automatic, key, fingerprint, id_width }
     }
 
     /// The model's name, the first part of all its keys.

@@ -53,27 +53,22 @@ impl Script {
     pub(crate) async fn run_many(
         &self,
         db: &Db,
-        calls: Vec<Cmd>,
+        calls: &Pipeline,
     ) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
-        let mut replies = db.send_all(&pipeline(calls.iter())).await?;
-        let again: Vec<usize> = (0..calls.len()).filter(|&at| replies[at].as_ref().is_err_and(is_unknown)).collect();
+        let mut replies = db.send_all(calls).await?;
+        let again: Vec<usize> = (0..replies.len()).filter(|&at| replies[at].as_ref().is_err_and(is_unknown)).collect();
         if !again.is_empty() {
             self.load(db).await?;
-            let second = db.send_all(&pipeline(again.iter().map(|&at| &calls[at]))).await?;
-            for (at, reply) in again.into_iter().zip(second) {
+            let mut second = Pipeline::new();
+            for (_, call) in calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok()) {
+                second.add_command(call.clone());
+            }
+            for (at, reply) in again.into_iter().zip(db.send_all(&second).await?) {
                 replies[at] = reply;
             }
         }
         Ok(replies)
     }
-}
-
-fn pipeline<'a>(calls: impl Iterator<Item = &'a Cmd>) -> Pipeline {
-    let mut pipeline = Pipeline::new();
-    for call in calls {
-        pipeline.add_command(call.clone());
-    }
-    pipeline
 }
 
 fn is_unknown(error: &RedisError) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! A value has one stored form, chosen so that a person can read it with `HGETALL` and so that equal values have equal
 //! bytes. Everything else is derived from the stored form by its [`Kind`], here and, for the old values of a
-//! record, in `scripts/index.lua`: the value's name in an index (`index_form`) and its place in a sorted set (`SortKey`).
+//! record, in `scripts/rows.lua`: the value's name in an index (`index_form`) and its place in a sorted set (`SortKey`).
 
 use std::borrow::Cow;
 

@@ -59,12 +59,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (db, server) = open().await?;
     let listener = listen().await?;
     // The address of the database stays unsaid, as it may hold a password.
-    let database =
-        if server.is_some() { "a Redis of its own, which forgets them when it stops" } else { "the one of REDIS_URL" };
-    println!(
-        "The pastebin is at http://{}/ and keeps its pastes in {database}. Ctrl-C stops it.",
-        listener.local_addr()?
-    );
+    let database = if server.is_some() { "its own, which forgets all when it stops" } else { "that of REDIS_URL" };
+    println!("pastebin: http://{}/ (database: {database}; Ctrl-C stops it)", listener.local_addr()?);
 
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let signalled = async move {
@@ -79,9 +75,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn open() -> subconscious::Result<(Db, Option<TestServer>)> {
+async fn open() -> Result<(Db, Option<TestServer>), Box<dyn Error>> {
     match std::env::var("REDIS_URL") {
-        Ok(url) if !url.is_empty() => Ok((Db::open(&url).await?, None)),
+        Ok(url) if !url.is_empty() => {
+            let db = Db::open(&url).await.map_err(|error| format!("REDIS_URL: {error}"))?;
+            Ok((db, None))
+        }
         _ => {
             let server = TestServer::start().await?;
             Ok((Db::open(server.url()).await?, Some(server)))

@@ -209,9 +209,7 @@ impl IntoResponse for Failure {
 
 impl From<subconscious::Error> for Failure {
     fn from(error: subconscious::Error) -> Self {
-        let unavailable = error.is_connection();
-        let status = if unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
-        Self::ours(status, &error)
+        Self::ours(StatusCode::SERVICE_UNAVAILABLE, &error)
     }
 }
 
