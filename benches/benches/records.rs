@@ -2,6 +2,9 @@
 //!
 //! `cargo bench -p benches --bench records -- [records] [rounds] [part of a workload's name]`
 
+// A benchmark that can't go on stops.
+#![allow(clippy::unwrap_used)]
+
 use benches::{Duel, HEAD, Server};
 use futures::StreamExt;
 use redis::aio::ConnectionManager;

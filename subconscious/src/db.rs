@@ -114,7 +114,9 @@ impl DbBuilder {
             .set_number_of_retries(self.retries)
             .set_min_delay(Duration::from_millis(20))
             .set_max_delay(Duration::from_millis(500));
-        let manager = ConnectionManager::new_with_config(Client::open(info)?, config).await?;
+        let address = info.addr().clone();
+        let manager = ConnectionManager::new_with_config(Client::open(info)?, config);
+        let manager = manager.await.map_err(|error| Error::connecting(error, &address))?;
         Db { connection: Connection::Manager(manager), namespace: self.namespace.into() }.checked().await
     }
 }
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn old_servers_are_refused_by_name() {
         let error = check_version("# Server\r\nredis_version:6.2.14\r\n").unwrap_err().to_string();
-        assert_eq!(error, "unsupported: Redis 6.2.14: version 7.0 or newer is needed");
+        assert_eq!(error, "Redis 6.2.14: version 7.0 or newer is needed");
         check_version("redis_version:7.0.15\r\n").unwrap();
         // Valkey names a Redis version, too, for old clients.
         check_version("redis_version:7.2.4\r\nvalkey_version:9.1.2\r\n").unwrap();

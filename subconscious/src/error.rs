@@ -85,7 +85,7 @@ pub enum Error {
     },
 
     /// The server, or its address, lacks something that is needed.
-    #[error("unsupported: {0}")]
+    #[error("{0}")]
     Unsupported(String),
 
     /// The server or the connection to it failed; the source says how.
@@ -93,19 +93,20 @@ pub enum Error {
     Redis(#[from] RedisFailure),
 }
 
-/// A failure of the server or of the connection to it, with what to do about it where that is known.
+/// A failure of the server or of the connection to it. It reads as what to do about it where that is known; its source says in the
+/// client library's words what happened.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{source}", hint.map(|hint| format!("{hint}: ")).unwrap_or_default())]
+#[error("{}", hint.clone().unwrap_or_else(|| source.to_string()))]
 pub struct RedisFailure {
-    hint: Option<&'static str>,
+    hint: Option<String>,
     #[source]
     source: redis::RedisError,
 }
 
 impl RedisFailure {
     /// What to do about it, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        self.hint
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// The first word of the server's error, such as `READONLY`, `OOM` or `NOAUTH`.
@@ -128,6 +129,17 @@ impl Error {
     /// Whether the connection failed, rather than the server refused.
     pub fn is_connection(&self) -> bool {
         matches!(self, Error::Redis(RedisFailure { source, .. }) if source.is_io_error() || source.is_unrecoverable_error())
+    }
+
+    /// An error of making a connection, with the address, which has no password in it.
+    pub(crate) fn connecting(source: redis::RedisError, address: &redis::ConnectionAddr) -> Self {
+        match Error::from(source) {
+            Error::Redis(RedisFailure { hint, source }) if source.is_io_error() => {
+                let reason = hint.unwrap_or_else(|| source.to_string());
+                Error::Redis(RedisFailure { hint: Some(format!("{address}: {reason}")), source })
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn bad_data(model: &'static str, column: &'static str, reason: ValueError) -> Self {
@@ -155,11 +167,14 @@ impl From<redis::RedisError> for Error {
             (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
                 Some("the server is still loading its data; try again")
             }
-            _ if source.is_timeout() => Some("no answer in time; whether a write happened is not known"),
-            _ if source.is_connection_refusal() => Some("no server answers at the address; is it running?"),
-            _ if source.is_connection_dropped() => Some("the connection broke; whether a write happened is not known"),
+            _ if source.is_timeout() => Some("no answer in time; if it was a write, whether it happened is not known"),
+            _ if source.is_connection_refusal() => Some("no server answers; is it running?"),
+            _ if source.is_connection_dropped() => {
+                Some("the connection broke; if it was a write, whether it happened is not known")
+            }
             _ => None,
         };
+        let hint = hint.map(str::to_owned);
         Error::Redis(RedisFailure { hint, source })
     }
 }

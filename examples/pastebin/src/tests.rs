@@ -203,3 +203,12 @@ async fn a_database_that_is_gone_is_said_without_details() {
         assert!(answer.body.contains("Out of order") && !answer.body.contains("subc-"), "{}", answer.body);
     }
 }
+
+#[tokio::test]
+async fn a_database_that_refuses_is_as_one_that_is_gone() {
+    let full = TestServer::builder().arg("--maxmemory", "1").start().await.unwrap();
+    let db = Db::open(full.url()).await.unwrap();
+    let answer = Site { pages: router(db.clone()), db, server: Some(full) }.post("text=x".to_owned()).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.body.contains("Out of order") && !answer.body.contains("maxmemory"), "{}", answer.body);
+}

@@ -72,7 +72,7 @@ async fn main() -> subconscious::Result<()> {
         println!("promo for {}, {}", user.name, user.age);
     }
 
-    // A server of yours is left as it was.
+    // A server of yours keeps none of them.
     for user in users.iter().chain([&john]) {
         user.delete(&db).await?;
     }
