@@ -90,7 +90,12 @@ end
 
 local function bitop(operation, sources)
   local key = temporary()
-  if call('BITOP', operation, key, unpack(sources)) > 0 then return key end
+  local length = call('BITOP', operation, key, unpack(sources, 1, math.min(#sources, 4000)))
+  -- `unpack` takes 7,999 values at most.
+  for first = 4001, #sources, 4000 do
+    length = call('BITOP', operation, key, key, unpack(sources, first, math.min(first + 3999, #sources)))
+  end
+  if length > 0 then return key end
 end
 
 -- Parses the filter that begins at ARGV[at]. A node is { operator, .. }.
@@ -234,7 +239,7 @@ end
 -- Materialises the ranges of a filter whose segments are then looked at one by one, so that what comes after
 -- can be overwritten from segment to segment.
 local function prepare(node)
-  if node[1] == 'z' then node.sets = materialise(node) end
+  if node[1] == 'z' then node.sets = node.sets or materialise(node) end
   for i = 2, #node do
     if type(node[i]) == 'table' then prepare(node[i]) end
   end

@@ -298,6 +298,8 @@ local function walk_values(resume, score, member)
   local start, stop, step = 1, #list - 1, 2
   if descending then start, stop, step = #list - 1, 1, -2 end
   local edge = resume == 'k' and tonumber(score)
+  -- The filter's sets are all there, as its matches were counted; what is made of them serves one segment only.
+  local kept = in_use
   for i = start, stop, step do
     local ordinal = floor(list[i + 1] / 65536)
     local passed = edge and (descending and ordinal > edge or not descending and ordinal < edge)
@@ -306,6 +308,7 @@ local function walk_values(resume, score, member)
       if filter[1] ~= '*' then node = { '&', node, { 'set' } } end
       local from = edge == ordinal and row_of(member) or nil
       local full = deliver_rows(function(segment)
+        in_use = kept
         if filter[1] == '*' then return evaluate(node, segment) end
         local own = evaluate(node[2], segment)
         local other = own and filtered(segment)
@@ -367,7 +370,12 @@ local function ordered()
     local null = { '=', order, false }
     local node = filter[1] == '*' and null or { '&', null, filter }
     local from = resume == 'n' and tonumber(score) or nil
-    deliver_rows(function(segment) return evaluate(node, segment) end, from, descending, 'n')
+    prepare(node)
+    local kept = in_use
+    deliver_rows(function(segment)
+      in_use = kept
+      return evaluate(node, segment)
+    end, from, descending, 'n')
   end
 end
 

@@ -340,3 +340,27 @@ async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
     drop(stream);
     assert_eq!(f.keys().await, before);
 }
+
+#[tokio::test]
+async fn a_list_of_many_values_and_a_deep_filter_are_no_problem() {
+    let (f, items) = store().await;
+    let many = Item::filter_by(|u| u.price.is_in((0..20_000).chain([-7])));
+    let expected =
+        items.iter().filter(|item| item.price.is_some_and(|price| price == -7 || (0..20_000).contains(&price)));
+    assert_eq!(many.count(&f.db).await.unwrap(), expected.count() as u64);
+    let u = Item::columns();
+    let mut deep = u.age.eq(1);
+    for age in 2..200 {
+        deep = if age % 2 == 0 { deep | u.age.eq(age) } else { !(deep & u.age.lt(250)) };
+    }
+    let matches = |item: &&Item| {
+        (2..200u8).fold(
+            item.age == 1,
+            |deep, age| if age % 2 == 0 { deep | (item.age == age) } else { !(deep & (item.age < 250)) },
+        )
+    };
+    let expected = items.iter().filter(matches).count() as u64;
+    assert_eq!(Item::filter_by(|_| deep).count(&f.db).await.unwrap(), expected);
+    assert_eq!(Item::filter_by(|u| u.age.is_in([0u8; 0])).fetch(&f.db).await.unwrap(), []);
+    assert_eq!(Item::filter_by(|u| !u.age.is_in([0u8; 0])).count(&f.db).await.unwrap(), items.len() as u64);
+}
