@@ -18,7 +18,9 @@ if meta[1] ~= ARGV[2] then return refuse('schema', meta[1] or '') end
 local row = tonumber(old[1])
 if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 
-local segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT)
+local offset = row % SEGMENT
+local segment = (row - offset) / SEGMENT .. ''
+offset = offset .. ''
 local known, names, specs, positions = true, 4, 4 + n, nil
 -- include index.lua
 call('GETBIT', p .. 'live:' .. segment, 0)

@@ -15,11 +15,10 @@
 -- How a column is indexed is its spec: c (containers), s (sorted set), b (both) or k (containers of a column whose few values
 -- are kept in order), then the kind of its value and the ordinal of its new value.
 
--- First all changes are planned, which reads and so fails on a key of another type. A step for a container:
---   key of the bitmap or set, bytes of the bitmap or 0, members of the set, rest of the key, key of the ordered values or
---   false, value, ordinal, whether it adds
--- and for a sorted set: key, nil, member that goes or false, score, member that comes or false.
-local plan, planned = nil, 0
+-- First all changes are planned, which reads and so fails on a key of another type. A step for a bitmap: key, bytes, whether it
+-- adds. For a set: the same with 0 bytes, then members, key of the ordered values or false, value, ordinal. For a sorted set:
+-- key, false, member that goes or false, score, member that comes or false.
+local plan, planned, containers, place_in_key = nil, 0, nil, nil
 for i = 1, n do
   local before, new = nil, nil
   if known then before = old[i + 1] end
@@ -30,33 +29,32 @@ for i = 1, n do
   if before ~= new then
     if not plan then
       -- Room for four steps at once; a table that grows is copied each time.
-      plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-      segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT)
+      plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      offset = row % SEGMENT
+      segment, offset = (row - offset) / SEGMENT .. '', offset .. ''
+      containers, place_in_key = p .. 'b:', ':' .. segment
     end
     local name, spec = ARGV[names + i], ARGV[specs + i]
     local how, kind = byte(spec, 1, 2)
-    local sorted_set = how == 115 or how == 98
     for side = 1, 2 do
       local value
       if side == 1 then value = before else value = new end
       -- A column that has only a sorted set has a container for null, which is not in the sorted set.
       if value ~= nil and (how ~= 115 or not value) then
-        local rest = value and name .. ':' .. segment .. ':' .. value or name .. ':' .. segment
-        local container, members = p .. 'b:' .. rest, 0
+        local container = value and containers .. name .. place_in_key .. ':' .. value or containers .. name .. place_in_key
         local bytes = call('STRLEN', container)
-        local values = how == 107 and value and p .. 'v:' .. name
         if bytes == 0 then
-          container = p .. 'i:' .. rest
-          members = call('SCARD', container)
+          container = p .. 'i:' .. sub(container, #containers + 1)
+          local members, values = call('SCARD', container), how == 107 and value and p .. 'v:' .. name
           -- The value may be new, or go with its last row.
           if values and members < 2 then call('ZCARD', values) end
+          plan[planned + 4], plan[planned + 5], plan[planned + 6], plan[planned + 7] = members, values, value, sub(spec, 3)
         end
-        plan[planned + 1], plan[planned + 2], plan[planned + 3], plan[planned + 4] = container, bytes, members, rest
-        plan[planned + 5], plan[planned + 6], plan[planned + 7], plan[planned + 8] = values, value, side == 2 and sub(spec, 3), side == 2
-        planned = planned + 8
+        plan[planned + 1], plan[planned + 2], plan[planned + 3] = container, bytes, side == 2
+        planned = planned + 7
       end
     end
-    if sorted_set then
+    if how == 115 or how == 98 then
       local set, mark = p .. 's:' .. name, struct.pack('>I4', row)
       call('ZCARD', set)
       local gone, score, come = false, false, false
@@ -73,9 +71,9 @@ for i = 1, n do
         if plain then score, tail = new, '' else score, tail = place(kind, new) end
         come = tail .. mark
       end
-      plan[planned + 1], plan[planned + 2], plan[planned + 3], plan[planned + 4] = set, false, gone ~= come and gone, score
-      plan[planned + 5] = come
-      planned = planned + 8
+      plan[planned + 1], plan[planned + 2], plan[planned + 3] = set, false, gone ~= come and gone
+      plan[planned + 4], plan[planned + 5] = score, come
+      planned = planned + 7
     end
   end
 end

@@ -88,7 +88,11 @@ local names, specs, positions, segment, offset = 8, 8 + n, 8 + 2 * n, nil, nil
 -- include index.lua
 
 if not known then
-  if not segment then segment, offset = string.format('%d', floor(row / SEGMENT)), string.format('%d', row % SEGMENT) end
+  known = row .. ''
+  if not segment then
+    offset = row % SEGMENT
+    segment, offset = (row - offset) / SEGMENT .. '', offset .. ''
+  end
   -- The directory and the live rows are of a type not looked at yet. A string's entry without the bit of its row means
   -- nothing, so that if the second write fails, nothing has happened; a hash's entry would be one too many.
   if ARGV[5] == '0' then
@@ -103,7 +107,6 @@ if not known then
   if meta[1] ~= ARGV[3] then call('HSET', p .. 'meta', 'schema', ARGV[3]) end
   call('HSET', p .. 'meta', 'rows', row == rows and rows + 1 or rows, 'count', count + 1)
   if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
-  known = string.format('%d', row)
   created = 1
 end
 -- include apply.lua
