@@ -19,8 +19,8 @@ local row = tonumber(old[1])
 if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 
 local offset = row % SEGMENT
-local segment = (row - offset) / SEGMENT .. ''
-offset = offset .. ''
+local segment = text('%d', (row - offset) / SEGMENT)
+offset = text('%d', offset)
 local known, names, specs, positions = true, 4, 4 + n, nil
 -- include index.lua
 call('GETBIT', p .. 'live:' .. segment, 0)

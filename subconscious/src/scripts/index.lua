@@ -31,7 +31,7 @@ for i = 1, n do
       -- Room for four steps at once; a table that grows is copied each time.
       plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
       offset = row % SEGMENT
-      segment, offset = (row - offset) / SEGMENT .. '', offset .. ''
+      segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
       containers, place_in_key = p .. 'b:', ':' .. segment
     end
     local name, spec = ARGV[names + i], ARGV[specs + i]

@@ -206,8 +206,8 @@ local function gather(resume, score, member)
   for segment = 0, segments - 1 do
     for _, offset in ipairs(filtered(segment) and offsets(filtered(segment), nil, 0, GATHER, false) or {}) do
       local row = segment * SEGMENT + offset
-      local text, mark = standing(row)
-      if text then places[#places + 1] = { tonumber(text), mark, row, text } else nulls[#nulls + 1] = row end
+      local score_text, mark = standing(row)
+      if score_text then places[#places + 1] = { tonumber(score_text), mark, row, score_text } else nulls[#nulls + 1] = row end
     end
   end
   table.sort(places, function(x, y) if descending then return earlier(y, x) end return earlier(x, y) end)

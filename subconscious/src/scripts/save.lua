@@ -88,10 +88,10 @@ local names, specs, positions, segment, offset = 8, 8 + n, 8 + 2 * n, nil, nil
 -- include index.lua
 
 if not known then
-  known = row .. ''
+  known = text('%d', row)
   if not segment then
     offset = row % SEGMENT
-    segment, offset = (row - offset) / SEGMENT .. '', offset .. ''
+    segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
   end
   -- The directory and the live rows are of a type not looked at yet. A string's entry without the bit of its row means
   -- nothing, so that if the second write fails, nothing has happened; a hash's entry would be one too many.
@@ -101,11 +101,11 @@ if not known then
   else
     local directory = p .. 'd:' .. segment
     if offset == '0' and segment ~= '0' then call('SETRANGE', directory, SEGMENT * ARGV[5] - 1, '\0') end
-    call('SETRANGE', directory, offset * ARGV[5], ARGV[4])
+    call('SETRANGE', directory, text('%d', offset * ARGV[5]), ARGV[4])
   end
   call('SETBIT', p .. 'live:' .. segment, offset, '1')
   if meta[1] ~= ARGV[3] then call('HSET', p .. 'meta', 'schema', ARGV[3]) end
-  call('HSET', p .. 'meta', 'rows', row == rows and rows + 1 or rows, 'count', count + 1)
+  call('HSET', p .. 'meta', 'rows', text('%d', row == rows and rows + 1 or rows), 'count', text('%d', count + 1))
   if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
   created = 1
 end
