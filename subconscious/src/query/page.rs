@@ -71,7 +71,8 @@ async fn run<M: RedisModel>(
     let schema = M::schema();
     let (word, rows, skip) = match what {
         What::Count => ("count", 0, 0),
-        What::Ids(rows, skip) | What::Records(rows, skip) => ("page", rows, skip),
+        What::Ids(rows, skip) => ("ids", rows, skip),
+        What::Records(rows, skip) => ("page", rows, skip),
     };
     let mut command = QUERY.call(keys.meta().as_bytes());
     command.arg(&keys.prefix).arg(&schema.fingerprint).arg(word).arg(rows).arg(skip).arg(schema.id_width);

@@ -3,7 +3,7 @@
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   count or page
+-- ARGV[3]   count, ids (a page without records) or page
 -- ARGV[4]   greatest number of rows
 -- ARGV[5]   number of matching rows to leave out first
 -- ARGV[6]   width of an entry of the row directory, 0 where it is made of hashes
@@ -13,11 +13,12 @@
 -- ARGV[10]  where the last page ended: "" for the first page; r: after row [11]; k: after score [11], member [12];
 --           n: among the nulls after row [11]
 -- ARGV[11], ARGV[12]
--- ARGV[13]  f, the number of fields to read of each row; 0 for none
+-- ARGV[13]  f, the number of fields to read of each row besides its number
 -- then      f names of fields, then the filter (see filter.lua)
 --
 -- Returns   count: { count, next row or -1 }
---           page: { position code, [11], [12], then for every row: row, id, the f fields (none if the record is gone) }
+--           page: { position code, [11], [12], then for every row: row, id, and but for ids { row, the f fields } or,
+--           if the record is gone, {} }
 --           or nil, schema, stored fingerprint
 local place, bits = places(), bits()
 local order, descending, how = ARGV[7], ARGV[8] == 'desc', sub(ARGV[9], 1, 1)
@@ -132,7 +133,7 @@ local function deliver(row)
   found = found + 1
   page[#page + 1] = row
   page[#page + 1] = id
-  if fields > 0 then
+  if ARGV[3] == 'page' then
     local record = id and call('HMGET', record_of(id), '#', unpack(ARGV, 14, 13 + fields))
     if record and record[1] == tostring(row) then page[#page + 1] = record else page[#page + 1] = {} end
   end

@@ -113,7 +113,11 @@ end
 if created == 0 and first_pair > first_null then
   for i = first_null, first_pair - 1, 4000 do call('HDEL', key, unpack(ARGV, i, math.min(i + 3999, first_pair - 1))) end
 end
-call('HSET', key, '#', known, unpack(ARGV, first_pair, math.min(first_pair + 3999, #ARGV)))
+if created == 1 then
+  call('HSET', key, '#', known, unpack(ARGV, first_pair, math.min(first_pair + 3999, #ARGV)))
+elseif first_pair < #ARGV then
+  call('HSET', key, unpack(ARGV, first_pair, math.min(first_pair + 3999, #ARGV)))
+end
 for i = first_pair + 4000, #ARGV, 4000 do call('HSET', key, unpack(ARGV, i, math.min(i + 3999, #ARGV))) end
 
 if a == 0 then return created end

@@ -250,3 +250,20 @@ async fn a_namespace_has_records_of_its_own() {
     assert_eq!(Pair::all().count(&other).await.unwrap(), 0);
     assert!(f.db.with_namespace("a{b").is_err());
 }
+
+#[derive(Debug, PartialEq, RedisModel)]
+struct OnlyKey {
+    #[column(primary_key)]
+    id: char,
+}
+
+#[tokio::test]
+async fn a_model_of_nothing_but_a_key_is_saved_again_and_again() {
+    let f = Fixture::new().await;
+    for _ in 0..2 {
+        OnlyKey { id: '☃' }.save(&f.db).await.unwrap();
+        assert_eq!(OnlyKey::load(&f.db, '☃').await.unwrap(), Some(OnlyKey { id: '☃' }));
+        assert_eq!(OnlyKey::all().fetch(&f.db).await.unwrap(), [OnlyKey { id: '☃' }]);
+    }
+    indexes::assert_exact::<OnlyKey>(&f).await;
+}
