@@ -142,3 +142,9 @@ impl<'a> RecordReader<'a> {
 pub(crate) fn printable(key: &[u8]) -> String {
     key.escape_ascii().to_string()
 }
+
+/// The stored form of a value, if it has one.
+pub fn stored<T: ColumnValue>(value: T) -> Option<Vec<u8>> {
+    let mut stored = Vec::new();
+    value.encode(&mut stored).ok().map(|()| stored)
+}

@@ -63,7 +63,8 @@ pub use value::ColumnValue;
 /// What the derives write calls to. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::codec::{RecordReader, RecordWriter};
+    pub use crate::codec::{RecordReader, RecordWriter, stored};
+    pub use crate::query::column::roles::{Automatic, Key, Plain, Unique, Version};
     pub use crate::query::column::{Caps, Column};
     pub use crate::schema::{ColumnSchema, ModelSchema};
     pub use crate::value::{ColumnValue, IndexValue, IsColumn, KeyValue, Kind, SortValue, ValueError};

@@ -3,7 +3,10 @@
 //! The derive writes the calls that build a [`ModelSchema`], once per process and model; everything behind the typed
 //! surface works from it, so that the core is compiled once and not once per model.
 
-use crate::value::{AutoIncrementValue, ColumnType, ColumnValue, IndexValue, KeyValue, Kind, SortValue};
+use crate::value::{
+    AutoIncrementValue, ColumnType, ColumnValue, IndexValue, IntegerValue, KeyValue, Kind, SortValue, TimeUnit,
+    TimeValue, VersionValue,
+};
 
 /// The schema of a model, built once by the derive.
 #[derive(Debug)]
@@ -12,7 +15,7 @@ pub struct ModelSchema {
     columns: Vec<ColumnSchema>,
     /// Positions of all columns.
     pub(crate) all: Vec<usize>,
-    /// Positions of the columns that have containers or a sorted set, in declared order.
+    /// Positions of the columns that have containers, a sorted set or unique values, in declared order.
     pub(crate) indexed: Vec<usize>,
     /// Positions of the columns that are fields of the record's hash, in declared order.
     pub(crate) stored: Vec<usize>,
@@ -25,6 +28,12 @@ pub struct ModelSchema {
     pub(crate) fingerprint: String,
     /// Bytes of the names of the stored columns.
     pub(crate) names_length: usize,
+    /// Milliseconds that a new record lives, and whether a write starts them anew.
+    pub(crate) ttl: Option<(u64, bool)>,
+    /// Position of the column that says when the record expires.
+    pub(crate) expires_at: Option<usize>,
+    /// Position of the column with the record's version.
+    pub(crate) version: Option<usize>,
     /// Width in bytes of a fixed-width entry of the row directory; 0 where the directory is made of hashes.
     pub(crate) id_width: usize,
 }
@@ -42,7 +51,9 @@ impl ModelSchema {
         let all = positions(|_| true);
         let indexed = positions(ColumnSchema::is_indexed);
         let stored = positions(ColumnSchema::is_stored);
-        let automatic = positions(|column| column.auto_increment);
+        let automatic = positions(|column| column.automatic.is_some());
+        let expires_at = columns.iter().position(|column| column.expires_at);
+        let version = columns.iter().position(|column| column.automatic == Some(Automatic::Version));
         let key = positions(|column| column.key);
         let mut fingerprint = String::from(LAYOUT);
         for column in columns.iter().filter(|column| column.key || column.is_indexed()) {
@@ -50,9 +61,13 @@ impl ModelSchema {
             fingerprint.push_str(column.name);
             fingerprint.push(':');
             fingerprint.push_str(column.type_name);
-            for (set, word) in
-                [(column.nullable, "?"), (column.key, " key"), (column.index, " index"), (column.sort, " sort")]
-            {
+            for (set, word) in [
+                (column.nullable, "?"),
+                (column.key, " key"),
+                (column.index, " index"),
+                (column.sort, " sort"),
+                (column.unique, " unique"),
+            ] {
                 if set {
                     fingerprint.push_str(word.trim_start_matches(' '));
                     fingerprint.push(',');
@@ -64,7 +79,28 @@ impl ModelSchema {
             _ => 0,
         };
         let names_length = stored.iter().map(|&at| columns[at].name.len()).sum();
-        Self { name, names_length, columns, all, indexed, stored, automatic, key, fingerprint, id_width }
+        Self {
+            name,
+            names_length,
+            columns,
+            all,
+            indexed,
+            stored,
+            automatic,
+            key,
+            fingerprint,
+            ttl: None,
+            expires_at,
+            version,
+            id_width,
+        }
+    }
+
+    /// Gives each new record so many milliseconds to live; `renew` starts them anew with each save and patch.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn ttl(self, milliseconds: u64, renew: bool) -> Self {
+        Self { ttl: Some((milliseconds, renew)), ..self }
     }
 
     /// The model's name, the first part of all its keys.
@@ -78,8 +114,21 @@ impl ModelSchema {
     }
 
     pub(crate) fn has_automatic_key(&self) -> bool {
-        self.key.iter().any(|&at| self.columns[at].auto_increment)
+        self.key.iter().any(|&at| self.columns[at].automatic.is_some())
     }
+}
+
+/// What Redis assigns to a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Automatic {
+    /// The next number, once.
+    Increment,
+    /// One more with each write.
+    Version,
+    /// The time of the first save.
+    CreatedAt,
+    /// The time of the last write.
+    UpdatedAt,
 }
 
 /// The schema of one column.
@@ -92,9 +141,15 @@ pub struct ColumnSchema {
     key: bool,
     index: bool,
     sort: bool,
-    auto_increment: bool,
+    unique: bool,
+    pub(crate) automatic: Option<Automatic>,
+    expires_at: bool,
     /// The greatest number that can be assigned, or "" where Redis itself ends before it.
     pub(crate) greatest: &'static str,
+    /// What a time of the column counts.
+    pub(crate) unit: TimeUnit,
+    /// The stored form of the default, for a column that has one.
+    pub(crate) default: Option<fn() -> Option<Vec<u8>>>,
     ordinal: fn(&[u8]) -> Option<u16>,
 }
 
@@ -110,8 +165,12 @@ impl ColumnSchema {
             key: false,
             index: false,
             sort: false,
-            auto_increment: false,
+            unique: false,
+            automatic: None,
+            expires_at: false,
             greatest: "",
+            unit: TimeUnit::Nanoseconds,
+            default: None,
             ordinal: |stored| T::Value::decode(stored).ok().map(|value| value.ordinal()),
         }
     }
@@ -149,7 +208,65 @@ impl ColumnSchema {
     #[doc(hidden)]
     #[must_use]
     pub fn auto_increment<T: AutoIncrementValue>(self) -> Self {
-        Self { auto_increment: true, greatest: T::GREATEST, ..self }
+        Self { automatic: Some(Automatic::Increment), greatest: <T as AutoIncrementValue>::GREATEST, ..self }
+    }
+
+    /// Lets no two records have the same value.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unique<T>(self) -> Self
+    where
+        T: ColumnType,
+        T::Value: IndexValue,
+    {
+        Self { unique: true, ..self }
+    }
+
+    /// Counts the writes of a record.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn version<T: VersionValue>(self) -> Self {
+        Self { automatic: Some(Automatic::Version), greatest: <T as IntegerValue>::GREATEST, ..self }
+    }
+
+    /// Has the time of the first save.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn created_at<T>(self) -> Self
+    where
+        T: ColumnType,
+        T::Value: TimeValue,
+    {
+        Self { automatic: Some(Automatic::CreatedAt), unit: T::Value::UNIT, ..self }
+    }
+
+    /// Has the time of the last write.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn updated_at<T>(self) -> Self
+    where
+        T: ColumnType,
+        T::Value: TimeValue,
+    {
+        Self { automatic: Some(Automatic::UpdatedAt), unit: T::Value::UNIT, ..self }
+    }
+
+    /// Has the time when the record expires.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn expires_at<T>(self) -> Self
+    where
+        T: ColumnType,
+        T::Value: TimeValue,
+    {
+        Self { expires_at: true, unit: T::Value::UNIT, ..self }
+    }
+
+    /// Has a value where a stored record lacks the column.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn or(self, default: fn() -> Option<Vec<u8>>) -> Self {
+        Self { default: Some(default), ..self }
     }
 
     /// The name of the column's field in the record's hash.
@@ -182,6 +299,11 @@ impl ColumnSchema {
         self.sort
     }
 
+    /// Whether the column has `unique`.
+    pub fn is_unique(&self) -> bool {
+        self.unique
+    }
+
     /// Whether the column is a field of the record's hash. A key that nothing indexes is only in the name of the hash.
     pub(crate) fn is_stored(&self) -> bool {
         !self.key || self.is_indexed()
@@ -193,7 +315,7 @@ impl ColumnSchema {
     }
 
     pub(crate) fn is_indexed(&self) -> bool {
-        self.index || self.sort
+        self.index || self.sort || self.unique
     }
 
     /// A column of few values is ordered by its containers and needs no sorted set.

@@ -5,6 +5,7 @@
 //! record, in `scripts/rows.lua`: the value's name in an index (`index_form`) and its place in a sorted set (`SortKey`).
 
 use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -100,6 +101,58 @@ pub trait KeyValue: IndexValue + Clone {}
 pub trait AutoIncrementValue: ColumnValue {
     /// The greatest value of a type of less than 64 bits, in its stored form; "" for wider ones, as Redis counts to 2^63 - 1.
     const GREATEST: &'static str;
+}
+
+/// An integer: a column of it can be incremented by a patch.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` is not an integer",
+    label = "not an integer",
+    note = "`version`, `incr` and `decr` are for integers"
+)]
+pub trait IntegerValue: ColumnValue {
+    /// The least value, in its stored form.
+    const LEAST: &'static str;
+    /// The greatest value, in its stored form.
+    const GREATEST: &'static str;
+}
+
+/// A column type that may be `version`: an integer, and not an `Option`.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` cannot be `version`",
+    label = "not an integer",
+    note = "use u64 or another integer type"
+)]
+pub trait VersionValue: IntegerValue {}
+impl<T: IntegerValue> VersionValue for T {}
+
+/// A type of times: a column of it, or of an `Option` of it, may be `created_at`, `updated_at` or `expires_at`.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` does not hold a time",
+    label = "not a time",
+    note = "use SystemTime, DateTime<Utc> (feature `chrono`), OffsetDateTime (feature `time`), Timestamp (feature `jiff`), or i64 or u64 for milliseconds since the Unix epoch"
+)]
+pub trait TimeValue: ColumnValue {
+    /// What the stored form counts since the Unix epoch.
+    const UNIT: TimeUnit;
+}
+
+/// What the stored form of a time counts since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Nanoseconds.
+    Nanoseconds,
+    /// Milliseconds.
+    Milliseconds,
+}
+
+impl TimeUnit {
+    /// The unit as the scripts know it.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            TimeUnit::Nanoseconds => "n",
+            TimeUnit::Milliseconds => "m",
+        }
+    }
 }
 
 /// A column type that may have `default`: any that is not nullable. A hash can't tell a null from a column that it
@@ -417,6 +470,35 @@ integers!(u16, u32, u64, u128, usize, i16, i32, i64, i128, isize => Kind::Intege
 integers!(u8 => Kind::Few, |value| u16::from(*value));
 integers!(i8 => Kind::Few, |value| (i16::from(*value) + 128) as u16);
 
+macro_rules! integer {
+    ($($type:ty: $least:expr, $greatest:expr);*) => {$(
+        impl IntegerValue for $type {
+            const LEAST: &'static str = $least;
+            const GREATEST: &'static str = $greatest;
+        }
+    )*};
+}
+integer!(
+    u8: "0", "255"; i8: "-128", "127";
+    u16: "0", "65535"; i16: "-32768", "32767";
+    u32: "0", "4294967295"; i32: "-2147483648", "2147483647";
+    u64: "0", "18446744073709551615"; i64: "-9223372036854775808", "9223372036854775807";
+    u128: "0", "340282366920938463463374607431768211455";
+    i128: "-170141183460469231731687303715884105728", "170141183460469231731687303715884105727"
+);
+#[cfg(target_pointer_width = "64")]
+integer!(usize: "0", "18446744073709551615"; isize: "-9223372036854775808", "9223372036854775807");
+#[cfg(target_pointer_width = "32")]
+integer!(usize: "0", "4294967295"; isize: "-2147483648", "2147483647");
+
+impl TimeValue for i64 {
+    const UNIT: TimeUnit = TimeUnit::Milliseconds;
+}
+
+impl TimeValue for u64 {
+    const UNIT: TimeUnit = TimeUnit::Milliseconds;
+}
+
 macro_rules! auto_increment {
     ($($type:ty: $greatest:expr),*) => {$(
         impl AutoIncrementValue for $type {
@@ -546,6 +628,32 @@ impl ColumnValue for Uuid {
     }
 }
 
+impl ColumnValue for SystemTime {
+    const TYPE: &'static str = "datetime";
+    const KIND: Kind = Kind::Nanoseconds;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        // Nanoseconds of any SystemTime fit in 128 bits: seconds are 64 bits.
+        let nanoseconds = match self.duration_since(UNIX_EPOCH) {
+            Ok(since) => since.as_nanos() as i128,
+            Err(before) => -(before.duration().as_nanos() as i128),
+        };
+        nanoseconds.encode(out)
+    }
+    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
+        let nanoseconds: i128 = parse_integer(stored)?;
+        let size = nanoseconds.unsigned_abs();
+        u64::try_from(size / 1_000_000_000)
+            .ok()
+            .map(|seconds| Duration::new(seconds, (size % 1_000_000_000) as u32))
+            .and_then(|size| if nanoseconds < 0 { UNIX_EPOCH.checked_sub(size) } else { UNIX_EPOCH.checked_add(size) })
+            .ok_or_else(|| ValueError::not("a time that this system can hold", stored))
+    }
+}
+
+impl TimeValue for SystemTime {
+    const UNIT: TimeUnit = TimeUnit::Nanoseconds;
+}
+
 macro_rules! mark {
     ($($type:ty),*) => {$(
         impl IndexValue for $type {}
@@ -553,7 +661,7 @@ macro_rules! mark {
         impl KeyValue for $type {}
     )*};
 }
-mark!(bool, char, String, Vec<u8>, bytes::Bytes, Uuid);
+mark!(bool, char, String, Vec<u8>, bytes::Bytes, Uuid, SystemTime);
 
 #[cfg(feature = "chrono")]
 mod dates;

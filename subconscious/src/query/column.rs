@@ -18,9 +18,28 @@ pub struct Column<M, T, C> {
 /// As a function's result, so that a column is `Send` and `Sync` whatever its types are.
 type Types<M, T, C> = PhantomData<fn() -> (M, T, C)>;
 
-/// What a column's attributes let it do: `index`, `sort`.
+/// What a column's attributes let it do: `index`, `sort`, and its [role](roles).
 #[derive(Debug)]
-pub struct Caps<const INDEX: bool, const SORT: bool>;
+pub struct Caps<const INDEX: bool, const SORT: bool, R = roles::Plain>(PhantomData<R>);
+
+/// What a column is to its model.
+pub(crate) mod roles {
+    /// A column like others.
+    #[derive(Debug)]
+    pub struct Plain;
+    /// A column with `unique`.
+    #[derive(Debug)]
+    pub struct Unique;
+    /// A column of the key.
+    #[derive(Debug)]
+    pub struct Key;
+    /// The column with `version`.
+    #[derive(Debug)]
+    pub struct Version;
+    /// A column with `auto_increment`, `created_at` or `updated_at`.
+    #[derive(Debug)]
+    pub struct Automatic;
+}
 
 /// A column with `index`.
 #[diagnostic::on_unimplemented(
@@ -29,7 +48,17 @@ pub struct Caps<const INDEX: bool, const SORT: bool>;
     note = "add `#[column(index)]` to the field"
 )]
 pub trait Indexed {}
-impl<const SORT: bool> Indexed for Caps<true, SORT> {}
+impl<const SORT: bool, R> Indexed for Caps<true, SORT, R> {}
+
+/// A column with `index` or `unique`.
+#[diagnostic::on_unimplemented(
+    message = "this column has no index to filter by",
+    label = "needs `index`",
+    note = "add `#[column(index)]` to the field"
+)]
+pub trait Found {}
+impl<const SORT: bool, R> Found for Caps<true, SORT, R> {}
+impl<const SORT: bool> Found for Caps<false, SORT, roles::Unique> {}
 
 /// A column with `sort`.
 #[diagnostic::on_unimplemented(
@@ -38,7 +67,26 @@ impl<const SORT: bool> Indexed for Caps<true, SORT> {}
     note = "add `#[column(sort)]` to the field"
 )]
 pub trait Sorted {}
-impl<const INDEX: bool> Sorted for Caps<INDEX, true> {}
+impl<const INDEX: bool, R> Sorted for Caps<INDEX, true, R> {}
+
+/// A column that a patch can set: not a part of the key, and not one that Redis assigns.
+#[diagnostic::on_unimplemented(
+    message = "this column cannot be set by a patch",
+    label = "is a key, or Redis assigns it",
+    note = "a record keeps its key; `version`, `auto_increment`, `created_at` and `updated_at` are assigned by Redis"
+)]
+pub trait Settable {}
+impl<const INDEX: bool, const SORT: bool> Settable for Caps<INDEX, SORT, roles::Plain> {}
+impl<const INDEX: bool, const SORT: bool> Settable for Caps<INDEX, SORT, roles::Unique> {}
+
+/// The column with `version`.
+#[diagnostic::on_unimplemented(
+    message = "this column is not the version",
+    label = "needs `version`",
+    note = "only the column with `#[column(version)]` has an expected value"
+)]
+pub trait Versioned {}
+impl<const INDEX: bool, const SORT: bool> Versioned for Caps<INDEX, SORT, roles::Version> {}
 
 /// A column that can be null.
 #[diagnostic::on_unimplemented(
@@ -106,7 +154,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     /// Records whose column has the value.
     pub fn eq(self, value: impl IntoValue<T::Value>) -> Filter<M>
     where
-        C: Indexed,
+        C: Found,
     {
         Filter::new(self.equals(&value.into_value()))
     }
@@ -114,7 +162,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     /// Records whose column has one of the values; none if there are none.
     pub fn is_in<I>(self, values: I) -> Filter<M>
     where
-        C: Indexed,
+        C: Found,
         I: IntoIterator,
         I::Item: IntoValue<T::Value>,
     {

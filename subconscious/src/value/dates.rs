@@ -1,6 +1,6 @@
 //! chrono's dates and times as column types.
 
-use super::{ColumnValue, IndexValue, KeyValue, Kind, SortValue, ValueError, parse_integer};
+use super::{ColumnValue, IndexValue, KeyValue, Kind, SortValue, TimeUnit, TimeValue, ValueError, parse_integer};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
 const NANOSECONDS: i128 = 1_000_000_000;
@@ -48,6 +48,15 @@ impl ColumnValue for NaiveDate {
         NaiveDate::from_num_days_from_ce_opt(parse_integer(stored)?)
             .ok_or_else(|| ValueError::not("a date that chrono can hold", stored))
     }
+}
+
+impl TimeValue for DateTime<Utc> {
+    const UNIT: TimeUnit = TimeUnit::Nanoseconds;
+}
+
+/// In UTC.
+impl TimeValue for NaiveDateTime {
+    const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }
 
 mark!(DateTime<Utc>, NaiveDateTime, NaiveDate);
