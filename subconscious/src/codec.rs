@@ -5,7 +5,7 @@ use redis::Value;
 use crate::error::{Error, Result};
 use crate::id;
 use crate::schema::ModelSchema;
-use crate::value::{ColumnType, ColumnValue, DefaultValue, Excerpt, ValueError};
+use crate::value::{ColumnType, ColumnValue, DefaultValue, Excerpt, Kind, ValueError, list};
 
 /// Bytes that an indexed value may have at most: it becomes part of a key or of a sorted set's member.
 pub(crate) const LONGEST_INDEXED: usize = 1024;
@@ -37,7 +37,8 @@ impl RecordWriter {
         let mut stored = Vec::new();
         value.encode(&mut stored).map_err(|reason| Error::bad_data(self.schema.name(), column.name(), reason))?;
         if column.is_indexed() {
-            check_indexed(&stored).map_err(|reason| Error::bad_data(self.schema.name(), column.name(), reason))?;
+            check_indexed(column.kind, &stored)
+                .map_err(|reason| Error::bad_data(self.schema.name(), column.name(), reason))?;
         }
         self.values.push((Some(stored), value.ordinal()));
         Ok(())
@@ -54,7 +55,11 @@ impl RecordWriter {
 }
 
 /// Refuses a value that is too long to be indexed.
-pub(crate) fn check_indexed(stored: &[u8]) -> Result<(), ValueError> {
+pub(crate) fn check_indexed(kind: Kind, stored: &[u8]) -> Result<(), ValueError> {
+    if kind == Kind::List {
+        let elements = list::elements(stored).unwrap_or_default();
+        return elements.iter().try_for_each(|element| check_indexed(Kind::Bytes, element));
+    }
     if stored.len() <= LONGEST_INDEXED {
         return Ok(());
     }

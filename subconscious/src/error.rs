@@ -71,17 +71,55 @@ pub enum Error {
         key: String,
     },
 
-    /// The stored indexes are not those of this program's model. Nothing was read or written.
-    #[error(
-        "{model}: the stored indexes are those of another version of the model: stored `{stored}`, this program has `{ours}`"
-    )]
+    /// Another record has the value of a unique column. Nothing was written.
+    #[error("{model}.{column}: another record has the value {value}")]
+    Duplicate {
+        /// The record's model.
+        model: &'static str,
+        /// The unique column.
+        column: &'static str,
+        /// The beginning of the value.
+        value: String,
+    },
+
+    /// The record was changed or removed since it was read: it has another version. Nothing was written.
+    #[error("{model} {key} has {}, not version {expected}: it was changed or removed since it was read", match stored {
+        Some(stored) => format!("version {stored}"),
+        None => "no version".to_owned(),
+    })]
+    Conflict {
+        /// The record's model.
+        model: &'static str,
+        /// The key of the record's hash.
+        key: String,
+        /// The version that the caller has.
+        expected: String,
+        /// The version that is stored; `None` if there is no record.
+        stored: Option<String>,
+    },
+
+    /// The stored indexes are not those of this program's model, or are still being built. Nothing was read or written.
+    #[error("{model}: {difference}")]
     Schema {
         /// The model.
         model: &'static str,
-        /// The columns that the stored indexes were made for.
-        stored: String,
-        /// The columns of this program's model.
-        ours: String,
+        /// What differs, and which call mends it.
+        difference: String,
+    },
+
+    /// The connection failed after a write was sent and before its answer came, so that whether it was done is not known. It was
+    /// done as a whole or not at all.
+    #[error("{model}: whether {operation} was done is not known; to repeat it is {}: {source}", if *repeatable { "safe" } else { "not safe" })]
+    OutcomeUnknown {
+        /// The record's model.
+        model: &'static str,
+        /// The verb, such as `save`.
+        operation: &'static str,
+        /// Whether to call it again does no harm if it was done: nothing happens twice. `insert` and a save with a
+        /// version then say that the record exists or has changed.
+        repeatable: bool,
+        /// How the connection failed.
+        source: RedisFailure,
     },
 
     /// The server, or its address, lacks something that is needed.
@@ -109,6 +147,10 @@ impl RedisFailure {
         self.hint.as_deref()
     }
 
+    fn is_connection(&self) -> bool {
+        self.source.is_io_error() || self.source.is_unrecoverable_error()
+    }
+
     /// The first word of the server's error, such as `READONLY`, `OOM` or `NOAUTH`.
     pub fn code(&self) -> Option<&str> {
         self.source.code()
@@ -126,9 +168,42 @@ impl Error {
         matches!(self, Error::NotFound { .. })
     }
 
+    /// Whether another record has the value of a unique column ([`Error::Duplicate`]).
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Error::Duplicate { .. })
+    }
+
+    /// Whether the record was changed or removed since it was read ([`Error::Conflict`]).
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Error::Conflict { .. })
+    }
+
+    /// Whether a write may have been done although no answer came ([`Error::OutcomeUnknown`], which says whether it may be repeated).
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Error::OutcomeUnknown { .. })
+    }
+
     /// Whether the connection failed, rather than the server refused.
     pub fn is_connection(&self) -> bool {
-        matches!(self, Error::Redis(RedisFailure { source, .. }) if source.is_io_error() || source.is_unrecoverable_error())
+        match self {
+            Error::Redis(failure) | Error::OutcomeUnknown { source: failure, .. } => failure.is_connection(),
+            _ => false,
+        }
+    }
+
+    /// An error of a write: if its answer was lost, it may have been done.
+    pub(crate) fn of_write(
+        source: redis::RedisError,
+        model: &'static str,
+        operation: &'static str,
+        repeatable: bool,
+    ) -> Self {
+        // A connection that was refused has carried nothing.
+        let lost = (source.is_io_error() || source.is_unrecoverable_error()) && !source.is_connection_refusal();
+        match Error::from(source) {
+            Error::Redis(source) if lost => Error::OutcomeUnknown { model, operation, repeatable, source },
+            other => other,
+        }
     }
 
     /// An error of making a connection, with the address, which has no password in it.
@@ -167,11 +242,9 @@ impl From<redis::RedisError> for Error {
             (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
                 Some("the server is still loading its data; try again")
             }
-            _ if source.is_timeout() => Some("no answer in time; if it was a write, whether it happened is not known"),
+            _ if source.is_timeout() => Some("no answer in time"),
             _ if source.is_connection_refusal() => Some("no server answers; is it running?"),
-            _ if source.is_connection_dropped() => {
-                Some("the connection broke; if it was a write, whether it happened is not known")
-            }
+            _ if source.is_connection_dropped() => Some("the connection broke"),
             _ => None,
         };
         let hint = hint.map(str::to_owned);

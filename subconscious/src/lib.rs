@@ -35,12 +35,15 @@
 //! all. Nothing runs in the background, and queries leave nothing behind. A query does write intermediate bitmaps while it
 //! runs, so it needs a primary, and counts in `rdb_changes_since_last_save`.
 
+mod bulk;
 mod codec;
 mod db;
 mod error;
+mod expiry;
 pub mod id;
 mod keys;
 mod model;
+mod patch;
 mod query;
 mod record;
 pub mod schema;
@@ -48,15 +51,17 @@ mod scripts;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod value;
+mod write;
 
+pub use bulk::{DeleteReport, SaveReport};
 pub use db::{Db, DbBuilder};
 pub use error::{Error, RedisFailure, Result};
 pub use model::RedisModel;
+pub use patch::{Change, Patched};
 pub use query::Query;
 pub use query::column::{Column, Order};
 pub use query::filter::Filter;
 pub use query::stream::RecordStream;
-pub use record::SaveReport;
 pub use subconscious_derive::{ColumnEnum, RedisModel};
 pub use value::ColumnValue;
 
@@ -67,7 +72,7 @@ pub mod __private {
     pub use crate::query::column::roles::{Automatic, Key, Plain, Unique, Version};
     pub use crate::query::column::{Caps, Column};
     pub use crate::schema::{ColumnSchema, ModelSchema};
-    pub use crate::value::{ColumnValue, IndexValue, IsColumn, KeyValue, Kind, SortValue, ValueError};
+    pub use crate::value::{ColumnValue, ElementValue, IndexValue, IsColumn, KeyValue, Kind, SortValue, ValueError};
     pub use crate::{RedisModel, Result};
     pub use std::clone::Clone;
     pub use std::default::Default;

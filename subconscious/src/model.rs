@@ -1,14 +1,20 @@
 //! The verbs of a model.
 
 use std::future::Future;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures::Stream;
+
+use crate::bulk::{self, DeleteReport, SaveReport};
 use crate::codec::{RecordReader, RecordWriter};
 use crate::db::Db;
 use crate::error::Result;
+use crate::expiry;
 use crate::id::ModelId;
+use crate::patch::{self, Change, Life, Patched};
 use crate::query::Query;
 use crate::query::filter::Filter;
-use crate::record::{self, SaveReport, Verb};
+use crate::record::{self, Verb};
 use crate::schema::ModelSchema;
 use crate::value::IntoValue;
 
@@ -46,12 +52,16 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
 
     /// Inserts the record, or replaces the one with the same id. Columns that Redis assigns are filled in. One round trip.
     ///
-    /// Fields of the stored record that this model does not have are kept: they belong to another version of the program.
+    /// Fields of the stored record that this model does not have are kept: they belong to another version of the program. A record
+    /// that is there keeps its time to live, but where a column with `expires_at` or the model's `ttl` with `renew` sets it.
     ///
     /// # Errors
     ///
     /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent. Also if `auto_increment` is set
-    /// to a value that Redis did not assign: nothing is written.
+    /// to a value that Redis did not assign: nothing is written. [`Error::Duplicate`](crate::Error::Duplicate) if another record
+    /// has the value of a `unique` column, [`Error::Conflict`](crate::Error::Conflict) if the record has another `version` or was
+    /// deleted. [`Error::Schema`](crate::Error::Schema) if the stored indexes are not this model's.
+    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the answer came.
     ///
     /// # Cancel safety
     ///
@@ -91,13 +101,31 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the server can't be reached: then which records were saved is not known. What is wrong with single records is in the report.
+    /// If the connection fails: then which records were saved is not known. What is wrong with single records is in the report.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, each record was saved with all its index entries or not at all.
     fn save_many(db: &Db, records: &mut [Self]) -> impl Future<Output = Result<SaveReport>> + Send {
-        record::save_many(db, records)
+        bulk::save_many(db, records)
+    }
+
+    /// Saves the records of a stream, as [`save_many`](Self::save_many) does, and holds two pipelines of them at a time. For an iterator,
+    /// use `futures::stream::iter`. After each pipeline, `progress` gets the report so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`save_many`](Self::save_many).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`save_many`](Self::save_many).
+    fn save_stream<S, P>(db: &Db, records: S, progress: P) -> impl Future<Output = Result<SaveReport>> + Send
+    where
+        S: Stream<Item = Self> + Send,
+        P: FnMut(&SaveReport) + Send,
+    {
+        bulk::save_stream(db, records, progress)
     }
 
     /// The record with the id, or `None`. One round trip, a plain HMGET.
@@ -134,21 +162,32 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         async move { record::exists::<Self>(db, &id).await }
     }
 
+    /// Reads the record again, with what others have written since. Columns with `skip` get their defaults. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is none any more: the value stays as it is. Otherwise as [`load`](Self::load).
+    fn reload(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
+        record::reload(self, db)
+    }
+
     /// Removes the record and its index entries. Says whether there was one. One round trip.
     ///
     /// # Errors
     ///
-    /// If the server can't be reached or refuses.
+    /// [`Error::Conflict`](crate::Error::Conflict) if the model has a `version` and the stored record has another one: nothing is removed;
+    /// [`delete_by_id`](Self::delete_by_id) asks for none. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke
+    /// before the answer came.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the record was removed with all its index entries or not at all; which one is not known.
     fn delete(&self, db: &Db) -> impl Future<Output = Result<bool>> + Send {
-        let id = self.id();
-        async move { record::delete::<Self>(db, &id).await }
+        let (id, version) = (self.id(), record::version(self));
+        async move { record::delete::<Self>(db, &id, version?).await }
     }
 
-    /// Removes the record with the id: see [`delete`](Self::delete).
+    /// Removes the record with the id, whatever its version: see [`delete`](Self::delete).
     ///
     /// # Errors
     ///
@@ -159,7 +198,155 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// As [`delete`](Self::delete).
     fn delete_by_id(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<bool>> + Send {
         let id = id.into_value();
-        async move { record::delete::<Self>(db, &id).await }
+        async move { record::delete::<Self>(db, &id, None).await }
+    }
+
+    /// Removes the records with the ids, in pipelines of some hundreds; each in one step of its own, as by
+    /// [`delete_by_id`](Self::delete_by_id). The ids are taken from the iterator as they are sent.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails: then which records were removed is not known. What is wrong with single records is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, each record was removed with all its index entries or not at all.
+    fn delete_many<I>(db: &Db, ids: I) -> impl Future<Output = Result<DeleteReport>> + Send
+    where
+        I: IntoIterator,
+        I::IntoIter: Send,
+        I::Item: IntoValue<Self::Id>,
+    {
+        bulk::delete_many::<Self, _>(db, ids.into_iter())
+    }
+
+    /// Reads and removes the record with the id in one step: of many who take it at a time, one gets it. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the answer came: then the record may be gone
+    /// for good. [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::MissingColumn`](crate::Error::MissingColumn) if what was stored is not a
+    /// record of this model; it is removed all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: if the future is dropped, the record may have been removed and is then lost.
+    fn take(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
+        let id = id.into_value();
+        async move { record::take(db, &id).await }
+    }
+
+    /// Changes some columns of a record, in one step and without reading it. One round trip, in which only these columns travel.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, age: u8, country: Option<String>, visits: u64 }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let patched = User::patch(&db, 7u64, |u| [u.age.set(31), u.country.clear(), u.visits.incr(1)]).await?;
+    /// let visits: Option<u64> = patched.get(|u| u.visits);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// `version` goes up and `updated_at` is set, if the model has them. With [`Column::expected`](crate::Column::expected) the record is
+    /// changed only if it has that version. The time to live stays as it is, but where `expires_at` is among the columns or the
+    /// model's `ttl` has `renew`.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is written if there is one: [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
+    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored, a sum is beyond the column's type, or a column is changed
+    /// twice; [`Error::Duplicate`](crate::Error::Duplicate), [`Error::Conflict`](crate::Error::Conflict), and
+    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) as with [`save`](Self::save): to repeat an `incr` is not safe then.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, all of the changes were made or none; which one is not known.
+    fn patch<I>(
+        db: &Db,
+        id: impl IntoValue<Self::Id> + Send,
+        changes: impl FnOnce(Self::Columns) -> I,
+    ) -> impl Future<Output = Result<Patched<Self>>> + Send
+    where
+        I: IntoIterator<Item = Change<Self>>,
+    {
+        let id = id.into_value();
+        let changes = changes(Self::columns()).into_iter().collect();
+        async move { patch::patch(db, &id, changes).await }
+    }
+
+    /// Lets the stored record live for so long from now, by the server's clock. One round trip.
+    ///
+    /// If the model has a column with `expires_at`, that is set too, in the store and not in `self`. A time beyond the year 9999 counts as that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record; [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection
+    /// broke before the answer came.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, it was done or not; which one is not known.
+    fn expire(&self, db: &Db, after: Duration) -> impl Future<Output = Result<()>> + Send {
+        let id = self.id();
+        let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        async move { patch::expire::<Self>(db, &id, Life::After(milliseconds), "expire").await }
+    }
+
+    /// Lets the stored record live until then: see [`expire`](Self::expire). In the past, it is gone at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`expire`](Self::expire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`expire`](Self::expire).
+    fn expire_at(&self, db: &Db, at: impl Into<SystemTime>) -> impl Future<Output = Result<()>> + Send {
+        let id = self.id();
+        let since = at.into().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        async move { patch::expire::<Self>(db, &id, Life::At(milliseconds), "expire_at").await }
+    }
+
+    /// Lets the stored record live for ever: see [`expire`](Self::expire).
+    ///
+    /// # Errors
+    ///
+    /// As [`expire`](Self::expire); [`Error::BadData`](crate::Error::BadData) if the model has a column with `expires_at` that is no `Option`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`expire`](Self::expire).
+    fn persist(&self, db: &Db) -> impl Future<Output = Result<()>> + Send {
+        let id = self.id();
+        async move { patch::expire::<Self>(db, &id, Life::Never, "persist").await }
+    }
+
+    /// How long the record still lives; `None` for ever. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record.
+    fn ttl(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Duration>>> + Send {
+        let id = id.into_value();
+        async move { patch::ttl::<Self>(db, &id).await }
+    }
+
+    /// Removes what is left of records that expired, some at a time, and says how many.
+    ///
+    /// Nobody has to call it: an expired record is in no answer, and saves, deletes and queries remove some of them on their way. A
+    /// timer that calls it spares them this.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, each record was removed with all its index entries or not at all.
+    fn reap(db: &Db) -> impl Future<Output = Result<u64>> + Send {
+        expiry::reap::<Self>(db)
     }
 
     /// A query for all records.

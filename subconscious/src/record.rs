@@ -5,14 +5,11 @@ use redis::{Cmd, Value};
 use crate::codec::{RecordReader, RecordWriter, printable};
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::id::{self, ModelId};
-use crate::keys::Keys;
+use crate::id;
 use crate::model::RedisModel;
-use crate::schema::{ColumnSchema, ModelSchema};
-use crate::scripts::{self, Answer, DELETE, SAVE};
-
-/// Records that travel in one pipeline.
-const PIPELINE: usize = 500;
+use crate::schema::{Automatic, ModelSchema};
+use crate::scripts::{DELETE, SAVE};
+use crate::write::{Call, Target, index_spec, push_indexes, wrong_type_at};
 
 /// What a save does if there is, or isn't, a record with the id.
 #[derive(Debug, Clone, Copy)]
@@ -30,63 +27,34 @@ impl Verb {
             Verb::Update => "u",
         }
     }
-}
 
-/// What became of the records given to [`RedisModel::save_many`].
-#[derive(Debug)]
-#[must_use = "records that were not saved are named here, and nowhere else"]
-#[non_exhaustive]
-pub struct SaveReport {
-    /// How many records were saved.
-    pub saved: u64,
-    /// The records that were not: their positions in the slice, and why.
-    pub failed: Vec<(usize, Error)>,
-}
-
-impl SaveReport {
-    /// The number of records saved if all were, or the first error.
-    ///
-    /// # Errors
-    ///
-    /// The first of `failed`.
-    pub fn into_result(self) -> Result<u64> {
-        match self.failed.into_iter().next() {
-            Some((_, error)) => Err(error),
-            None => Ok(self.saved),
+    fn name(self) -> &'static str {
+        match self {
+            Verb::Save => "save",
+            Verb::Insert => "insert",
+            Verb::Update => "update",
         }
     }
 }
 
-/// How the scripts index a column: see `scripts/index.lua`.
-pub(crate) fn index_spec(column: &ColumnSchema, ordinal: u16) -> String {
-    let how = match (column.has_index(), column.has_sorted_set()) {
-        (_, false) if column.has_sort() => 'k',
-        (true, true) => 'b',
-        (true, false) => 'c',
-        (false, _) => 's',
-    };
-    format!("{how}{}{ordinal}", column.kind.code())
-}
-
-/// A call of save.lua, and the key of the record, as far as it is known.
-struct SaveCall {
-    command: Cmd,
-    key: Vec<u8>,
-}
-
-fn save_call<M: RedisModel>(record: &M, keys: &Keys, verb: Verb) -> Result<SaveCall> {
-    let schema = M::schema();
+/// A call of save.lua.
+pub(crate) fn save_call<M: RedisModel>(record: &M, target: &Target, verb: Verb) -> Result<Call> {
+    let schema = target.schema;
     let mut writer = RecordWriter::new(schema);
     record.write(&mut writer)?;
     let id = writer.id()?;
     let unassigned = schema.has_automatic_key() && id == b"0";
-    let key = keys.record(if unassigned { b"" } else { &id });
+    let key = target.keys.record(if unassigned { b"" } else { &id });
 
     let columns = schema.columns();
+    for &at in &schema.automatic {
+        // Redis assigns it, so that it is no null.
+        writer.values[at].0.get_or_insert_with(|| b"0".to_vec());
+    }
     let value = |at: usize| writer.values[at].0.as_deref();
     let nulls = || schema.stored.iter().filter(|&&at| value(at).is_none());
     // ARGV counts from 1; the fixed arguments, then what save.lua lists before the pairs.
-    let first_pair = 9 + 3 * schema.indexed.len() + 5 * schema.automatic.len() + nulls().count();
+    let first_pair = 11 + 3 * schema.indexed.len() + 5 * schema.automatic.len() + nulls().count();
     let mut position = vec![0; columns.len()];
     let mut next = first_pair;
     for &at in schema.stored.iter().filter(|&&at| value(at).is_some()) {
@@ -96,7 +64,7 @@ fn save_call<M: RedisModel>(record: &M, keys: &Keys, verb: Verb) -> Result<SaveC
 
     let mut command = SAVE.call(&key);
     command
-        .arg(&keys.prefix)
+        .arg(&target.keys.prefix)
         .arg(verb.code())
         .arg(&schema.fingerprint)
         .arg(id::to_directory(schema, &id))
@@ -104,7 +72,12 @@ fn save_call<M: RedisModel>(record: &M, keys: &Keys, verb: Verb) -> Result<SaveC
         .arg(schema.indexed.len())
         .arg(schema.automatic.len())
         .arg(nulls().count());
-    for &at in &schema.indexed {
+    match (schema.expires_at, schema.ttl) {
+        (Some(at), _) => command.arg(columns[at].unit.code()).arg(position[at]),
+        (None, Some((milliseconds, renew))) => command.arg(if renew { "renew" } else { "new" }).arg(milliseconds),
+        (None, None) => command.arg("").arg(""),
+    };
+    for &at in schema.indexed.iter().chain(&schema.automatic) {
         command.arg(columns[at].name());
     }
     for &at in &schema.indexed {
@@ -115,8 +88,14 @@ fn save_call<M: RedisModel>(record: &M, keys: &Keys, verb: Verb) -> Result<SaveC
     }
     for &at in &schema.automatic {
         let column = &columns[at];
-        command.arg(column.name()).arg(position[at]).arg(value(at).unwrap_or(b"0")).arg(column.greatest);
-        command.arg(if column.is_key() { "k" } else { "" });
+        command.arg(position[at]).arg(value(at).unwrap_or(b"0"));
+        match column.automatic {
+            _ if column.is_key() => command.arg(column.greatest).arg("k"),
+            Some(Automatic::Version) => command.arg(column.next(value(at)).unwrap_or_default()).arg("v"),
+            Some(Automatic::CreatedAt) => command.arg(column.unit.code()).arg("c"),
+            Some(Automatic::UpdatedAt) => command.arg(column.unit.code()).arg("u"),
+            Some(Automatic::Increment) | None => command.arg(column.greatest).arg("i"),
+        };
     }
     for &at in nulls() {
         command.arg(columns[at].name());
@@ -126,76 +105,27 @@ fn save_call<M: RedisModel>(record: &M, keys: &Keys, verb: Verb) -> Result<SaveC
             command.arg(columns[at].name()).arg(value);
         }
     }
-    Ok(SaveCall { command, key })
+    let expected = schema.version.and_then(|at| writer.values[at].0.clone());
+    // Where Redis assigns the id, each call makes a record.
+    Ok(Call { command, key, operation: verb.name(), repeatable: !unassigned, expected })
 }
 
-fn saved<M: RedisModel>(record: &mut M, keys: &Keys, key: &[u8], reply: Value) -> Result<()> {
+/// Takes what Redis assigned into the record that was saved.
+pub(crate) fn saved<M: RedisModel>(record: &mut M, key: &[u8], mut values: Vec<Value>) -> Result<()> {
     let schema = M::schema();
-    let model = schema.name();
-    let (word, details) = match Answer::of(reply) {
-        Answer::Done(mut values) => {
-            if schema.automatic.is_empty() {
-                return Ok(());
-            }
-            // The first value says whether the record is new.
-            let assigned = values.split_off(1);
-            return record.set_automatic(&mut RecordReader::automatic(schema, key, assigned.into_iter()));
-        }
-        Answer::Refused(word, details) => (word, details),
-    };
-    let named = |at: usize| {
-        let name = details.get(at).map(Vec::as_slice).unwrap_or_default();
-        schema.columns().iter().find(|column| column.name().as_bytes() == name).map_or("", ColumnSchema::name)
-    };
-    let bad_data = |reason: &str| Error::BadData { model, column: named(0), reason: reason.to_owned() };
-    Err(match word.as_str() {
-        "exists" => Error::AlreadyExists { model, key: printable(key) },
-        "missing" => Error::NotFound { model, key: printable(key) },
-        "assigned" => {
-            bad_data("Redis assigns this value; leave it 0 in a new record, and unchanged in one that was loaded")
-        }
-        "exhausted" => bad_data("the greatest number that the column's type can hold has been assigned"),
-        word => scripts::refusal(model, &keys.prefix, &schema.fingerprint, word, &details),
-    })
+    if schema.automatic.is_empty() {
+        return Ok(());
+    }
+    // The first value says whether the record is new.
+    let assigned = values.split_off(1);
+    record.set_automatic(&mut RecordReader::automatic(schema, key, assigned.into_iter()))
 }
 
 pub(crate) async fn save<M: RedisModel>(record: &mut M, db: &Db, verb: Verb) -> Result<()> {
-    let keys = Keys::new(db.namespace(), M::schema());
-    let call = save_call(record, &keys, verb)?;
-    let reply = SAVE.run(db, &call.command).await.map_err(|error| wrong_type::<M>(&keys, error))?;
-    saved(record, &keys, &call.key, reply)
-}
-
-pub(crate) async fn save_many<M: RedisModel>(db: &Db, records: &mut [M]) -> Result<SaveReport> {
-    let keys = Keys::new(db.namespace(), M::schema());
-    let mut report = SaveReport { saved: 0, failed: Vec::new() };
-    let mut first = 0;
-    for chunk in records.chunks_mut(PIPELINE) {
-        let mut sent = Vec::with_capacity(chunk.len());
-        let mut calls = redis::Pipeline::with_capacity(chunk.len());
-        for (at, record) in chunk.iter().enumerate() {
-            match save_call(record, &keys, Verb::Save) {
-                Ok(call) => {
-                    sent.push((at, call.key));
-                    calls.add_command(call.command);
-                }
-                Err(error) => report.failed.push((first + at, error)),
-            }
-        }
-        let replies = SAVE.run_many(db, &calls).await?;
-        for ((at, key), reply) in sent.into_iter().zip(replies) {
-            let outcome = reply
-                .map_err(|error| wrong_type::<M>(&keys, error))
-                .and_then(|reply| saved(&mut chunk[at], &keys, &key, reply));
-            match outcome {
-                Ok(()) => report.saved += 1,
-                Err(error) => report.failed.push((first + at, error)),
-            }
-        }
-        first += chunk.len();
-    }
-    report.failed.sort_by_key(|(at, _)| *at);
-    Ok(report)
+    let target = Target::new::<M>(db);
+    let call = save_call(record, &target, verb)?;
+    let values = target.run(db, &SAVE, &call).await?;
+    saved(record, &call.key, values)
 }
 
 /// The command that reads a record: its row and then its stored columns.
@@ -221,36 +151,16 @@ pub(crate) fn decode<M: RedisModel>(key: &[u8], id: &[u8], reply: Value) -> Resu
     M::read(&mut RecordReader::record(M::schema(), key, id, fields)).map(Some)
 }
 
-/// Where a record is: the key of its hash, which ends with the text of its id.
-struct Address {
-    key: Vec<u8>,
-    id_at: usize,
-}
-
-impl Address {
-    fn id(&self) -> &[u8] {
-        &self.key[self.id_at..]
-    }
-}
-
-fn address<M: RedisModel>(keys: &Keys, id: &M::Id) -> Result<Address> {
-    let mut key = keys.records(40);
-    let id_at = key.len();
-    id.encode(M::schema(), &mut key)?;
-    id::check_length(M::schema(), &key[id_at..])?;
-    Ok(Address { key, id_at })
-}
-
 pub(crate) async fn load<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {
-    let address = address::<M>(&Keys::new(db.namespace(), M::schema()), id)?;
+    let address = Target::new::<M>(db).address(id)?;
     let reply = db.send(&read_command(M::schema(), &address.key)).await;
-    let fields = reply.map_err(|error| wrong_type_at::<M>(&address.key, error))?;
+    let fields = reply.map_err(|error| wrong_type_at(M::schema(), &address.key, error))?;
     decode(&address.key, address.id(), fields)
 }
 
 pub(crate) async fn load_many<M: RedisModel>(db: &Db, ids: &[M::Id]) -> Result<Vec<Option<M>>> {
-    let keys = Keys::new(db.namespace(), M::schema());
-    let addresses = ids.iter().map(|id| address::<M>(&keys, id)).collect::<Result<Vec<_>>>()?;
+    let target = Target::new::<M>(db);
+    let addresses = ids.iter().map(|id| target.address(id)).collect::<Result<Vec<_>>>()?;
     if addresses.is_empty() {
         return Ok(Vec::new());
     }
@@ -260,55 +170,72 @@ pub(crate) async fn load_many<M: RedisModel>(db: &Db, ids: &[M::Id]) -> Result<V
     }
     let mut records = Vec::with_capacity(addresses.len());
     for (address, reply) in addresses.iter().zip(db.send_all(&pipeline).await?) {
-        let fields = reply.map_err(|error| wrong_type_at::<M>(&address.key, error))?;
+        let fields = reply.map_err(|error| wrong_type_at(M::schema(), &address.key, error))?;
         records.push(decode(&address.key, address.id(), fields)?);
     }
     Ok(records)
 }
 
-pub(crate) async fn exists<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
-    let Address { key, .. } = address::<M>(&Keys::new(db.namespace(), M::schema()), id)?;
-    Ok(db.send(redis::cmd("EXISTS").arg(&key)).await? == Value::Int(1))
+pub(crate) async fn reload<M: RedisModel>(record: &mut M, db: &Db) -> Result<()> {
+    let id = record.id();
+    let found = load::<M>(db, &id).await?;
+    let key = |id| Target::new::<M>(db).address(id).map(|address| printable(&address.key));
+    *record = match found {
+        Some(found) => found,
+        None => return Err(Error::NotFound { model: M::schema().name(), key: key(&id)? }),
+    };
+    Ok(())
 }
 
-pub(crate) async fn delete<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
-    let schema = M::schema();
-    let keys = Keys::new(db.namespace(), schema);
-    let Address { key, .. } = address::<M>(&keys, id)?;
+pub(crate) async fn exists<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
+    let address = Target::new::<M>(db).address(id)?;
+    Ok(db.send(redis::cmd("EXISTS").arg(&address.key)).await? == Value::Int(1))
+}
+
+/// A call of delete.lua that reads the fields and refuses another version.
+pub(crate) fn delete_call(target: &Target, key: Vec<u8>, fields: &[usize], expected: Option<Vec<u8>>) -> Call {
+    let schema = target.schema;
     let mut command = DELETE.call(&key);
-    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len());
-    for &at in &schema.indexed {
+    command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len());
+    command.arg(fields.len());
+    match (schema.version, &expected) {
+        (Some(at), Some(expected)) => command.arg(schema.columns()[at].name()).arg(expected),
+        _ => command.arg("").arg(""),
+    };
+    push_indexes(schema, &mut command);
+    for &at in fields {
         command.arg(schema.columns()[at].name());
     }
-    for &at in &schema.indexed {
-        command.arg(index_spec(&schema.columns()[at], 0));
-    }
-    let reply = DELETE.run(db, &command).await.map_err(|error| wrong_type::<M>(&keys, error))?;
-    match Answer::of(reply) {
-        Answer::Done(values) => Ok(values.first() == Some(&Value::Int(1))),
-        Answer::Refused(word, details) => {
-            Err(scripts::refusal(schema.name(), &keys.prefix, &schema.fingerprint, &word, &details))
-        }
-    }
+    Call { command, key, operation: "delete", repeatable: true, expected }
 }
 
-/// Names the model of a key that holds a value of another type.
-pub(crate) fn wrong_type<M: RedisModel>(keys: &Keys, error: redis::RedisError) -> Error {
-    wrong_type_at::<M>(keys.prefix.as_bytes(), error)
+/// Whether delete.lua found the record.
+pub(crate) fn deleted(values: &[Value]) -> bool {
+    values.first() == Some(&Value::Int(1))
 }
 
-fn wrong_type_at<M: RedisModel>(key: &[u8], error: redis::RedisError) -> Error {
-    let wrong_type =
-        error.code() == Some("WRONGTYPE") || error.detail().is_some_and(|detail| detail.contains("WRONGTYPE"));
-    if !wrong_type {
-        return error.into();
-    }
-    Error::Corrupt {
-        model: M::schema().name(),
-        column: None,
-        key: printable(key),
-        reason: "a key that belongs to the model holds a value of another type; something else wrote it: rename or delete it, or give \
-                 this program a namespace of its own"
-            .into(),
+pub(crate) async fn delete<M: RedisModel>(db: &Db, id: &M::Id, expected: Option<Vec<u8>>) -> Result<bool> {
+    let target = Target::new::<M>(db);
+    let call = delete_call(&target, target.address(id)?.key, &[], expected);
+    Ok(deleted(&target.run(db, &DELETE, &call).await?))
+}
+
+/// The version that a record has, where its model has one.
+pub(crate) fn version<M: RedisModel>(record: &M) -> Result<Option<Vec<u8>>> {
+    let Some(at) = M::schema().version else { return Ok(None) };
+    let mut writer = RecordWriter::new(M::schema());
+    record.write(&mut writer)?;
+    Ok(writer.values[at].0.take())
+}
+
+pub(crate) async fn take<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {
+    let target = Target::new::<M>(db);
+    let address = target.address(id)?;
+    let fields = &target.schema.stored;
+    let mut call = delete_call(&target, address.key.clone(), fields, None);
+    (call.operation, call.repeatable) = ("take", false);
+    match target.run(db, &DELETE, &call).await?.pop() {
+        Some(fields @ Value::Array(_)) => decode(&address.key, address.id(), fields),
+        _ => Ok(None),
     }
 }

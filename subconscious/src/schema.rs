@@ -4,8 +4,8 @@
 //! surface works from it, so that the core is compiled once and not once per model.
 
 use crate::value::{
-    AutoIncrementValue, ColumnType, ColumnValue, IndexValue, IntegerValue, KeyValue, Kind, SortValue, TimeUnit,
-    TimeValue, VersionValue,
+    AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortValue,
+    TimeUnit, TimeValue, VersionValue,
 };
 
 /// The schema of a model, built once by the derive.
@@ -23,8 +23,11 @@ pub struct ModelSchema {
     pub(crate) automatic: Vec<usize>,
     /// Positions of the columns that make up the id.
     pub(crate) key: Vec<usize>,
-    /// The part of the schema that the stored indexes depend on, as text. It is compared on every call, so
-    /// that a program with other indexes is refused instead of answered wrongly.
+    /// The part of the schema that the stored indexes depend on: the layout, then a line for each column of the key or with
+    /// an index: see [`ColumnSchema::description`].
+    pub(crate) description: String,
+    /// Stands for the description. It is compared on every call, so that a program with other indexes is refused
+    /// instead of answered wrongly.
     pub(crate) fingerprint: String,
     /// Bytes of the names of the stored columns.
     pub(crate) names_length: usize,
@@ -55,25 +58,12 @@ impl ModelSchema {
         let expires_at = columns.iter().position(|column| column.expires_at);
         let version = columns.iter().position(|column| column.automatic == Some(Automatic::Version));
         let key = positions(|column| column.key);
-        let mut fingerprint = String::from(LAYOUT);
+        let mut description = format!("layout {LAYOUT}");
         for column in columns.iter().filter(|column| column.key || column.is_indexed()) {
-            fingerprint.push(' ');
-            fingerprint.push_str(column.name);
-            fingerprint.push(':');
-            fingerprint.push_str(column.type_name);
-            for (set, word) in [
-                (column.nullable, "?"),
-                (column.key, " key"),
-                (column.index, " index"),
-                (column.sort, " sort"),
-                (column.unique, " unique"),
-            ] {
-                if set {
-                    fingerprint.push_str(word.trim_start_matches(' '));
-                    fingerprint.push(',');
-                }
-            }
+            description.push('\n');
+            description.push_str(&column.description());
         }
+        let fingerprint = fingerprint(&description);
         let id_width = match key[..] {
             [only] => columns[only].kind.id_width(),
             _ => 0,
@@ -88,6 +78,7 @@ impl ModelSchema {
             stored,
             automatic,
             key,
+            description,
             fingerprint,
             ttl: None,
             expires_at,
@@ -103,6 +94,30 @@ impl ModelSchema {
         Self { ttl: Some((milliseconds, renew)), ..self }
     }
 
+    /// What differs from the stored schema, and which call mends it.
+    pub(crate) fn difference(&self, stored: &str) -> String {
+        let lines = |description: &str| description.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (stored, ours) = (lines(stored), lines(&self.description));
+        let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let find = |among: &[String], wanted: &str| among.iter().find(|line| name(line) == name(wanted)).cloned();
+        let mut differences = Vec::new();
+        for line in ours.iter().filter(|line| !stored.contains(line)) {
+            match find(&stored, line) {
+                Some(other) => differences.push(format!("this program has `{line}`, stored is `{other}`")),
+                None => differences.push(format!("this program has `{line}`, which is not indexed")),
+            }
+        }
+        for line in stored.iter().filter(|line| find(&ours, line).is_none()) {
+            differences.push(format!("`{line}` is indexed, and this program does not have it"));
+        }
+        format!(
+            "the stored indexes are those of another version of the model: {}; if this program is the newer one, \
+             `{}::migrate` changes them, else update it",
+            differences.join("; "),
+            self.name
+        )
+    }
+
     /// The model's name, the first part of all its keys.
     pub fn name(&self) -> &'static str {
         self.name
@@ -116,6 +131,14 @@ impl ModelSchema {
     pub(crate) fn has_automatic_key(&self) -> bool {
         self.key.iter().any(|&at| self.columns[at].automatic.is_some())
     }
+}
+
+/// A short text that differs where the descriptions do: FNV-1a in 64 bits.
+fn fingerprint(description: &str) -> String {
+    let hash = description
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
 }
 
 /// What Redis assigns to a column.
@@ -146,6 +169,10 @@ pub struct ColumnSchema {
     expires_at: bool,
     /// The greatest number that can be assigned, or "" where Redis itself ends before it.
     pub(crate) greatest: &'static str,
+    /// From a version to the next one, or nothing if the type ends.
+    next: fn(&[u8]) -> Option<Vec<u8>>,
+    /// The least and the greatest value of an integer, else empty.
+    pub(crate) bounds: (&'static str, &'static str),
     /// What a time of the column counts.
     pub(crate) unit: TimeUnit,
     /// The stored form of the default, for a column that has one.
@@ -169,6 +196,8 @@ impl ColumnSchema {
             automatic: None,
             expires_at: false,
             greatest: "",
+            next: |_| None,
+            bounds: ("", ""),
             unit: TimeUnit::Nanoseconds,
             default: None,
             ordinal: |stored| T::Value::decode(stored).ok().map(|value| value.ordinal()),
@@ -188,7 +217,7 @@ impl ColumnSchema {
     pub fn index<T>(self) -> Self
     where
         T: ColumnType,
-        T::Value: IndexValue,
+        T::Value: Indexable,
     {
         Self { index: true, ..self }
     }
@@ -226,7 +255,12 @@ impl ColumnSchema {
     #[doc(hidden)]
     #[must_use]
     pub fn version<T: VersionValue>(self) -> Self {
-        Self { automatic: Some(Automatic::Version), greatest: <T as IntegerValue>::GREATEST, ..self }
+        let next = |stored: &[u8]| {
+            let next = std::str::from_utf8(stored).ok()?.parse::<i128>().ok()?.checked_add(1)?.to_string().into_bytes();
+            T::decode(&next).is_ok().then_some(next)
+        };
+        let bounds = (T::LEAST, <T as IntegerValue>::GREATEST);
+        Self { automatic: Some(Automatic::Version), next, bounds, ..self }
     }
 
     /// Has the time of the first save.
@@ -307,6 +341,29 @@ impl ColumnSchema {
     /// Whether the column is a field of the record's hash. A key that nothing indexes is only in the name of the hash.
     pub(crate) fn is_stored(&self) -> bool {
         !self.key || self.is_indexed()
+    }
+
+    /// The column as the stored schema has it: name, type and abilities, with `:` between them. A name has no `:`.
+    pub(crate) fn description(&self) -> String {
+        let mut description =
+            format!("{}:{}:{}", self.name, self.type_name.replace([':', '\n'], " "), self.kind.code());
+        for (set, word) in [
+            (self.nullable, " null"),
+            (self.key, " key"),
+            (self.index, " index"),
+            (self.sort, " sort"),
+            (self.unique, " unique"),
+        ] {
+            if set {
+                description.push_str(word);
+            }
+        }
+        description
+    }
+
+    /// The version after this one, if the column's type has one.
+    pub(crate) fn next(&self, version: Option<&[u8]>) -> Option<Vec<u8>> {
+        (self.next)(version?)
     }
 
     /// The ordinal of a stored value, if it can be read.

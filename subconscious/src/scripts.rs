@@ -8,7 +8,6 @@ use std::sync::LazyLock;
 use redis::{Cmd, Pipeline, RedisError, ServerErrorKind, Value};
 
 use crate::db::Db;
-use crate::error::{Error, Result};
 
 /// A script's text and the hash that the server knows it by.
 pub(crate) struct Script {
@@ -21,8 +20,12 @@ impl Script {
     fn new(parts: &[&str]) -> Self {
         let text = parts
             .concat()
+            .replace("-- include schema.lua\n", include_str!("scripts/schema.lua"))
+            .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
             .replace("-- include index.lua\n", include_str!("scripts/index.lua"))
-            .replace("-- include apply.lua\n", include_str!("scripts/apply.lua"));
+            .replace("-- include remove.lua\n", include_str!("scripts/remove.lua"))
+            .replace("-- include apply.lua\n", include_str!("scripts/apply.lua"))
+            .replace("-- include expire.lua\n", include_str!("scripts/expire.lua"));
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }
@@ -71,6 +74,26 @@ impl Script {
     }
 }
 
+/// Makes two calls of different scripts in one pipeline and answers the second's reply. The first must do no harm if it is
+/// made twice, as both are made again if one of them was not known.
+pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, &Cmd)) -> Result<Value, RedisError> {
+    let mut pipeline = Pipeline::with_capacity(2);
+    pipeline.add_command(first.1.clone()).add_command(second.1.clone());
+    let mut loaded = false;
+    loop {
+        let mut replies = db.send_all(&pipeline).await?.into_iter();
+        let (Some(one), Some(two)) = (replies.next(), replies.next()) else { return Ok(Value::Nil) };
+        if !loaded && (one.as_ref().is_err_and(is_unknown) || two.as_ref().is_err_and(is_unknown)) {
+            first.0.load(db).await?;
+            second.0.load(db).await?;
+            loaded = true;
+            continue;
+        }
+        one?;
+        return two;
+    }
+}
+
 fn is_unknown(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }
@@ -78,10 +101,19 @@ fn is_unknown(error: &RedisError) -> bool {
 const ROWS: &str = include_str!("scripts/rows.lua");
 const FILTER: &str = include_str!("scripts/filter.lua");
 
-pub(crate) static SAVE: LazyLock<Script> = LazyLock::new(|| Script::new(&[ROWS, include_str!("scripts/save.lua")]));
-pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(&[ROWS, include_str!("scripts/delete.lua")]));
-pub(crate) static QUERY: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&[ROWS, FILTER, include_str!("scripts/query.lua")]));
+macro_rules! scripts {
+    ($($name:ident = [$($part:expr),*];)*) => {$(
+        pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&[$($part),*]));
+    )*};
+}
+scripts! {
+    SAVE = [ROWS, include_str!("scripts/save.lua")];
+    PATCH = [ROWS, include_str!("scripts/patch.lua")];
+    DELETE = [ROWS, include_str!("scripts/delete.lua")];
+    REAP = [ROWS, include_str!("scripts/reap.lua")];
+    DESCRIBE = [include_str!("scripts/describe.lua")];
+    QUERY = [ROWS, FILTER, include_str!("scripts/query.lua")];
+}
 
 /// What a script answered: it did its work, or says in words what it found wrong before it wrote anything.
 pub(crate) enum Answer {
@@ -90,6 +122,11 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Whether the model has no records yet, and so no schema.
+    pub(crate) fn wants_description(&self) -> bool {
+        matches!(self, Answer::Refused(word, _) if word == "describe")
+    }
+
     pub(crate) fn of(reply: Value) -> Self {
         match reply {
             Value::Array(values) if values.first() == Some(&Value::Nil) => {
@@ -110,16 +147,6 @@ pub(crate) fn bytes(value: Value) -> Vec<u8> {
         Value::Int(number) => number.to_string().into_bytes(),
         Value::SimpleString(text) => text.into_bytes(),
         _ => Vec::new(),
-    }
-}
-
-/// Turns a script's refusal that any script can give into an error.
-pub(crate) fn refusal(model: &'static str, prefix: &str, ours: &str, word: &str, details: &[Vec<u8>]) -> Error {
-    let detail =
-        |at: usize| details.get(at).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
-    match word {
-        "schema" => Error::Schema { model, stored: detail(0), ours: ours.to_owned() },
-        _ => Error::Corrupt { model, column: None, key: prefix.to_owned(), reason: format!("{word} {}", detail(0)) },
     }
 }
 

@@ -180,6 +180,8 @@ pub enum Kind {
     Float,
     /// A time as decimal nanoseconds since the Unix epoch.
     Nanoseconds,
+    /// Several values, in the form that [`list`] has.
+    List,
     /// One of few values, ordered by [`ColumnValue::ordinal`]: enums, bool, integers of 8 bits.
     Few,
 }
@@ -192,6 +194,7 @@ impl Kind {
             Kind::Integer => 'i',
             Kind::Float => 'f',
             Kind::Nanoseconds => 'n',
+            Kind::List => 'l',
             Kind::Few => 'v',
         }
     }
@@ -378,7 +381,7 @@ impl SortKey {
                 let tail = if rest == 0 { Vec::new() } else { (rest | 0x80_0000).to_be_bytes()[1..].to_vec() };
                 Self { score: nanoseconds.div_euclid(1_000_000).to_string().into_bytes(), tail }
             }
-            Kind::Bytes | Kind::Uuid | Kind::Few => Self { score: b"0".to_vec(), tail: escape(stored) },
+            Kind::Bytes | Kind::Uuid | Kind::Few | Kind::List => Self { score: b"0".to_vec(), tail: escape(stored) },
         }
     }
 }
@@ -498,6 +501,11 @@ impl TimeValue for i64 {
 impl TimeValue for u64 {
     const UNIT: TimeUnit = TimeUnit::Milliseconds;
 }
+
+macro_rules! elements {
+    ($($type:ty),*) => {$(impl ElementValue for $type {})*};
+}
+elements!(u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, bool, char, String, Vec<u8>, Uuid, SystemTime);
 
 macro_rules! auto_increment {
     ($($type:ty: $greatest:expr),*) => {$(
@@ -665,6 +673,9 @@ mark!(bool, char, String, Vec<u8>, bytes::Bytes, Uuid, SystemTime);
 
 #[cfg(feature = "chrono")]
 mod dates;
+pub(crate) mod list;
+
+pub use list::{ElementValue, Indexable, ListValue};
 
 #[cfg(test)]
 #[path = "value_tests.rs"]

@@ -4,8 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::codec::check_indexed;
+use crate::patch::{Change, What};
 use crate::query::filter::{Bound, Condition, Filter};
-use crate::value::{ColumnType, ColumnValue, IntoValue};
+use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue};
 
 /// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
 ///
@@ -126,7 +127,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         let mut stored = Vec::new();
         value
             .encode(&mut stored)
-            .and_then(|()| check_indexed(&stored))
+            .and_then(|()| check_indexed(T::Value::KIND, &stored))
             .map_err(|reason| Condition::Invalid { column: self.at, reason })?;
         Ok((stored, value.ordinal()))
     }
@@ -151,10 +152,79 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         })
     }
 
+    /// Sets the column to the value, in a patch.
+    pub fn set(self, value: impl IntoValue<T::Value>) -> Change<M>
+    where
+        C: Settable,
+    {
+        let value = value.into_value();
+        let mut stored = Vec::new();
+        let encoded = value.encode(&mut stored);
+        Change::new(self.at, encoded.map(|()| What::Set { stored, ordinal: value.ordinal() }))
+    }
+
+    /// Makes the column null, in a patch.
+    pub fn clear(self) -> Change<M>
+    where
+        C: Settable,
+        T: Nullable,
+    {
+        Change::new(self.at, Ok(What::Clear))
+    }
+
+    /// Adds to the column, in a patch: exactly, to both ends of the type. Null counts as 0.
+    pub fn incr(self, by: T::Value) -> Change<M>
+    where
+        C: Settable,
+        T::Value: IntegerValue,
+    {
+        self.add(&by, false)
+    }
+
+    /// Subtracts from the column, in a patch: see [`incr`](Self::incr).
+    pub fn decr(self, by: T::Value) -> Change<M>
+    where
+        C: Settable,
+        T::Value: IntegerValue,
+    {
+        self.add(&by, true)
+    }
+
+    fn add(self, by: &T::Value, negated: bool) -> Change<M>
+    where
+        T::Value: IntegerValue,
+    {
+        let mut stored = Vec::new();
+        let encoded = by.encode(&mut stored);
+        if negated {
+            match stored.first() {
+                Some(b'-') => drop(stored.remove(0)),
+                _ => stored.insert(0, b'-'),
+            }
+        }
+        Change::new(self.at, encoded.map(|()| What::Add { by: stored, bounds: (T::Value::LEAST, T::Value::GREATEST) }))
+    }
+
+    /// Lets a patch change the record only if it has this version; else it is a conflict.
+    pub fn expected(self, version: T::Value) -> Change<M>
+    where
+        C: Versioned,
+    {
+        let mut stored = Vec::new();
+        let encoded = version.encode(&mut stored);
+        Change::new(self.at, encoded.map(|()| What::Expect(stored)))
+    }
+
+    /// The position of the column in the model's schema.
+    pub(crate) fn at(self) -> usize {
+        self.at
+    }
+
     /// Records whose column has the value.
     pub fn eq(self, value: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Found,
+        T::Value: IndexValue,
     {
         Filter::new(self.equals(&value.into_value()))
     }
@@ -163,11 +233,59 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     pub fn is_in<I>(self, values: I) -> Filter<M>
     where
         C: Found,
+        T::Value: IndexValue,
         I: IntoIterator,
         I::Item: IntoValue<T::Value>,
     {
         let parts = values.into_iter().map(|value| self.equals(&value.into_value()));
         Filter::new(parts.fold(Condition::Nothing, Condition::or))
+    }
+
+    /// Records whose list has the value.
+    pub fn contains(self, value: impl IntoValue<<T::Value as ListValue>::Element>) -> Filter<M>
+    where
+        C: Indexed,
+        T::Value: ListValue,
+    {
+        Filter::new(self.has(&value.into_value()))
+    }
+
+    /// Records whose list has at least one of the values; none if there are none.
+    pub fn contains_any<I>(self, values: I) -> Filter<M>
+    where
+        C: Indexed,
+        T::Value: ListValue,
+        I: IntoIterator,
+        I::Item: IntoValue<<T::Value as ListValue>::Element>,
+    {
+        let parts = values.into_iter().map(|value| self.has(&value.into_value()));
+        Filter::new(parts.fold(Condition::Nothing, Condition::or))
+    }
+
+    /// Records whose list has all of the values; all records, also those whose column is null, if there are none.
+    pub fn contains_all<I>(self, values: I) -> Filter<M>
+    where
+        C: Indexed,
+        T::Value: ListValue,
+        I: IntoIterator,
+        I::Item: IntoValue<<T::Value as ListValue>::Element>,
+    {
+        let parts = values.into_iter().map(|value| self.has(&value.into_value()));
+        Filter::new(parts.fold(Condition::All, Condition::and))
+    }
+
+    fn has(self, element: &<T::Value as ListValue>::Element) -> Condition
+    where
+        T::Value: ListValue,
+    {
+        let mut stored = Vec::new();
+        match element.encode(&mut stored).and_then(|()| check_indexed(Kind::Bytes, &stored)) {
+            Ok(()) => {
+                // The element's name in the index, as the script finds it in the list.
+                Condition::Equals { column: self.at, stored }
+            }
+            Err(reason) => Condition::Invalid { column: self.at, reason },
+        }
     }
 
     /// Records whose column is null.

@@ -7,7 +7,7 @@ use std::ops::{BitAnd, BitOr, Not};
 use redis::Value;
 
 use crate::schema::ModelSchema;
-use crate::value::{Kind, SortKey, ValueError, index_form};
+use crate::value::{Kind, SortKey, ValueError, index_form, list};
 
 /// A condition on the records of the model `M`, made by the methods of [`Column`](crate::Column) and combined with `&`, `|` and `!`.
 ///
@@ -154,9 +154,10 @@ impl Condition {
         match self {
             Self::All => true,
             Self::Nothing | Self::Invalid { .. } => false,
-            Self::Equals { column, stored: wanted } => {
-                stored(*column).is_some_and(|(kind, found)| index_form(kind, found) == index_form(kind, wanted))
-            }
+            Self::Equals { column, stored: wanted } => stored(*column).is_some_and(|(kind, found)| match kind {
+                Kind::List => list::elements(found).is_some_and(|all| all.iter().any(|element| element == wanted)),
+                _ => index_form(kind, found) == index_form(kind, wanted),
+            }),
             Self::IsNull { column } => stored(*column).is_none(),
             Self::Range { column, low, high } => stored(*column).is_some_and(|(kind, found)| {
                 let ordinal = |stored: &[u8]| schema.columns()[*column].ordinal_of(stored);

@@ -4,13 +4,14 @@ use redis::Value;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::expiry;
 use crate::id;
-use crate::keys::Keys;
 use crate::model::RedisModel;
 use crate::query::filter::Condition;
 use crate::query::plan;
-use crate::record::{self, index_spec, wrong_type};
-use crate::scripts::{self, Answer, QUERY};
+use crate::record;
+use crate::scripts::{self, Answer, QUERY, REAP};
+use crate::write::{Target, index_spec};
 
 /// What is asked for, without its model.
 #[derive(Debug, Clone)]
@@ -63,12 +64,12 @@ enum What {
 
 async fn run<M: RedisModel>(
     db: &Db,
-    keys: &Keys,
+    target: &Target,
     request: &Request,
     what: What,
     from: &Position,
 ) -> Result<Vec<Value>> {
-    let schema = M::schema();
+    let Target { schema, keys } = target;
     let (word, rows, skip) = match what {
         What::Count => ("count", 0, 0),
         What::Ids(rows, skip) => ("ids", rows, skip),
@@ -99,11 +100,21 @@ async fn run<M: RedisModel>(
     for word in plan::program(schema, &request.condition) {
         command.arg(word);
     }
-    let reply = QUERY.run(db, &command).await.map_err(|error| wrong_type::<M>(keys, error))?;
-    match Answer::of(reply) {
-        Answer::Done(values) => Ok(values),
-        Answer::Refused(word, details) => {
-            Err(scripts::refusal(schema.name(), &keys.prefix, &schema.fingerprint, &word, &details))
+    // Where records expire as a rule, what has expired is removed on the same way.
+    let mut reap_on_the_way = schema.ttl.is_some() || schema.expires_at.is_some();
+    loop {
+        let reply = if reap_on_the_way {
+            scripts::run_both(db, (&REAP, &expiry::reap_command(target)), (&QUERY, &command)).await
+        } else {
+            QUERY.run(db, &command).await
+        };
+        match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
+            Answer::Done(values) => return Ok(values),
+            Answer::Refused(word, _) if word == "due" => {
+                expiry::reap::<M>(db).await?;
+                reap_on_the_way = false;
+            }
+            Answer::Refused(word, details) => return Err(target.refusal(None, &word, &details)),
         }
     }
 }
@@ -111,12 +122,12 @@ async fn run<M: RedisModel>(
 /// The number of records that match. A round trip for some 16 million rows.
 pub(crate) async fn count<M: RedisModel>(db: &Db, request: &Request) -> Result<u64> {
     check::<M>(request)?;
-    let keys = Keys::new(db.namespace(), M::schema());
+    let target = Target::new::<M>(db);
     let (mut total, mut from) = (0, Position::default());
     loop {
-        let values = run::<M>(db, &keys, request, What::Count, &from).await?;
+        let values = run::<M>(db, &target, request, What::Count, &from).await?;
         let (Some(Value::Int(count)), Some(Value::Int(next))) = (values.first(), values.get(1)) else {
-            return Err(unexpected::<M>(&keys, &values));
+            return Err(unexpected(&target, &values));
         };
         total += *count as u64;
         if *next < 0 {
@@ -135,12 +146,12 @@ pub(crate) async fn records<M: RedisModel>(
     from: &Position,
 ) -> Result<RecordPage<M>> {
     check::<M>(request)?;
-    let schema = M::schema();
-    let keys = Keys::new(db.namespace(), schema);
+    let target = Target::new::<M>(db);
+    let schema = target.schema;
     let in_script = rows <= IN_SCRIPT;
     let skip = skip + from.skip;
     let what = if in_script { What::Records(rows, skip) } else { What::Ids(rows, skip) };
-    let mut values = run::<M>(db, &keys, request, what, from).await?.into_iter();
+    let mut values = run::<M>(db, &target, request, what, from).await?.into_iter();
     let next = position(&mut values);
 
     let mut found = Vec::with_capacity(rows.min(values.len()));
@@ -149,7 +160,7 @@ pub(crate) async fn records<M: RedisModel>(
         // A row without an entry in the directory has no record: something else removed its key.
         let Value::BulkString(stored) = directory else { continue };
         let Some(text) = id::from_directory(schema, stored) else { continue };
-        let key = keys.record(&text);
+        let key = target.keys.record(&text);
         found.push((row, key, text, fields));
     }
     if !in_script && !found.is_empty() {
@@ -159,7 +170,7 @@ pub(crate) async fn records<M: RedisModel>(
         }
         for (place, reply) in found.iter_mut().zip(db.send_all(&pipeline).await?) {
             // The record may have changed, or given its row to another one, since the page was made.
-            let fields = reply.map_err(|error| wrong_type::<M>(&keys, error))?;
+            let fields = reply.map_err(|error| target.wrong_type(error))?;
             place.3 = Some(fields).filter(|fields| still_matches(schema, &request.condition, &place.0, fields));
         }
     }
@@ -172,11 +183,11 @@ pub(crate) async fn records<M: RedisModel>(
 /// Whether any record matches. One round trip.
 pub(crate) async fn exists<M: RedisModel>(db: &Db, request: &Request, skip: u64) -> Result<bool> {
     check::<M>(request)?;
-    let keys = Keys::new(db.namespace(), M::schema());
+    let target = Target::new::<M>(db);
     let mut from = Position::default();
     let mut skip = skip;
     loop {
-        let mut values = run::<M>(db, &keys, request, What::Ids(1, skip), &from).await?.into_iter();
+        let mut values = run::<M>(db, &target, request, What::Ids(1, skip), &from).await?.into_iter();
         let next = position(&mut values);
         if values.next().is_some() {
             return Ok(true);
@@ -208,11 +219,11 @@ fn still_matches(
     *found == row.to_string().into_bytes() && condition.matches(schema, fields)
 }
 
-fn unexpected<M: RedisModel>(keys: &Keys, values: &[Value]) -> Error {
+fn unexpected(target: &Target, values: &[Value]) -> Error {
     Error::Corrupt {
-        model: M::schema().name(),
+        model: target.schema.name(),
         column: None,
-        key: keys.prefix.clone(),
+        key: target.keys.prefix.clone(),
         reason: format!("the server answered {values:?}"),
     }
 }

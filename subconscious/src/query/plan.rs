@@ -22,7 +22,7 @@ fn push(schema: &ModelSchema, condition: &Condition, words: &mut Vec<Vec<u8>>) {
         Condition::Nothing | Condition::Invalid { .. } => words.push(b"-".to_vec()),
         Condition::Equals { column, stored } => {
             let column = &schema.columns()[*column];
-            words.push(b"=".to_vec());
+            words.push(if column.is_unique() { b"q".to_vec() } else { b"=".to_vec() });
             words.push(column.name().into());
             words.push(index_form(column.kind, stored).to_vec());
         }

@@ -5,6 +5,9 @@ for step = 0, planned - 7, 7 do
   if not bytes then
     if adds then call('ZREM', target, adds) end
     if plan[step + 5] then call('ZADD', target, plan[step + 4], plan[step + 5]) end
+  elseif bytes == true then
+    if adds then call('HDEL', target, adds) end
+    if plan[step + 4] then call('HSET', target, plan[step + 4], text('%d', row)) end
   elseif bytes > 0 then
     call('SETBIT', target, offset, adds and '1' or '0')
     if not adds then

@@ -1,48 +1,48 @@
--- delete.lua: removes one record together with its index entries. Includes rows.lua, index.lua and apply.lua.
+-- delete.lua: removes one record together with its index entries, and can read it first. Includes rows.lua, schema.lua, due.lua,
+-- index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
 -- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[4]   n, the number of indexed columns
--- then      n names of indexed columns; n specs (see index.lua)
+-- ARGV[5]   f, the number of fields to read besides the row
+-- ARGV[6]   the column with the version, or ""
+-- ARGV[7]   the version that the record must have
+-- then      n names of indexed columns; n specs (see index.lua); f names of fields
 --
--- Returns   1 or 0, whether there was such a record
---           or nil, what is wrong, ..: { schema, stored fingerprint }, { corrupt, why }
-local p, key, n = ARGV[1], KEYS[1], tonumber(ARGV[4])
-local old = call('HMGET', key, '#', unpack(ARGV, 5, 4 + n))
-if not old[1] then return 0 end
-local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
-local rows, count = tonumber(meta[2] or 0), tonumber(meta[3] or 0)
-if meta[1] ~= ARGV[2] then return refuse('schema', meta[1] or '') end
-local row = tonumber(old[1])
-if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
-
-local offset = row % SEGMENT
-local segment = text('%d', (row - offset) / SEGMENT)
-offset = text('%d', offset)
-local known, names, specs, positions = true, 4, 4 + n, nil
--- include index.lua
-call('GETBIT', p .. 'live:' .. segment, 0)
-call('ZCARD', p .. 'free')
-local chunk = p .. 'd:' .. floor(row / CHUNK)
-if ARGV[3] == '0' then call('HLEN', chunk) end
-
--- First what a full server lets through: once a script has written, it may go on.
-call('UNLINK', key)
--- include apply.lua
-if ARGV[3] == '0' then call('HDEL', chunk, row % CHUNK) end
-if count > 1 then
-  call('SETBIT', p .. 'live:' .. segment, offset, 0)
-  call('ZINCRBY', p .. 'free', 1, segment)
-  call('HSET', p .. 'meta', 'count', count - 1)
-else
-  -- The last record takes the rows with it, so that an empty model costs nothing but its meta.
-  for at = 0, floor((rows - 1) / SEGMENT) do
-    call('UNLINK', p .. 'live:' .. at)
-    if ARGV[3] ~= '0' then call('UNLINK', p .. 'd:' .. at) end
-  end
-  call('DEL', p .. 'free')
-  call('HSET', p .. 'meta', 'rows', 0, 'count', 0)
+-- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields } } or { 0 }
+--           or nil, what is wrong, ..: { schema, stored schema }, { conflict, version }, { corrupt, why }
+local p, key, schema, width, n = ARGV[1], KEYS[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local names, specs, positions = 7, 7 + n, nil
+local old = call('HMGET', key, '#', unpack(ARGV, 8, 7 + n))
+local known = old[1]
+if not known then return { 0 } end
+local meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+if meta[1] ~= schema then
+  -- include schema.lua
 end
-return 1
+local due, now = meta[2], nil
+if due then
+  local clock = call('TIME')
+  now = clock[1] * 1000 + floor(clock[2] / 1000)
+  if tonumber(due) < now then
+    local limit = 8
+    -- include due.lua
+    if call('EXISTS', key) == 0 then return { 0 } end
+    meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+  end
+end
+local row, rows, count = tonumber(known), tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+if not row or row < 0 or row >= rows or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
+if ARGV[6] ~= '' then
+  local version = call('HGET', key, ARGV[6]) or '0'
+  if version ~= ARGV[7] then return refuse('conflict', version) end
+end
+local reply = { 1 }
+if ARGV[5] ~= '0' then reply[2] = call('HMGET', key, '#', unpack(ARGV, 8 + 2 * n, 7 + 2 * n + ARGV[5])) end
+
+local gone, segment, offset = key, nil, nil
+-- include index.lua
+-- include remove.lua
+return reply

@@ -2,7 +2,7 @@
 -- script that says so. KEYS, ARGV and Returns are those of that script.
 --
 -- A filter is in prefix form, an argument a word:
---   * all | - none | = name value | 0 name (is null) | & n .. | | n .. | ! .. |
+--   * all | - none | = name value | q name value (of a unique column) | 0 name (is null) | & n .. | | n .. | ! .. |
 --   v name lowest highest (ordinals) | z name score member score member (at least, below; score "" for no bound)
 --
 -- Nothing of it reaches replicas or the append-only file, and nothing is left behind: the script that includes this
@@ -98,11 +98,18 @@ local function bitop(operation, sources)
   if length > 0 then return key end
 end
 
+-- Columns whose indexes are being built, as :name:name:, and the first of them that the query needs.
+local building, unbuilt = nil, nil
+local function uses(name)
+  if building and name ~= '' and string.find(building, ':' .. name .. ':', 1, true) then unbuilt = unbuilt or name end
+end
+
 -- Parses the filter that begins at ARGV[at]. A node is { operator, .. }.
 local at
 local function parse()
   local operator = ARGV[at]
   at = at + 1
+  if operator == '=' or operator == 'q' or operator == '0' or operator == 'v' or operator == 'z' then uses(ARGV[at]) end
   if operator == '&' or operator == '|' then
     local node = { operator }
     local parts = tonumber(ARGV[at])
@@ -114,6 +121,11 @@ local function parse()
   elseif operator == '=' then
     at = at + 2
     return { '=', ARGV[at - 2], ARGV[at - 1] }
+  elseif operator == 'q' then
+    at = at + 2
+    local row = tonumber(call('HGET', p .. 'u:' .. ARGV[at - 2], ARGV[at - 1]) or nil)
+    if not row then return { '-' } end
+    return { 'q', floor(row / SEGMENT), row % SEGMENT }
   elseif operator == '0' then
     at = at + 1
     return { '=', ARGV[at - 1], false }
@@ -255,6 +267,8 @@ function evaluate(node, segment)
     if #list == 0 then return nil end
     for i = 1, #list do list[i] = tonumber(list[i]) end
     return list
+  elseif operator == 'q' then
+    if node[2] == segment then return { node[3] } end
   elseif operator == '&' then
     return intersection(node, segment)
   elseif operator == '|' then

@@ -9,15 +9,18 @@
 -- old       HMGET's reply: the row number, then the stored values of the columns
 -- known     whether there is a record
 -- row       the row as a number
+-- due, now  when the first record expires, or false; the time in milliseconds if there is such a record
 -- segment, offset: set here to the row's segment and the offset in it, where anything changes. They are text: a number that is
 --           an argument of several calls is turned into text once, as a conversion costs as much as a small command
 --
--- How a column is indexed is its spec: c (containers), s (sorted set), b (both) or k (containers of a column whose few values
--- are kept in order), then the kind of its value and the ordinal of its new value.
+-- How a column is indexed is its spec: c (containers), s (sorted set), b (both), k (containers of a column whose few values
+-- are kept in order) or u (none of these), in upper case if it is unique, then the kind of its value and the ordinal of its new
+-- value. The spec - is a column whose old index is being dropped.
 
 -- First all changes are planned, which reads and so fails on a key of another type. A step for a bitmap: key, bytes, whether it
 -- adds. For a set: the same with 0 bytes, then members, key of the ordered values or false, value, ordinal. For a sorted set:
--- key, false, member that goes or false, score, member that comes or false.
+-- key, false, member that goes or false, score, member that comes or false. For the owners of unique values: key, true, value
+-- that goes or false, value that comes or false.
 local plan, planned, containers, place_in_key = nil, 0, nil, nil
 for i = 1, n do
   local before, new = nil, nil
@@ -26,7 +29,7 @@ for i = 1, n do
   -- The zeros are one value in an index; stored, they keep their signs.
   if before == '-0.0' and byte(ARGV[specs + i], 2) == 102 then before = '0.0' end
   if new == '-0.0' and byte(ARGV[specs + i], 2) == 102 then new = '0.0' end
-  if before ~= new then
+  if before ~= new and ARGV[specs + i] ~= '-' then
     if not plan then
       -- Room for four steps at once; a table that grows is copied each time.
       plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -36,11 +39,35 @@ for i = 1, n do
     end
     local name, spec = ARGV[names + i], ARGV[specs + i]
     local how, kind = byte(spec, 1, 2)
-    for side = 1, 2 do
-      local value
-      if side == 1 then value = before else value = new end
+    if how < 97 then
+      how = how + 32
+      local owners, mark, gone = p .. 'u:' .. name, text('%d', row), false
+      if before and call('HGET', owners, before) == mark then gone = before end
+      if new then
+        local owner = call('HGET', owners, new)
+        -- A record that expired has lost its values, also while nobody has cleaned up after it.
+        if owner and owner ~= mark and not (due and (tonumber(call('ZSCORE', p .. 'ttl', owner) or now) < now)) then
+          return refuse('duplicate', name, new)
+        end
+      end
+      plan[planned + 1], plan[planned + 2], plan[planned + 3], plan[planned + 4] = owners, true, gone, new
+      planned = planned + 7
+    end
+    local changes, sides = nil, 2
+    if kind == 108 then
+      changes = elements()(before, new)
+      sides = #changes / 2
+    end
+    for side = 1, sides do
+      local value, adds
+      if changes then
+        value, adds = changes[2 * side - 1], changes[2 * side]
+      else
+        adds = side == 2
+        if adds then value = new else value = before end
+      end
       -- A column that has only a sorted set has a container for null, which is not in the sorted set.
-      if value ~= nil and (how ~= 115 or not value) then
+      if value ~= nil and how ~= 117 and (how ~= 115 or not value) then
         local container = value and containers .. name .. place_in_key .. ':' .. value or containers .. name .. place_in_key
         local bytes = call('STRLEN', container)
         if bytes == 0 then
@@ -50,7 +77,7 @@ for i = 1, n do
           if values and members < 2 then call('ZCARD', values) end
           plan[planned + 4], plan[planned + 5], plan[planned + 6], plan[planned + 7] = members, values, value, sub(spec, 3)
         end
-        plan[planned + 1], plan[planned + 2], plan[planned + 3] = container, bytes, side == 2
+        plan[planned + 1], plan[planned + 2], plan[planned + 3] = container, bytes, adds
         planned = planned + 7
       end
     end

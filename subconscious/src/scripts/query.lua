@@ -19,7 +19,8 @@
 -- Returns   count: { count, next row or -1 }
 --           page: { position code, [11], [12], then for every row: row, id, and but for ids { row, the f fields } or,
 --           if the record is gone, {} }
---           or nil, schema, stored fingerprint
+--           or nil, what is wrong, ..: { schema, stored schema }, { due } (there are records that expired, see reap.lua),
+--           { building, columns }
 local place, bits = places(), bits()
 local order, descending, how = ARGV[7], ARGV[8] == 'desc', sub(ARGV[9], 1, 1)
 local kind = byte(ARGV[9], 2)
@@ -381,13 +382,24 @@ local function ordered()
 end
 
 local function run()
-  local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
+  local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count', 'due')
   total = tonumber(meta[3] or 0)
   if total == 0 then return ARGV[3] == 'count' and { 0, -1 } or page end
-  if meta[1] ~= ARGV[2] then return refuse('schema', meta[1] or '') end
+  if meta[4] then
+    local clock = call('TIME')
+    if tonumber(meta[4]) < clock[1] * 1000 + floor(clock[2] / 1000) then return refuse('due') end
+  end
+  if meta[1] == ARGV[2] .. '+' then
+    -- A migration to this schema is under way.
+    building = call('HGET', p .. 'meta', 'building') or ''
+    uses(order)
+  elseif meta[1] ~= ARGV[2] then
+    return refuse('schema', call('HGET', p .. 'meta', 'columns') or meta[1] or '')
+  end
   segments = math.ceil(meta[2] / SEGMENT)
   at = 14 + fields
   filter = parse()
+  if unbuilt then return refuse('building', unbuilt) end
   if ARGV[3] == 'count' then
     local first = ARGV[10] == 'r' and floor((tonumber(ARGV[11]) + 1) / SEGMENT) or 0
     if filter[1] == '*' then return { total, -1 } end

@@ -5,6 +5,8 @@
 -- A row is a record's number; a segment is SEGMENT rows, so that a bitmap of one takes 8,184 bytes and fits its
 -- allocation class together with its header. Numbers beyond 2^53 never become Lua numbers: they stay text.
 local SEGMENT, PROMOTE, DEMOTE, CHUNK = 65472, 128, 64, 128
+-- The end of the year 9999 in milliseconds: a record that shall live longer lives until then.
+local LAST = 253402300799999
 local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub
 -- text('%d', number): passed as they are, numbers are formatted as doubles, which takes longer than a small command.
 local text = string.format
@@ -33,6 +35,76 @@ local function bits()
       at = find(bytes, '[^%z]', at + 1)
     end
     return found
+  end
+end
+
+-- A function from the stored forms of a list before and after a write (nil if there is no record, false for null) to what
+-- changes: value and whether it comes, and so on. Each element ends with a comma; in it, \c is a comma and \\ a backslash.
+local function elements()
+  local function values(list)
+    if not list then return { list } end
+    local found = {}
+    for element in string.gmatch(list, '([^,]*),') do
+      found[#found + 1] = string.gsub(element, '\\(.)', function(mark) if mark == 'c' then return ',' end return mark end)
+    end
+    return found
+  end
+  return function(before, new)
+    local had, has, changes = {}, {}, {}
+    for _, value in ipairs(values(before)) do had[value] = true end
+    for _, value in ipairs(values(new)) do
+      if not had[value] and not has[value] then
+        changes[#changes + 1] = value
+        changes[#changes + 1] = true
+      end
+      has[value] = true
+    end
+    for value in pairs(had) do
+      if not has[value] then
+        changes[#changes + 1] = value
+        changes[#changes + 1] = false
+      end
+    end
+    return changes
+  end
+end
+
+-- A function that adds two integers of any size, as decimal text; with a true third argument it subtracts the second.
+local function sums()
+  local byte, sub, text, floor = string.byte, string.sub, string.format, math.floor
+  -- The sum, or the difference if the first is not less, of two numbers without signs.
+  local function combine(x, y, sign)
+    local out, carry = '', 0
+    while #x > 0 or #y > 0 or carry > 0 do
+      local part = (tonumber(sub(x, -7)) or 0) + sign * (tonumber(sub(y, -7)) or 0) + carry
+      carry = floor(part / 10000000)
+      out = text('%07d', part - carry * 10000000) .. out
+      x, y = sub(x, 1, -8), sub(y, 1, -8)
+    end
+    return string.match(out, '^0*(%d+)$') or '0'
+  end
+  local function less(x, y)
+    if #x ~= #y then return #x < #y end
+    for i = 1, #x do
+      if byte(x, i) ~= byte(y, i) then return byte(x, i) < byte(y, i) end
+    end
+    return false
+  end
+  return function(x, y, subtract)
+    local minus_x, minus_y = byte(x) == 45, byte(y) == 45
+    if minus_x then x = sub(x, 2) end
+    if minus_y then y = sub(y, 2) end
+    if subtract then minus_y = not minus_y end
+    local size, minus
+    if minus_x == minus_y then
+      size, minus = combine(x, y, 1), minus_x
+    elseif less(x, y) then
+      size, minus = combine(y, x, -1), minus_y
+    else
+      size, minus = combine(x, y, -1), minus_x
+    end
+    if minus and size ~= '0' then return '-' .. size end
+    return size
   end
 end
 

@@ -1,4 +1,5 @@
--- save.lua: inserts or replaces one record together with its index entries. Includes rows.lua, index.lua and apply.lua.
+-- save.lua: inserts or replaces one record together with its index entries. Includes rows.lua, schema.lua, due.lua, index.lua,
+-- apply.lua and expire.lua.
 --
 -- KEYS[1]   the record's hash; where Redis assigns the id, what comes before the id in it
 -- ARGV[1]   what comes before every key of the model
@@ -9,52 +10,83 @@
 -- ARGV[6]   n, the number of indexed columns
 -- ARGV[7]   a, the number of columns that Redis assigns
 -- ARGV[8]   z, the number of columns that are null
--- then      n names of indexed columns; n specs (see index.lua); n positions in ARGV of their values, 0 for null;
---           a times: name, position of its value in ARGV or 0 where it has none, its value, greatest value or "", k if it is the key
+-- ARGV[9]   how long the record lives: "" as before, n or m: until the time at position [10] of ARGV, in nano- or
+--           milliseconds, 0 for ever; new: [10] milliseconds if the record is new; renew: [10] milliseconds from now
+-- ARGV[10]
+-- then      n names of indexed columns; a names of columns that Redis assigns; n specs (see index.lua); n positions in ARGV of
+--           the indexed columns' values, 0 for null;
+--           a times: position of the value in ARGV or 0 where it has none, the value, a parameter, what Redis assigns:
+--             k (the key), i (the next number; the parameter is the greatest or ""), v (the version; the parameter is the next),
+--             c or u (the time of creation or update; the parameter is n or m)
 --           z names of columns that are null; name and value of every other column
 --
 -- Returns   1 or 0, whether the record is new; if a > 0 that and then the a assigned values
---           or nil, what is wrong, ..: { schema, stored fingerprint }, { exists }, { missing },
---           { assigned, column }, { exhausted, column }, { corrupt, why }
+--           or nil, what is wrong, ..: { schema, stored schema }, { describe }, { exists }, { missing }, { conflict, version },
+--           { duplicate, column, value }, { assigned, column }, { exhausted, column }, { corrupt, why }
 --
 -- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
 -- is used up by a save that fails.
-local p, key, mode = ARGV[1], KEYS[1], ARGV[2]
+local p, key, mode, schema, width = ARGV[1], KEYS[1], ARGV[2], ARGV[3], ARGV[5]
 local n, a = tonumber(ARGV[6]), tonumber(ARGV[7])
-local first_null = 9 + 3 * n + 5 * a
+local names, specs, positions, groups = 10, 10 + n + a, 10 + 2 * n + a, 10 + 3 * n + a
+local first_null = groups + 4 * a + 1
 local first_pair = first_null + ARGV[8]
 
-local meta
-local new_key = false
-for i = 9 + 3 * n, first_null - 1, 5 do
-  if ARGV[i + 4] == 'k' and ARGV[i + 2] == '0' then
-    local seq = 'seq:' .. ARGV[i]
-    if mode == 'u' then return refuse('missing') end
-    meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
-    if meta[1] ~= ARGV[3] and tonumber(meta[3] or 0) > 0 then return refuse('schema', meta[1] or '') end
-    if ARGV[i + 3] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[i + 3] then return refuse('exhausted', ARGV[i]) end
-    call('HINCRBY', p .. 'meta', seq, 1)
-    -- HINCRBY's reply would pass through a double.
-    ARGV[i + 2] = call('HGET', p .. 'meta', seq)
-    ARGV[4], key, new_key = ARGV[i + 2], key .. ARGV[i + 2], true
-    if ARGV[i + 1] ~= '0' then ARGV[tonumber(ARGV[i + 1])] = ARGV[i + 2] end
-  end
+local old, known, meta = nil, false, nil
+local unassigned = false
+for i = 1, a do
+  local group = groups + 4 * i
+  if ARGV[group] == 'k' and ARGV[group - 2] == '0' then unassigned = group end
+end
+if not unassigned then
+  old = call('HMGET', key, '#', unpack(ARGV, 11, 10 + n + a))
+  known = old[1]
+end
+if known then
+  meta = call('HMGET', p .. 'meta', 'schema', 'due')
+else
+  meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+end
+if meta[1] ~= schema then
+  -- include schema.lua
 end
 
-local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
-local known, row, rows, count, free, created = old[1], nil, nil, nil, nil, 0
+local due, clock, now = meta[2], nil, nil
+if due or ARGV[9] ~= '' then
+  clock = call('TIME')
+  now = clock[1] * 1000 + floor(clock[2] / 1000)
+  if due and tonumber(due) < now then
+    local limit = 8
+    -- include due.lua
+    meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+    if known then
+      old = call('HMGET', key, '#', unpack(ARGV, 11, 10 + n + a))
+      known = old[1]
+    end
+  end
+end
+if mode == 'i' and known then return refuse('exists') end
+if mode == 'u' and not known then return refuse('missing') end
+
+if unassigned then
+  local name = ARGV[names + n + (unassigned - groups) / 4]
+  local seq = 'seq:' .. name
+  if ARGV[unassigned - 1] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[unassigned - 1] then return refuse('exhausted', name) end
+  call('HINCRBY', p .. 'meta', seq, 1)
+  -- HINCRBY's reply would pass through a double.
+  local id = call('HGET', p .. 'meta', seq)
+  ARGV[unassigned - 2], ARGV[4], key = id, id, key .. id
+  if ARGV[unassigned - 3] ~= '0' then ARGV[tonumber(ARGV[unassigned - 3])] = id end
+  old = { false }
+  if call('EXISTS', key) == 1 then return refuse('exists') end
+end
+
+local row, rows, count, free, created = nil, nil, nil, nil, 0
 if known then
   row = tonumber(known)
-  local schema = call('HGET', p .. 'meta', 'schema')
-  if schema ~= ARGV[3] then return refuse('schema', schema or '') end
-  if mode == 'i' or new_key then return refuse('exists') end
   if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 else
-  meta = meta or call('HMGET', p .. 'meta', 'schema', 'rows', 'count')
-  rows, count = tonumber(meta[2] or 0), tonumber(meta[3] or 0)
-  -- The indexes of a model without records are those of any schema.
-  if meta[1] ~= ARGV[3] and count > 0 then return refuse('schema', meta[1] or '') end
-  if mode == 'u' then return refuse('missing') end
+  rows, count = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
   row, free = rows, {}
   if count < rows then
     free = call('ZRANGE', p .. 'free', 0, 0, 'WITHSCORES')
@@ -64,29 +96,65 @@ else
   if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
 end
 
-for i = 9 + 3 * n, first_null - 1, 5 do
-  local name = ARGV[i]
-  if ARGV[i + 4] == 'k' then
-    if not known and not new_key then return refuse('assigned', name) end
-  else
-    local stored = known and call('HGET', key, name)
-    if ARGV[i + 2] == '0' then
-      if not stored then
-        local seq = 'seq:' .. name
-        if ARGV[i + 3] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[i + 3] then return refuse('exhausted', name) end
-        call('HINCRBY', p .. 'meta', seq, 1)
-        stored = call('HGET', p .. 'meta', seq)
-      end
-      ARGV[i + 2], ARGV[tonumber(ARGV[i + 1])] = stored, stored
-    elseif stored ~= ARGV[i + 2] then
-      return refuse('assigned', name)
+for i = 1, a do
+  local group, name = groups + 4 * i, ARGV[names + n + i]
+  local what, stored = ARGV[group], old[n + i + 1]
+  local value, parameter = ARGV[group - 2], ARGV[group - 1]
+  if what == 'k' then
+    if not known and not unassigned then return refuse('assigned', name) end
+  elseif what == 'v' then
+    if not known and mode == 'i' then
+      value = '1'
+    elseif value == (known and stored or '0') then
+      value = parameter
+      if value == '' then return refuse('exhausted', name) end
+    else
+      return refuse('conflict', known and stored or '')
     end
+  elseif what == 'c' or what == 'u' then
+    if what == 'c' and stored then
+      value = stored
+    else
+      clock = clock or call('TIME')
+      if parameter == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
+    end
+  elseif value == '0' then
+    if not stored then
+      local seq = 'seq:' .. name
+      if parameter ~= '' and call('HGET', p .. 'meta', seq) == parameter then return refuse('exhausted', name) end
+      call('HINCRBY', p .. 'meta', seq, 1)
+      stored = call('HGET', p .. 'meta', seq)
+    end
+    value = stored
+  elseif stored ~= value then
+    return refuse('assigned', name)
   end
+  ARGV[group - 2] = value
+  if ARGV[group - 3] ~= '0' then ARGV[tonumber(ARGV[group - 3])] = value end
 end
 
-local names, specs, positions, segment, offset = 8, 8 + n, 8 + 2 * n, nil, nil
+-- The time when the record expires: see expire.lua.
+local deadline = nil
+if ARGV[9] == 'n' or ARGV[9] == 'm' then
+  deadline = ARGV[tonumber(ARGV[10])] or false
+  if deadline then deadline = math.max(0, tonumber(ARGV[9] == 'm' and deadline or sub(deadline, 1, -7)) or 0) end
+elseif ARGV[9] == 'renew' or ARGV[9] == 'new' and not known then
+  deadline = now + ARGV[10]
+end
+
+local segment, offset
 -- include index.lua
 
+if deadline == nil and due and known and plan and call('PTTL', key) >= 0 then deadline = true end
+local kept
+if deadline then
+  kept = { [''] = sub(key, #p + 3) }
+  for i = 1, n do kept[ARGV[names + i]] = ARGV[tonumber(ARGV[positions + i])] end
+end
+if deadline or due then
+  call('ZCARD', p .. 'ttl')
+  call('HLEN', p .. 'x:' .. floor(row / CHUNK))
+end
 if not known then
   known = text('%d', row)
   if not segment then
@@ -95,16 +163,15 @@ if not known then
   end
   -- The directory and the live rows are of a type not looked at yet. A string's entry without the bit of its row means
   -- nothing, so that if the second write fails, nothing has happened; a hash's entry would be one too many.
-  if ARGV[5] == '0' then
+  if width == '0' then
     call('GETBIT', p .. 'live:' .. segment, offset)
     call('HSET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK, ARGV[4])
   else
     local directory = p .. 'd:' .. segment
-    if offset == '0' and segment ~= '0' then call('SETRANGE', directory, SEGMENT * ARGV[5] - 1, '\0') end
-    call('SETRANGE', directory, text('%d', offset * ARGV[5]), ARGV[4])
+    if offset == '0' and segment ~= '0' then call('SETRANGE', directory, SEGMENT * width - 1, '\0') end
+    call('SETRANGE', directory, text('%d', offset * width), ARGV[4])
   end
   call('SETBIT', p .. 'live:' .. segment, offset, '1')
-  if meta[1] ~= ARGV[3] then call('HSET', p .. 'meta', 'schema', ARGV[3]) end
   call('HSET', p .. 'meta', 'rows', text('%d', row == rows and rows + 1 or rows), 'count', text('%d', count + 1))
   if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
   created = 1
@@ -119,8 +186,9 @@ elseif first_pair < #ARGV then
   call('HSET', key, unpack(ARGV, first_pair, math.min(first_pair + 3999, #ARGV)))
 end
 for i = first_pair + 4000, #ARGV, 4000 do call('HSET', key, unpack(ARGV, i, math.min(i + 3999, #ARGV))) end
+-- include expire.lua
 
 if a == 0 then return created end
 local reply = { created }
-for i = 9 + 3 * n, first_null - 1, 5 do reply[#reply + 1] = ARGV[i + 2] end
+for i = 1, a do reply[i + 1] = ARGV[groups + 4 * i - 2] end
 return reply

@@ -1,6 +1,8 @@
 //! chrono's dates and times as column types.
 
-use super::{ColumnValue, IndexValue, KeyValue, Kind, SortValue, TimeUnit, TimeValue, ValueError, parse_integer};
+use super::{
+    ColumnValue, ElementValue, IndexValue, KeyValue, Kind, SortValue, TimeUnit, TimeValue, ValueError, parse_integer,
+};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
 const NANOSECONDS: i128 = 1_000_000_000;
@@ -60,3 +62,4 @@ impl TimeValue for NaiveDateTime {
 }
 
 mark!(DateTime<Utc>, NaiveDateTime, NaiveDate);
+elements!(DateTime<Utc>, NaiveDateTime, NaiveDate);

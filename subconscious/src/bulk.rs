@@ -1,0 +1,199 @@
+//! Many records: saved and deleted in pipelines.
+
+use futures::stream::{self, FuturesOrdered};
+use futures::{Stream, StreamExt};
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::model::RedisModel;
+use crate::record::{self, Verb};
+use crate::scripts::{DELETE, SAVE};
+use crate::value::IntoValue;
+use crate::write::Target;
+
+/// Records that travel in one pipeline.
+const PIPELINE: usize = 500;
+/// Pipelines at a time: the records of one are encoded while the server works on the other.
+const PIPELINES: usize = 2;
+/// Failures that a report keeps where the number of records is not known before.
+const KEPT: usize = 1000;
+
+/// What became of the records given to [`RedisModel::save_many`] or [`RedisModel::save_stream`].
+#[derive(Debug, Default)]
+#[must_use = "records that were not saved are named here, and nowhere else"]
+#[non_exhaustive]
+pub struct SaveReport {
+    /// How many records were saved.
+    pub saved: u64,
+    /// How many were not.
+    pub failures: u64,
+    /// The records that were not, in order: their positions, counted from 0, and why. Of `save_stream`, the first 1,000.
+    pub failed: Vec<(usize, Error)>,
+}
+
+impl SaveReport {
+    /// The number of records saved if all were, or the first error.
+    ///
+    /// # Errors
+    ///
+    /// The first of `failed`.
+    pub fn into_result(self) -> Result<u64> {
+        match self.failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(self.saved),
+        }
+    }
+}
+
+/// What became of the records whose ids were given to [`RedisModel::delete_many`].
+#[derive(Debug, Default)]
+#[must_use = "records that were not deleted are named here, and nowhere else"]
+#[non_exhaustive]
+pub struct DeleteReport {
+    /// How many records were deleted.
+    pub deleted: u64,
+    /// How many ids had no record.
+    pub missing: u64,
+    /// How many could not be deleted.
+    pub failures: u64,
+    /// Those that could not, in order: the positions of their ids, counted from 0, and why; the first 1,000.
+    pub failed: Vec<(usize, Error)>,
+}
+
+impl DeleteReport {
+    /// The number of records deleted if none failed, or the first error.
+    ///
+    /// # Errors
+    ///
+    /// The first of `failed`.
+    pub fn into_result(self) -> Result<u64> {
+        match self.failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(self.deleted),
+        }
+    }
+}
+
+/// Saves one pipeline of records and says what became of each.
+async fn save_pipeline<M: RedisModel>(db: &Db, target: &Target, records: &mut [M]) -> Result<Vec<Result<()>>> {
+    let mut outcomes = Vec::with_capacity(records.len());
+    let mut calls = Vec::with_capacity(records.len());
+    for record in records.iter() {
+        match record::save_call(record, target, Verb::Save) {
+            Ok(call) => {
+                calls.push(call);
+                outcomes.push(Ok(()));
+            }
+            Err(error) => outcomes.push(Err(error)),
+        }
+    }
+    let mut replies = target.run_many(db, &SAVE, &calls).await?.into_iter().zip(&calls);
+    for (outcome, record) in outcomes.iter_mut().zip(records) {
+        if outcome.is_err() {
+            continue;
+        }
+        if let Some((reply, call)) = replies.next() {
+            *outcome = reply.and_then(|values| record::saved(record, &call.key, values));
+        }
+    }
+    Ok(outcomes)
+}
+
+impl SaveReport {
+    fn add(&mut self, outcomes: Vec<Result<()>>, kept: usize) {
+        for outcome in outcomes {
+            let position = self.saved + self.failures;
+            match outcome {
+                Ok(()) => self.saved += 1,
+                Err(error) => {
+                    self.failures += 1;
+                    if self.failed.len() < kept {
+                        self.failed.push((position as usize, error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(crate) async fn save_many<M: RedisModel>(db: &Db, records: &mut [M]) -> Result<SaveReport> {
+    let target = &Target::new::<M>(db);
+    let mut report = SaveReport::default();
+    let mut chunks = records.chunks_mut(PIPELINE);
+    let mut running = FuturesOrdered::new();
+    loop {
+        while running.len() < PIPELINES
+            && let Some(chunk) = chunks.next()
+        {
+            running.push_back(save_pipeline(db, target, chunk));
+        }
+        match running.next().await {
+            Some(outcomes) => report.add(outcomes?, usize::MAX),
+            None => return Ok(report),
+        }
+    }
+}
+
+pub(crate) async fn save_stream<M, S, P>(db: &Db, records: S, mut progress: P) -> Result<SaveReport>
+where
+    M: RedisModel,
+    S: Stream<Item = M> + Send,
+    P: FnMut(&SaveReport) + Send,
+{
+    let target = &Target::new::<M>(db);
+    let mut report = SaveReport::default();
+    let pipelines = records
+        .chunks(PIPELINE)
+        .map(|mut records| async move { save_pipeline(db, target, &mut records).await })
+        .buffered(PIPELINES);
+    let mut pipelines = std::pin::pin!(pipelines);
+    while let Some(outcomes) = pipelines.next().await {
+        report.add(outcomes?, KEPT);
+        progress(&report);
+    }
+    Ok(report)
+}
+
+pub(crate) async fn delete_many<M, I>(db: &Db, ids: I) -> Result<DeleteReport>
+where
+    M: RedisModel,
+    I: Iterator + Send,
+    I::Item: IntoValue<M::Id>,
+{
+    let target = &Target::new::<M>(db);
+    let mut report = DeleteReport::default();
+    let pipelines = stream::iter(ids.map(|id| target.address(&id.into_value())))
+        .chunks(PIPELINE)
+        .map(|addresses| async move {
+            let mut calls = Vec::with_capacity(addresses.len());
+            let mut outcomes = Vec::with_capacity(addresses.len());
+            for address in addresses {
+                outcomes.push(address.map(|address| calls.push(record::delete_call(target, address.key, &[], None))));
+            }
+            let mut replies = target.run_many(db, &DELETE, &calls).await?.into_iter();
+            let outcomes = outcomes.into_iter().map(|outcome| {
+                outcome?;
+                replies.next().unwrap_or_else(|| Ok(Vec::new())).map(|values| record::deleted(&values))
+            });
+            Ok::<Vec<Result<bool>>, Error>(outcomes.collect())
+        })
+        .buffered(PIPELINES);
+    let mut pipelines = std::pin::pin!(pipelines);
+    let mut position = 0;
+    while let Some(outcomes) = pipelines.next().await {
+        for outcome in outcomes? {
+            match outcome {
+                Ok(true) => report.deleted += 1,
+                Ok(false) => report.missing += 1,
+                Err(error) => {
+                    report.failures += 1;
+                    if report.failed.len() < KEPT {
+                        report.failed.push((position, error));
+                    }
+                }
+            }
+            position += 1;
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,39 @@
+//! Records that expired: Redis removes their hashes, this their rows and index entries.
+
+use redis::{Cmd, Value};
+
+use crate::db::Db;
+use crate::error::Result;
+use crate::model::RedisModel;
+use crate::scripts::REAP;
+use crate::write::{Call, Target, push_indexes};
+
+/// Records that one call removes, in about a millisecond.
+const STEP: usize = 64;
+
+/// The command that removes some of the records that are due.
+pub(crate) fn reap_command(target: &Target) -> Cmd {
+    let schema = target.schema;
+    let mut command = REAP.call(target.keys.meta().as_bytes());
+    command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len()).arg(STEP);
+    push_indexes(schema, &mut command);
+    command
+}
+
+/// Removes all records that are due, some at a time. Says how many.
+pub(crate) async fn reap<M: RedisModel>(db: &Db) -> Result<u64> {
+    let target = Target::new::<M>(db);
+    let command = reap_command(&target);
+    let key = target.keys.meta().into_bytes();
+    let call = Call { command, key, operation: "reap", repeatable: true, expected: None };
+    let mut removed = 0;
+    loop {
+        let values = target.run(db, &REAP, &call).await?;
+        if let Some(Value::Int(some)) = values.first() {
+            removed += *some as u64;
+        }
+        if values.get(1) != Some(&Value::Int(1)) {
+            return Ok(removed);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+-- due.lua: removes records that expired, as far as Redis has not: their rows and index entries. It is included in the place of a
+-- line that names it; KEYS, ARGV and Returns are those of the script that includes it, and these locals of it:
+--
+-- p, n, names, specs, width: as in index.lua and remove.lua, of all indexed columns
+-- now       the time in milliseconds
+-- limit     number of records to remove at most
+-- due       set here to when the next record expires, or false
+--
+-- The hash of such a record is gone, so what its index entries were made of is in x:<row / 128>: the values by the names of their
+-- columns, and the id by the empty name. Each record is removed in a step of its own: an error leaves those before it removed as a whole.
+for _, mark in ipairs(call('ZRANGEBYSCORE', p .. 'ttl', '-inf', '(' .. text('%d', now), 'LIMIT', 0, limit)) do
+  local row, known, positions, segment, offset = tonumber(mark), true, nil, nil, nil
+  local packed = call('HGET', p .. 'x:' .. floor(row / CHUNK), row % CHUNK)
+  if packed then
+    local kept, old = cmsgpack.unpack(packed), { mark }
+    for i = 1, n do old[i + 1] = kept[ARGV[names + i]] or false end
+    -- Where the record was saved anew, the hash belongs to another row.
+    local gone = p .. 'r:' .. kept['']
+    if call('HGET', gone, '#') ~= mark then gone = false end
+    local numbers = call('HMGET', p .. 'meta', 'rows', 'count')
+    local rows, count = tonumber(numbers[1] or 0), tonumber(numbers[2] or 0)
+    -- include index.lua
+    -- include remove.lua
+  else
+    call('ZREM', p .. 'ttl', mark)
+  end
+end
+due = call('ZRANGE', p .. 'ttl', 0, 0, 'WITHSCORES')[2] or false
+if due then call('HSET', p .. 'meta', 'due', due) else call('HDEL', p .. 'meta', 'due') end

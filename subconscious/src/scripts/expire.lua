@@ -1,0 +1,20 @@
+-- expire.lua: sets or ends the life of a record that has just been written, and keeps what its removal will need. It is included
+-- in the place of a line that names it; KEYS, ARGV and Returns are those of the script that includes it, and these locals of it:
+--
+-- p, key, row, due: as in index.lua
+-- deadline  the time in milliseconds; true: as it was, which is some time; false: for ever; nil: as it was
+-- kept      the values of the indexed columns by their names, and the id by '', if the record has a deadline
+if deadline then
+  call('HSET', p .. 'x:' .. floor(row / CHUNK), row % CHUNK, cmsgpack.pack(kept))
+  if deadline ~= true then
+    deadline = math.min(deadline, LAST)
+    local at = text('%d', deadline)
+    call('PEXPIREAT', key, at)
+    call('ZADD', p .. 'ttl', at, text('%d', row))
+    if not due or deadline < tonumber(due) then call('HSET', p .. 'meta', 'due', at) end
+  end
+elseif deadline == false and due then
+  call('PERSIST', key)
+  call('ZREM', p .. 'ttl', text('%d', row))
+  call('HDEL', p .. 'x:' .. floor(row / CHUNK), row % CHUNK)
+end

@@ -1,0 +1,109 @@
+-- patch.lua: changes some columns of one record, or how long it lives, together with its index entries. Includes rows.lua,
+-- schema.lua, index.lua, apply.lua and expire.lua.
+--
+-- KEYS[1]   the record's hash
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   fingerprint of the schema
+-- ARGV[3]   m, the number of columns that change
+-- ARGV[4]   n, the number of those that are indexed; they come first
+-- ARGV[5]   q, the number of further indexed columns, where the record may be given a time to live
+-- ARGV[6]   how long the record lives: "" as before; n or m: until the new value, in nano- or milliseconds, of the changed
+--           column [7], counted from 1; after: [7] milliseconds from now; at: until [7] milliseconds since the Unix epoch; never
+-- ARGV[7]
+-- then      m names of columns that change; q names of the further indexed columns; n specs (see index.lua); n positions in
+--           ARGV of their values;
+--           m times: what is done, value, least, greatest, value where the record lacks the column or "":
+--             = (set), - (clear), + (add the value), v (add 1; the value is the expected version or ""), t (set to the time of
+--             now, the value is n or m), d (set to the time until which the record lives, the value is n or m)
+--
+-- Returns   { 1, new value of each column with + or v }
+--           or nil, what is wrong, ..: { schema, stored schema }, { missing }, { conflict, version }, { duplicate, column, value },
+--           { overflow, column, value }, { lacks, column }, { number, column, value }, { corrupt, why }
+local p, key, schema = ARGV[1], KEYS[1], ARGV[2]
+local m, n = tonumber(ARGV[3]), tonumber(ARGV[4])
+local others = m + ARGV[5]
+local names, specs, positions, groups = 7, 7 + others, 7 + others + n, 7 + others + 2 * n
+
+local old = call('HMGET', key, '#', unpack(ARGV, 8, 7 + others))
+local known = old[1]
+if not known then return refuse('missing') end
+local meta = call('HMGET', p .. 'meta', 'schema', 'due')
+if meta[1] ~= schema then
+  -- include schema.lua
+end
+local row = tonumber(known)
+if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
+
+local due, clock, now = meta[2], nil, nil
+local deadline, word = nil, ARGV[6]
+if due or word == 'after' then
+  clock = call('TIME')
+  now = clock[1] * 1000 + floor(clock[2] / 1000)
+end
+if word == 'after' then deadline = now + ARGV[7] elseif word == 'at' then deadline = tonumber(ARGV[7]) elseif word == 'never' then deadline = false end
+if deadline then deadline = math.min(deadline, LAST) end
+
+local reply, sum = { 1 }, nil
+for i = 1, m do
+  local group, name, stored = groups + 5 * i - 4, ARGV[names + i], old[i + 1]
+  local what, value = ARGV[group], ARGV[group + 1]
+  if what == 't' then
+    clock = clock or call('TIME')
+    if value == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
+  elseif what == 'd' then
+    if deadline then value = text('%d', deadline) .. (value == 'n' and '000000' or '') else what = '-' end
+  elseif what == '+' or what == 'v' then
+    stored = stored or ARGV[group + 4]
+    if stored == '' then return refuse('lacks', name) end
+    if what == 'v' then
+      if value ~= '' and value ~= stored then return refuse('conflict', stored) end
+      value = '1'
+    end
+    sum = sum or sums()
+    if not string.find(stored, '^%-?%d+$') then return refuse('number', name, stored) end
+    value = sum(stored, value)
+    if byte(sum(value, ARGV[group + 2], true)) == 45 or byte(sum(ARGV[group + 3], value, true)) == 45 then
+      return refuse('overflow', name, stored)
+    end
+    reply[#reply + 1] = value
+  end
+  if what == '-' then
+    ARGV[group] = what
+    if i <= n then ARGV[positions + i] = '0' end
+  else
+    ARGV[group + 1] = value
+  end
+end
+if word == 'n' or word == 'm' then
+  local group = groups + 5 * ARGV[7] - 4
+  deadline = false
+  if ARGV[group] ~= '-' then
+    deadline = ARGV[group + 1]
+    deadline = math.max(0, tonumber(word == 'm' and deadline or sub(deadline, 1, -7)) or 0)
+  end
+end
+
+local segment, offset
+-- include index.lua
+
+if deadline == nil and due and plan and call('PTTL', key) >= 0 then deadline = true end
+local kept
+if deadline or due then
+  call('ZCARD', p .. 'ttl')
+  local chunk = p .. 'x:' .. floor(row / CHUNK)
+  call('HLEN', chunk)
+  if deadline then
+    local packed = call('HGET', chunk, row % CHUNK)
+    kept = packed and cmsgpack.unpack(packed) or {}
+    kept[''] = sub(key, #p + 3)
+    for i = m + 1, others do kept[ARGV[names + i]] = old[i + 1] end
+    for i = 1, n do kept[ARGV[names + i]] = ARGV[tonumber(ARGV[positions + i])] or false end
+  end
+end
+-- include apply.lua
+for i = 1, m do
+  local group = groups + 5 * i - 4
+  if ARGV[group] == '-' then call('HDEL', key, ARGV[names + i]) else call('HSET', key, ARGV[names + i], ARGV[group + 1]) end
+end
+-- include expire.lua
+return reply

@@ -1,0 +1,222 @@
+//! A call of a script that writes: made, and its answer or refusal understood.
+
+use redis::{Cmd, Pipeline, RedisError, Value};
+
+use crate::codec::printable;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::id::{self, ModelId};
+use crate::keys::Keys;
+use crate::model::RedisModel;
+use crate::schema::{ColumnSchema, ModelSchema};
+use crate::scripts::{Answer, DESCRIBE, Script};
+use crate::value::Excerpt;
+
+/// A model in a namespace.
+pub(crate) struct Target {
+    pub(crate) schema: &'static ModelSchema,
+    pub(crate) keys: Keys,
+}
+
+/// Where a record is: the key of its hash, which ends with the text of its id.
+pub(crate) struct Address {
+    pub(crate) key: Vec<u8>,
+    id_at: usize,
+}
+
+impl Address {
+    pub(crate) fn id(&self) -> &[u8] {
+        &self.key[self.id_at..]
+    }
+}
+
+/// One call of a script for one record.
+pub(crate) struct Call {
+    pub(crate) command: Cmd,
+    /// The key of the record, for messages.
+    pub(crate) key: Vec<u8>,
+    /// The verb.
+    pub(crate) operation: &'static str,
+    /// Whether the call does no harm if it is made twice.
+    pub(crate) repeatable: bool,
+    /// The version that the caller has.
+    pub(crate) expected: Option<Vec<u8>>,
+}
+
+/// How the scripts index a column: see `scripts/index.lua`.
+pub(crate) fn index_spec(column: &ColumnSchema, ordinal: u16) -> String {
+    let how = match (column.has_index(), column.has_sorted_set()) {
+        (_, false) if column.has_sort() => 'k',
+        (true, true) => 'b',
+        (true, false) => 'c',
+        (false, true) => 's',
+        (false, false) => 'u',
+    };
+    let how = if column.is_unique() { how.to_ascii_uppercase() } else { how };
+    format!("{how}{}{ordinal}", column.kind.code())
+}
+
+/// Adds the names of the indexed columns and how each is indexed.
+pub(crate) fn push_indexes(schema: &ModelSchema, command: &mut Cmd) {
+    for &at in &schema.indexed {
+        command.arg(schema.columns()[at].name());
+    }
+    for &at in &schema.indexed {
+        command.arg(index_spec(&schema.columns()[at], 0));
+    }
+}
+
+impl Target {
+    pub(crate) fn new<M: RedisModel>(db: &Db) -> Self {
+        Self { schema: M::schema(), keys: Keys::new(db.namespace(), M::schema()) }
+    }
+
+    /// Where the record with the id is.
+    pub(crate) fn address(&self, id: &impl ModelId) -> Result<Address> {
+        let mut key = self.keys.records(40);
+        let id_at = key.len();
+        id.encode(self.schema, &mut key)?;
+        id::check_length(self.schema, &key[id_at..])?;
+        Ok(Address { key, id_at })
+    }
+
+    /// Makes a call. One round trip; two more at the first record of a model.
+    pub(crate) async fn run(&self, db: &Db, script: &Script, call: &Call) -> Result<Vec<Value>> {
+        let mut answer = Answer::of(script.run(db, &call.command).await.map_err(|error| self.failure(call, error))?);
+        if answer.wants_description() {
+            self.describe(db).await?;
+            answer = Answer::of(script.run(db, &call.command).await.map_err(|error| self.failure(call, error))?);
+        }
+        self.done(call, answer)
+    }
+
+    /// Makes many calls of one script in one pipeline. One result for each; an error if the connection failed.
+    pub(crate) async fn run_many(&self, db: &Db, script: &Script, calls: &[Call]) -> Result<Vec<Result<Vec<Value>>>> {
+        let [first, ..] = calls else { return Ok(Vec::new()) };
+        let mut replies = self.pipeline(db, script, calls.iter()).await.map_err(|error| self.failure(first, error))?;
+        let again: Vec<usize> = (0..calls.len())
+            .filter(|&at| replies[at].as_ref().is_ok_and(|answer| answer.wants_description()))
+            .collect();
+        if !again.is_empty() {
+            self.describe(db).await?;
+            let second = self.pipeline(db, script, again.iter().map(|&at| &calls[at])).await;
+            for (at, reply) in again.into_iter().zip(second.map_err(|error| self.failure(first, error))?) {
+                replies[at] = reply;
+            }
+        }
+        let results = calls.iter().zip(replies).map(|(call, reply)| match reply {
+            Ok(answer) => self.done(call, answer),
+            Err(error) => Err(self.failure(call, error)),
+        });
+        Ok(results.collect())
+    }
+
+    async fn pipeline(
+        &self,
+        db: &Db,
+        script: &Script,
+        calls: impl ExactSizeIterator<Item = &Call>,
+    ) -> Result<Vec<Result<Answer, RedisError>>, RedisError> {
+        let mut pipeline = Pipeline::with_capacity(calls.len());
+        for call in calls {
+            pipeline.add_command(call.command.clone());
+        }
+        let replies = script.run_many(db, &pipeline).await?;
+        Ok(replies.into_iter().map(|reply| reply.map(Answer::of)).collect())
+    }
+
+    /// Stores the schema of a model that has no records yet.
+    async fn describe(&self, db: &Db) -> Result<()> {
+        let mut command = DESCRIBE.call(self.keys.meta().as_bytes());
+        command.arg(&self.schema.fingerprint).arg(&self.schema.description);
+        // If another program was first, the write itself says so.
+        DESCRIBE.run(db, &command).await.map(drop).map_err(|error| self.wrong_type(error))
+    }
+
+    fn done(&self, call: &Call, answer: Answer) -> Result<Vec<Value>> {
+        match answer {
+            Answer::Done(values) => Ok(values),
+            Answer::Refused(word, details) => Err(self.refusal(Some(call), &word, &details)),
+        }
+    }
+
+    fn failure(&self, call: &Call, error: RedisError) -> Error {
+        if is_wrong_type(&error) {
+            return self.wrong_type(error);
+        }
+        Error::of_write(error, self.schema.name(), call.operation, call.repeatable)
+    }
+
+    /// Names the model of a key that holds a value of another type.
+    pub(crate) fn wrong_type(&self, error: RedisError) -> Error {
+        wrong_type_at(self.schema, self.keys.prefix.as_bytes(), error)
+    }
+
+    /// Turns a script's refusal into an error.
+    pub(crate) fn refusal(&self, call: Option<&Call>, word: &str, details: &[Vec<u8>]) -> Error {
+        let model = self.schema.name();
+        let detail = |at: usize| details.get(at).map(Vec::as_slice).unwrap_or_default();
+        let text = |at: usize| String::from_utf8_lossy(detail(at)).into_owned();
+        let named = self.schema.columns().iter().find(|column| column.name().as_bytes() == detail(0));
+        let column = named.map_or("", ColumnSchema::name);
+        let key = || call.map_or_else(|| self.keys.prefix.clone(), |call| printable(&call.key));
+        let bad_data = |reason: String| Error::BadData { model, column, reason };
+        match word {
+            "exists" => Error::AlreadyExists { model, key: key() },
+            "missing" => Error::NotFound { model, key: key() },
+            "duplicate" => Error::Duplicate { model, column, value: Excerpt(detail(1)).to_string() },
+            "conflict" => Error::Conflict {
+                model,
+                key: key(),
+                expected: String::from_utf8_lossy(call.and_then(|call| call.expected.as_deref()).unwrap_or_default())
+                    .into_owned(),
+                stored: Some(text(0)).filter(|stored| !stored.is_empty()),
+            },
+            "assigned" => bad_data(
+                "Redis assigns this value; leave it 0 in a new record, and unchanged in one that was loaded".into(),
+            ),
+            "exhausted" => bad_data("the greatest number that the column's type can hold has been assigned".into()),
+            "overflow" => bad_data(format!("{} cannot be changed by so much: the column's type ends before", text(1))),
+            "lacks" => Error::MissingColumn { model, column, key: key() },
+            "number" => Error::Corrupt {
+                model,
+                column: Some(column),
+                key: key(),
+                reason: format!("{} is not an integer", Excerpt(detail(1))),
+            },
+            "schema" => {
+                Error::Schema { model, difference: self.schema.difference(&String::from_utf8_lossy(detail(0))) }
+            }
+            "building" => Error::Schema {
+                model,
+                difference: format!(
+                    "the index of {} is still being built; `{model}::migrate` builds it, and goes on where it was stopped",
+                    text(0).trim_matches(':').replace(':', ", ")
+                ),
+            },
+            "describe" => {
+                Error::Schema { model, difference: "its schema is changed at the same time by another program".into() }
+            }
+            _ => Error::Corrupt { model, column: None, key: key(), reason: format!("{word} {}", text(0)) },
+        }
+    }
+}
+
+fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE") || error.detail().is_some_and(|detail| detail.contains("WRONGTYPE"))
+}
+
+/// Names the key, or the model of a key, that holds a value of another type.
+pub(crate) fn wrong_type_at(schema: &'static ModelSchema, key: &[u8], error: RedisError) -> Error {
+    if !is_wrong_type(&error) {
+        return error.into();
+    }
+    Error::Corrupt {
+        model: schema.name(),
+        column: None,
+        key: printable(key),
+        reason: "a key that belongs to the model holds a value of another type; something else wrote it: rename or delete it, or give \
+                 this program a namespace of its own"
+            .into(),
+    }
+}
