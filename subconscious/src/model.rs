@@ -11,6 +11,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::expiry;
 use crate::id::ModelId;
+use crate::migrate::{self, Migration};
 use crate::patch::{self, Change, Life, Patched};
 use crate::query::Query;
 use crate::query::filter::Filter;
@@ -347,6 +348,42 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the future is dropped, each record was removed with all its index entries or not at all.
     fn reap(db: &Db) -> impl Future<Output = Result<u64>> + Send {
         expiry::reap::<Self>(db)
+    }
+
+    /// Changes the stored indexes to those of this model, where they are of another version of it.
+    ///
+    /// While it runs and afterwards, programs with the old indexes are refused with [`Error::Schema`](crate::Error::Schema), but for
+    /// loads. Programs with the new ones write, and query what is ready: a query that needs an index that is still being built is refused. It
+    /// is done in steps of about half a millisecond of the server's time. If it is stopped, call it again and it goes on; several at a time
+    /// share the work. Nothing is to be done for a new column without `index`, `sort` and `unique` that is nullable or has a `default`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Duplicate`](crate::Error::Duplicate) if two records have the same value of a column that is to be unique,
+    /// [`Error::BadData`](crate::Error::BadData) or [`Error::Corrupt`](crate::Error::Corrupt) if a stored value can't be indexed: change the records and call it
+    /// again. [`Error::Schema`](crate::Error::Schema) if the key or the layout has changed, which can't be migrated.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the migration stays where it is, to be gone on with.
+    fn migrate(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
+        migrate::migrate::<Self>(db, |_| ())
+    }
+
+    /// The same as [`migrate`](Self::migrate), and tells how far it is after each step.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate`](Self::migrate).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate`](Self::migrate).
+    fn migrate_with(
+        db: &Db,
+        progress: impl FnMut(&Migration) + Send,
+    ) -> impl Future<Output = Result<Migration>> + Send {
+        migrate::migrate::<Self>(db, progress)
     }
 
     /// A query for all records.

@@ -111,6 +111,9 @@ scripts! {
     PATCH = [ROWS, include_str!("scripts/patch.lua")];
     DELETE = [ROWS, include_str!("scripts/delete.lua")];
     REAP = [ROWS, include_str!("scripts/reap.lua")];
+    MIGRATE = [include_str!("scripts/migrate.lua")];
+    DROP = [include_str!("scripts/drop.lua")];
+    BUILD = [ROWS, include_str!("scripts/build.lua")];
     DESCRIBE = [include_str!("scripts/describe.lua")];
     QUERY = [ROWS, FILTER, include_str!("scripts/query.lua")];
 }

@@ -1,0 +1,286 @@
+//! Schema changes: the stored indexes become those of this program, step by step, while others read and write.
+
+use redis::{Cmd, Value};
+
+use crate::codec::LONGEST_INDEXED;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::model::RedisModel;
+use crate::schema::{ColumnSchema, ModelSchema};
+use crate::scripts::{self, Answer, BUILD, DROP, MIGRATE};
+use crate::value::Excerpt;
+use crate::write::{Target, index_spec};
+
+/// Index entries that one step makes at most, in about half a millisecond.
+const ENTRIES: usize = 48;
+
+/// What [`RedisModel::migrate`] has done so far, or in the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Migration {
+    /// Columns whose old indexes are dropped.
+    pub dropped: Vec<String>,
+    /// Columns whose indexes are built.
+    pub built: Vec<String>,
+    /// Rows gone through, of `rows`.
+    pub done: u64,
+    /// Rows to go through; records of that time have a row each, and some rows may be free.
+    pub rows: u64,
+}
+
+/// The stored schema of a model: see `keys.rs`.
+struct Stored {
+    fingerprint: String,
+    description: String,
+    dropping: Vec<String>,
+    building: Vec<String>,
+    count: u64,
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(":{}:", names.join(":")) }
+}
+
+fn name(line: &str) -> &str {
+    line.split(':').next().unwrap_or_default()
+}
+
+fn abilities(line: &str) -> Vec<&str> {
+    line.rsplit(':').next().unwrap_or_default().split(' ').collect()
+}
+
+fn is_indexed(line: &str) -> bool {
+    abilities(line).iter().any(|word| matches!(*word, "index" | "sort" | "unique"))
+}
+
+/// The key columns of a description: names and types.
+fn key(description: &str) -> Vec<&str> {
+    let lines = description.lines().filter(|line| abilities(line).contains(&"key"));
+    lines.map(|line| line.rsplit_once(':').map_or(line, |(column, _)| column)).collect()
+}
+
+impl Stored {
+    async fn read(target: &Target, db: &Db) -> Result<Self> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(target.keys.meta()).arg(&["schema", "columns", "dropping", "building", "count"]);
+        let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
+        let Value::Array(values) = reply else { return Err(target.refusal(None, "no list of fields", &[])) };
+        let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&scripts::bytes(value)).into_owned());
+        let mut next = || texts.next().unwrap_or_default();
+        Ok(Self {
+            fingerprint: next(),
+            description: next(),
+            dropping: names(&next()),
+            building: names(&next()),
+            count: next().parse().unwrap_or(0),
+        })
+    }
+
+    /// The names of columns whose stored indexes have to go, and of those whose indexes have to be built.
+    fn changes(&self, schema: &ModelSchema) -> Result<(Vec<String>, Vec<String>), String> {
+        let (stored, ours) = (self.description.as_str(), schema.description.as_str());
+        if stored.lines().next() != ours.lines().next() {
+            return Err(format!(
+                "the records have the {}, this program has the {}; save them anew with this program under another namespace",
+                stored.lines().next().unwrap_or("no layout"),
+                ours.lines().next().unwrap_or_default()
+            ));
+        }
+        if key(stored) != key(ours) {
+            return Err(format!(
+                "the key of stored records is `{}`, this program's is `{}`; a key can't be migrated: save the records as another model",
+                key(stored).join("`, `"),
+                key(ours).join("`, `")
+            ));
+        }
+        let unfinished = |line: &str| self.building.iter().chain(&self.dropping).any(|column| column == name(line));
+        let complete = |line: &str| stored.lines().any(|other| other == line) && !unfinished(line);
+        let mut dropping = self.dropping.clone();
+        for line in stored.lines().skip(1).filter(|line| is_indexed(line)) {
+            let stays = complete(line) && ours.lines().any(|other| other == line);
+            if !stays && !dropping.iter().any(|column| column == name(line)) {
+                dropping.push(name(line).to_owned());
+            }
+        }
+        let building = ours.lines().skip(1).filter(|line| is_indexed(line) && !complete(line));
+        Ok((dropping, building.map(|line| name(line).to_owned()).collect()))
+    }
+}
+
+pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Migration) + Send) -> Result<Migration> {
+    let target = &Target::new::<M>(db);
+    let schema = target.schema;
+    let refuse = |difference: String| Error::Schema { model: schema.name(), difference };
+    loop {
+        let stored = Stored::read(target, db).await?;
+        let under_way = format!("{}+", schema.fingerprint);
+        if stored.count == 0 || stored.fingerprint == schema.fingerprint {
+            return Ok(Migration::default());
+        }
+        if stored.fingerprint != under_way {
+            let (dropping, building) = stored.changes(schema).map_err(refuse)?;
+            let mut command = MIGRATE.call(target.keys.meta().as_bytes());
+            command.arg(&stored.fingerprint).arg(&schema.fingerprint).arg(&schema.description);
+            command.arg(list(&dropping)).arg(list(&building));
+            let begun = MIGRATE.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+            if begun != Value::Int(1) {
+                continue;
+            }
+        }
+        let stored = Stored::read(target, db).await?;
+        if stored.fingerprint != under_way {
+            continue;
+        }
+        let mut migration =
+            Migration { dropped: stored.dropping.clone(), built: stored.building.clone(), ..Migration::default() };
+        progress(&migration);
+        if !stored.dropping.is_empty() {
+            drop_indexes(target, db, &stored.dropping).await?;
+        }
+        build(target, db, &stored.building, &mut migration, &mut progress).await?;
+        return Ok(migration);
+    }
+}
+
+/// A pattern of SCAN that matches keys that begin with the text.
+fn begins_with(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 1);
+    for char in text.chars() {
+        if matches!(char, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern + "*"
+}
+
+/// Deletes all keys of the columns' indexes.
+async fn drop_indexes(target: &Target, db: &Db, columns: &[String]) -> Result<()> {
+    let prefix = &target.keys.prefix;
+    let drop_keys = async |keys: &[Vec<u8>]| -> Result<bool> {
+        let mut command = DROP.call(target.keys.meta().as_bytes());
+        command.arg(&target.schema.fingerprint).arg(keys);
+        let reply = DROP.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+        Ok(reply == Value::Int(1))
+    };
+    let single = columns.iter().flat_map(|column| ["s", "u", "v"].map(|kind| format!("{prefix}{kind}:{column}")));
+    let single: Vec<Vec<u8>> = single.map(String::into_bytes).collect();
+    let containers: Vec<Vec<u8>> = columns
+        .iter()
+        .flat_map(|column| ["i", "b"].map(|kind| format!("{prefix}{kind}:{column}:").into_bytes()))
+        .collect();
+    let mut cursor = b"0".to_vec();
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(&cursor).arg("MATCH").arg(begins_with(prefix)).arg("COUNT").arg(500);
+        let Value::Array(reply) = db.send(&scan).await? else { break };
+        let mut reply = reply.into_iter();
+        cursor = reply.next().map(scripts::bytes).unwrap_or_default();
+        let keys = match reply.next() {
+            Some(Value::Array(keys)) => keys.into_iter().map(scripts::bytes).collect(),
+            _ => Vec::new(),
+        };
+        let gone: Vec<Vec<u8>> =
+            keys.into_iter().filter(|key: &Vec<u8>| containers.iter().any(|begin| key.starts_with(begin))).collect();
+        for some in gone.chunks(100) {
+            if !drop_keys(some).await? {
+                return Ok(());
+            }
+        }
+        if cursor == b"0" {
+            break;
+        }
+    }
+    if drop_keys(&single).await? {
+        drop_keys(&[]).await?;
+    }
+    Ok(())
+}
+
+/// A call of build.lua.
+fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, Vec<u8>, u16)]) -> Cmd {
+    let mut command = BUILD.call(target.keys.meta().as_bytes());
+    command.arg(&target.keys.prefix).arg(&target.schema.fingerprint).arg(target.schema.id_width);
+    command.arg((ENTRIES / columns.len().max(1)).max(1)).arg(columns.len()).arg(LONGEST_INDEXED);
+    for column in columns {
+        command.arg(column.name());
+    }
+    for column in columns {
+        command.arg(index_spec(column, 0));
+    }
+    for _ in columns {
+        command.arg(0);
+    }
+    for column in columns {
+        match column.default.and_then(|default| default()) {
+            Some(default) => command.arg("d").arg(default),
+            None if column.is_key() && target.schema.key.len() == 1 => command.arg("k").arg(""),
+            None => command.arg("").arg(""),
+        };
+    }
+    for (column, value, ordinal) in ordinals {
+        command.arg(column).arg(value).arg(ordinal);
+    }
+    command
+}
+
+/// Builds the columns' indexes from where they were left.
+async fn build(
+    target: &Target,
+    db: &Db,
+    columns: &[String],
+    migration: &mut Migration,
+    progress: &mut (impl FnMut(&Migration) + Send),
+) -> Result<()> {
+    let schema = target.schema;
+    let columns: Vec<&ColumnSchema> =
+        schema.columns().iter().filter(|column| columns.iter().any(|name| name == column.name())).collect();
+    let mut ordinals = Vec::new();
+    loop {
+        let reply = BUILD.run(db, &build_call(target, &columns, &ordinals)).await;
+        let (word, details) = match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
+            Answer::Done(values) => {
+                let number = |at: usize| match values.get(at) {
+                    Some(Value::Int(number)) => *number as u64,
+                    _ => 0,
+                };
+                (migration.done, migration.rows) = (number(0), number(1));
+                progress(migration);
+                if number(0) >= number(1) {
+                    return Ok(());
+                }
+                continue;
+            }
+            Answer::Refused(word, details) => (word, details),
+        };
+        let text = |at: usize| String::from_utf8_lossy(details.get(at).map_or(&[][..], Vec::as_slice)).into_owned();
+        let column = columns.iter().find(|column| column.name() == text(0));
+        let named = column.map_or("", |column| column.name());
+        match (word.as_str(), column) {
+            ("ordinal", Some(column)) => {
+                let value = details.get(1).cloned().unwrap_or_default();
+                // What can't be read has a place after all that can.
+                let ordinal = column.ordinal_of(&value).unwrap_or(u16::MAX);
+                ordinals.push((text(0), value, ordinal));
+            }
+            ("long", _) => {
+                let reason =
+                    format!("an indexed value has at most {LONGEST_INDEXED} bytes, that of {} has more", text(1));
+                return Err(Error::BadData { model: schema.name(), column: named, reason });
+            }
+            ("number", _) => {
+                return Err(Error::Corrupt {
+                    model: schema.name(),
+                    column: Some(named),
+                    key: text(2),
+                    reason: format!("{} is not a number", Excerpt(details.get(1).map_or(&[][..], Vec::as_slice))),
+                });
+            }
+            _ => return Err(target.refusal(None, &word, &details)),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+-- build.lua: enters the records of some rows into new indexes. Includes rows.lua, index.lua and apply.lua.
+--
+-- KEYS[1]   the model's meta
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   fingerprint of the schema
+-- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[4]   number of rows to go through
+-- ARGV[5]   n, the number of columns whose indexes are built
+-- ARGV[6]   greatest length of an indexed value
+-- then      n names; n specs (see index.lua); n times 0 (positions, set here); n times: what a record that lacks the column
+--           has: d and the value, k and "" for its id, or "" and "" for null; then for the values of columns of few values: name, value,
+--           ordinal, and so on
+--
+-- Returns   { next row, rows } ; all is done if the next row is not below the rows
+--           or nil, what is wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be added to the arguments),
+--           { long, column, key of the record }, { number, column, value, key }, { duplicate, column, value },
+--           { dropping } (see drop.lua)
+--
+-- A row may be entered twice: what is there already stays.
+local p, width, n = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
+local names, specs, positions, lacking = 6, 6 + n, 6 + 2 * n, 6 + 3 * n
+local meta = call('HMGET', KEYS[1], 'schema', 'dropping', 'built', 'rows', 'due')
+if meta[1] == ARGV[2] then return { 0, 0 } end
+if meta[1] ~= ARGV[2] .. '+' then return refuse('schema', call('HGET', KEYS[1], 'columns') or '') end
+if meta[2] then return refuse('dropping') end
+local due, clock = meta[5], call('TIME')
+local now = clock[1] * 1000 + floor(clock[2] / 1000)
+
+local ordinals = {}
+for i = lacking + 2 * n + 1, #ARGV, 3 do ordinals[ARGV[i] .. ':' .. ARGV[i + 1]] = ARGV[i + 2] end
+local function id_of(row)
+  if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
+  local segment = floor(row / SEGMENT)
+  local first = (row - segment * SEGMENT) * width
+  local id = call('GETRANGE', p .. 'd:' .. segment, first, first + width - 1)
+  if #id == 16 then return string.format(string.rep('%02x', 4) .. string.rep('-%02x%02x', 4) .. string.rep('%02x', 4), byte(id, 1, 16)) end
+end
+
+-- First all is read and checked.
+local first, rows = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+local last = math.min(first + ARGV[4], rows) - 1
+local found = {}
+for row = first, last do
+  local at = floor(row / SEGMENT)
+  local id = call('GETBIT', p .. 'live:' .. at, row - at * SEGMENT) == 1 and id_of(row)
+  local key = id and p .. 'r:' .. id
+  local record = key and call('HMGET', key, '#', unpack(ARGV, 7, 6 + n))
+  if record and record[1] == text('%d', row) then
+    for i = 1, n do
+      local name, kind = ARGV[names + i], byte(ARGV[specs + i], 2)
+      local value = record[i + 1]
+      if not value and ARGV[lacking + 2 * i - 1] ~= '' then
+        value = ARGV[lacking + 2 * i - 1] == 'k' and id or ARGV[lacking + 2 * i]
+        record.added = record.added or {}
+        record.added[name] = value
+        record[i + 1] = value
+      end
+      if value then
+        if kind ~= 108 and #value > tonumber(ARGV[6]) then return refuse('long', name, key) end
+        if (kind == 105 or kind == 110) and not string.find(value, '^%-?%d+$') or kind == 102 and not tonumber(value) then
+          return refuse('number', name, value, key)
+        end
+        if byte(ARGV[specs + i]) % 32 == 11 and not ordinals[name .. ':' .. value] then return refuse('ordinal', name, value) end
+      end
+    end
+    record.key = key
+    found[#found + 1] = record
+  end
+end
+
+for _, record in ipairs(found) do
+  local row, known, old, segment, offset = tonumber(record[1]), false, nil, nil, nil
+  for i = 1, n do
+    ARGV[#ARGV + 1] = record[i + 1] or ''
+    ARGV[positions + i] = record[i + 1] and #ARGV or '0'
+    local how = sub(ARGV[specs + i], 1, 2)
+    ARGV[specs + i] = how .. (record[i + 1] and ordinals[ARGV[names + i] .. ':' .. record[i + 1]] or '0')
+  end
+  -- include index.lua
+  -- include apply.lua
+  for name, value in pairs(record.added or {}) do call('HSET', record.key, name, value) end
+  if due and call('ZSCORE', p .. 'ttl', record[1]) then
+    local chunk, slot = p .. 'x:' .. floor(row / CHUNK), row % CHUNK
+    local packed = call('HGET', chunk, slot)
+    if packed then
+      local kept = cmsgpack.unpack(packed)
+      for i = 1, n do kept[ARGV[names + i]] = record[i + 1] end
+      call('HSET', chunk, slot, cmsgpack.pack(kept))
+    end
+  end
+end
+if last + 1 < rows then
+  call('HSET', KEYS[1], 'built', text('%d', last + 1))
+else
+  call('HSET', KEYS[1], 'schema', ARGV[2])
+  call('HDEL', KEYS[1], 'building', 'built')
+end
+return { last + 1, rows }
