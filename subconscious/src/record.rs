@@ -234,8 +234,11 @@ pub(crate) async fn take<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>
     let fields = &target.schema.stored;
     let mut call = delete_call(&target, address.key.clone(), fields, None);
     (call.operation, call.repeatable) = ("take", false);
-    match target.run(db, &DELETE, &call).await?.pop() {
+    let mut values = target.run(db, &DELETE, &call).await?;
+    match values.pop() {
         Some(fields @ Value::Array(_)) => decode(&address.key, address.id(), fields),
+        // A record of nothing but its key has no fields to read.
+        Some(Value::Int(1)) => decode(&address.key, address.id(), Value::Array(vec![Value::Int(0)])),
         _ => Ok(None),
     }
 }

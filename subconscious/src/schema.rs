@@ -333,6 +333,11 @@ impl ColumnSchema {
         self.sort
     }
 
+    /// Whether the column holds several values: it is a `Vec` or a `BTreeSet`.
+    pub fn is_list(&self) -> bool {
+        self.kind == Kind::List
+    }
+
     /// Whether the column has `unique`.
     pub fn is_unique(&self) -> bool {
         self.unique

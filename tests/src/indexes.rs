@@ -35,6 +35,8 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
     // What the records demand.
     let (mut live, mut ids) = (BTreeSet::new(), BTreeMap::new());
     let (mut containers, mut sorted) = (Rows::new(), BTreeMap::<String, BTreeSet<u64>>::new());
+    let mut owners = BTreeMap::<String, BTreeMap<Vec<u8>, u64>>::new();
+    let mut deadlines = BTreeMap::new();
     let few = |column: &subconscious::schema::ColumnSchema| {
         column.has_sort() && ["u8", "i8", "bool", "enum"].contains(&column.type_name())
     };
@@ -45,10 +47,33 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
         assert!(live.insert(row), "row {row} is used twice");
         ids.insert(row, rest(key)[2..].to_vec());
         let (segment, offset) = (row / SEGMENT, row % SEGMENT);
+        let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(whole(key))).await;
+        if deadline >= 0 {
+            deadlines.insert(row, deadline);
+        }
         for column in schema.columns() {
             let mut value = fields.get(column.name()).cloned();
             if value.as_deref() == Some(b"-0.0") {
                 value = Some(b"0.0".to_vec());
+            }
+            if let (true, Some(value)) = (column.is_unique(), &value) {
+                let other = owners.entry(column.name().into()).or_default().insert(value.clone(), row);
+                assert_eq!(other, None, "{} is there twice", value.escape_ascii());
+            }
+            if let (true, true, Some(list)) = (column.is_list(), column.has_index(), &value) {
+                let mut element = Vec::new();
+                let mut bytes = list.iter();
+                while let Some(&byte) = bytes.next() {
+                    match byte {
+                        b'\\' if bytes.next() == Some(&b'c') => element.push(b','),
+                        b',' => {
+                            let place = (column.name().into(), segment, Some(std::mem::take(&mut element)));
+                            containers.entry(place).or_default().insert(offset);
+                        }
+                        byte => element.push(byte),
+                    }
+                }
+                continue;
             }
             let in_order = column.has_sort() && !few(column);
             if column.has_index() || few(column) || (column.has_sort() && value.is_none()) {
@@ -64,6 +89,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
     let (mut found, mut found_sorted, mut found_live) = (Rows::new(), BTreeMap::new(), BTreeSet::new());
     let (mut found_ids, mut found_values, mut free, mut bitmaps) =
         (BTreeMap::new(), BTreeMap::new(), BTreeMap::<u64, u64>::new(), 0);
+    let (mut found_owners, mut found_deadlines, mut kept) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     let mut meta: BTreeMap<String, String> = BTreeMap::new();
     for key in &keys {
         let whole = whole(key);
@@ -122,6 +148,19 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                     }
                 }
             }
+            b"u" => {
+                let values: BTreeMap<Vec<u8>, u64> = f.run(redis::cmd("HGETALL").arg(&whole)).await;
+                found_owners.insert(text(&parts[1]), values);
+            }
+            b"ttl" => {
+                let entries: Vec<(u64, i64)> =
+                    f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1).arg("WITHSCORES")).await;
+                found_deadlines = entries.into_iter().collect();
+            }
+            b"x" => {
+                let rows: Vec<u64> = f.run(redis::cmd("HKEYS").arg(&whole)).await;
+                kept.extend(rows.into_iter().map(|row| number(&parts[1]) * 128 + row));
+            }
             b"free" => free = f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1).arg("WITHSCORES")).await,
             b"meta" => meta = f.run(redis::cmd("HGETALL").arg(&whole)).await,
             _ => panic!("{} is no key of a model", key.escape_ascii()),
@@ -129,6 +168,9 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
     }
     assert_eq!(found, containers, "containers");
     assert_eq!(found_sorted, sorted, "sorted sets");
+    assert_eq!(found_owners, owners, "owners of unique values");
+    assert_eq!(found_deadlines, deadlines, "times to live");
+    assert_eq!(kept, deadlines.keys().copied().collect(), "what is kept of records that expire");
     assert_eq!(found_live, live, "rows in use");
     assert_eq!(found_ids, ids, "row directory");
     let mut values = BTreeMap::<String, BTreeMap<Vec<u8>, u64>>::new();

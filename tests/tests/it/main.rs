@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod errors;
+mod expiry;
 mod indexes;
 mod original;
 mod queries;
@@ -11,6 +12,7 @@ mod segments;
 mod testing;
 mod ui;
 mod values;
+mod writes;
 
 /// A runtime for the tests that are not async themselves.
 fn runtime() -> tokio::runtime::Runtime {

@@ -1,0 +1,317 @@
+//! Records that expire: gone from every answer at the same moment, whoever looks first.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use subconscious::{Db, Error, RedisModel};
+use subconscious_tests::{Fixture, indexes};
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Session {
+    #[column(primary_key)]
+    id: u32,
+    #[column(unique)]
+    token: String,
+    #[column(index, sort)]
+    level: u8,
+    #[column(sort)]
+    score: i64,
+    #[column(index)]
+    tags: Vec<String>,
+    hits: u64,
+}
+
+fn session(id: u32) -> Session {
+    Session {
+        id,
+        token: format!("t{id}"),
+        level: (id % 3) as u8,
+        score: i64::from(id),
+        tags: vec!["x".into()],
+        hits: 0,
+    }
+}
+
+/// Waits until the record's hash is gone, which is when it is due.
+async fn wait_for<M: RedisModel>(db: &Db, id: M::Id)
+where
+    M::Id: Clone + subconscious::value::IntoValue<M::Id>,
+{
+    while M::exists(db, id.clone()).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+const SHORT: Duration = Duration::from_millis(30);
+
+#[tokio::test]
+async fn an_expired_record_is_in_no_answer() {
+    let f = Fixture::new().await;
+    for id in 0..6 {
+        session(id).save(&f.db).await.unwrap();
+    }
+    session(1).expire(&f.db, SHORT).await.unwrap();
+    session(4).expire(&f.db, Duration::from_secs(500)).await.unwrap();
+    let left = Session::ttl(&f.db, 4u32).await.unwrap().unwrap();
+    assert!(left <= Duration::from_secs(500) && left > Duration::from_secs(400), "{left:?}");
+    assert_eq!(Session::ttl(&f.db, 0u32).await.unwrap(), None);
+    assert!(Session::ttl(&f.db, 99u32).await.unwrap_err().is_not_found());
+    assert!(session(99).expire(&f.db, SHORT).await.unwrap_err().is_not_found());
+    // The values of its last write are those that its entries were made of.
+    if let Err(error) = Session::patch(&f.db, 1u32, |s| [s.level.set(2), s.score.incr(40)]).await {
+        panic!("expired too early: {error}");
+    }
+    wait_for::<Session>(&f.db, 1).await;
+    assert_eq!(Session::filter_by(|s| s.level.eq(2)).count(&f.db).await.unwrap(), 2);
+    indexes::assert_exact::<Session>(&f).await;
+    assert_eq!(Session::all().count(&f.db).await.unwrap(), 5);
+    let ids: Vec<u32> = Session::all()
+        .order_by(|s| s.score.desc())
+        .fetch(&f.db)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|session| session.id)
+        .collect();
+    assert_eq!(ids, [5, 4, 3, 2, 0]);
+}
+
+#[tokio::test]
+async fn the_first_count_page_and_lookup_after_an_expiry_are_right() {
+    let f = Fixture::new().await;
+    for round in 0..4 {
+        for id in 0..300 {
+            let mut session = session(id);
+            session.save(&f.db).await.unwrap();
+        }
+        for id in 0..150 {
+            session(id).expire(&f.db, SHORT).await.unwrap();
+        }
+        for id in 0..150 {
+            wait_for::<Session>(&f.db, id).await;
+        }
+        match round {
+            0 => assert_eq!(Session::all().count(&f.db).await.unwrap(), 150),
+            1 => assert_eq!(Session::filter_by(|s| s.tags.contains("x")).fetch(&f.db).await.unwrap().len(), 150),
+            2 => assert!(!Session::filter_by(|s| s.token.eq("t7")).exists(&f.db).await.unwrap()),
+            _ => assert_eq!(Session::reap(&f.db).await.unwrap(), 150),
+        }
+        indexes::assert_exact::<Session>(&f).await;
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_an_expired_record_is_free_and_its_id_can_be_used_again() {
+    let f = Fixture::new().await;
+    session(1).save(&f.db).await.unwrap();
+    session(2).save(&f.db).await.unwrap();
+    session(1).expire(&f.db, SHORT).await.unwrap();
+    session(2).expire(&f.db, SHORT).await.unwrap();
+    wait_for::<Session>(&f.db, 1).await;
+    wait_for::<Session>(&f.db, 2).await;
+    // Patches do not clean up, so that the owner of the value is found to be gone.
+    session(3).save(&f.db).await.unwrap();
+    session(4).save(&f.db).await.unwrap();
+    Session::patch(&f.db, 3u32, |s| [s.token.set("t1")]).await.unwrap();
+    session(2).insert(&f.db).await.unwrap();
+    assert_eq!(Session::ttl(&f.db, 2u32).await.unwrap(), None);
+    assert_eq!(Session::all().count(&f.db).await.unwrap(), 3);
+    indexes::assert_exact::<Session>(&f).await;
+}
+
+#[tokio::test]
+async fn a_patch_may_take_the_value_of_a_record_that_nobody_has_cleaned_up() {
+    let f = Fixture::new().await;
+    session(1).save(&f.db).await.unwrap();
+    session(2).save(&f.db).await.unwrap();
+    session(1).expire(&f.db, SHORT).await.unwrap();
+    wait_for::<Session>(&f.db, 1).await;
+    Session::patch(&f.db, 2u32, |s| [s.token.set("t1")]).await.unwrap();
+    let found = Session::filter_by(|s| s.token.eq("t1")).fetch(&f.db).await.unwrap();
+    assert_eq!(found, [Session { token: "t1".into(), ..session(2) }]);
+    indexes::assert_exact::<Session>(&f).await;
+}
+
+#[tokio::test]
+async fn a_save_keeps_a_running_time_to_live_and_persist_ends_it() {
+    let f = Fixture::new().await;
+    session(1).save(&f.db).await.unwrap();
+    session(1).expire_at(&f.db, SystemTime::now() + Duration::from_secs(1000)).await.unwrap();
+    let mut changed = Session { level: 9, ..session(1) };
+    changed.save(&f.db).await.unwrap();
+    assert!(Session::ttl(&f.db, 1u32).await.unwrap().unwrap() > Duration::from_secs(900));
+    indexes::assert_exact::<Session>(&f).await;
+    changed.persist(&f.db).await.unwrap();
+    assert_eq!(Session::ttl(&f.db, 1u32).await.unwrap(), None);
+    indexes::assert_exact::<Session>(&f).await;
+    changed.expire_at(&f.db, SystemTime::UNIX_EPOCH).await.unwrap();
+    assert_eq!(Session::load(&f.db, 1u32).await.unwrap(), None);
+    assert_eq!(Session::all().count(&f.db).await.unwrap(), 0);
+    indexes::assert_exact::<Session>(&f).await;
+    // As long as there can be.
+    session(2).save(&f.db).await.unwrap();
+    session(2).expire(&f.db, Duration::MAX).await.unwrap();
+    assert!(Session::ttl(&f.db, 2u32).await.unwrap().unwrap() > Duration::from_secs(7000 * 365 * 86_400));
+    // Deleted and taken records leave nothing to be reaped.
+    assert!(Session::take(&f.db, 2u32).await.unwrap().is_some());
+    assert_eq!(f.keys().await, [b"{Session}:meta"]);
+}
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+#[model(ttl = "1h")]
+struct Fixed {
+    #[column(primary_key)]
+    id: u32,
+    #[column(index)]
+    kind: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+#[model(ttl = "1h", renew)]
+struct Sliding {
+    #[column(primary_key)]
+    id: u32,
+    #[column(index)]
+    kind: u8,
+}
+
+#[tokio::test]
+async fn a_model_can_give_its_records_a_time_to_live_from_the_first_or_the_last_write() {
+    let f = Fixture::new().await;
+    let hour = Duration::from_secs(3600);
+    let short = Duration::from_secs(60);
+
+    let mut fixed = Fixed { id: 1, kind: 1 };
+    fixed.save(&f.db).await.unwrap();
+    let left = Fixed::ttl(&f.db, 1u32).await.unwrap().unwrap();
+    assert!(left <= hour && left > hour - short, "{left:?}");
+    fixed.expire(&f.db, short).await.unwrap();
+    fixed.kind = 2;
+    fixed.save(&f.db).await.unwrap();
+    Fixed::patch(&f.db, 1u32, |f| [f.kind.set(3)]).await.unwrap();
+    assert!(Fixed::ttl(&f.db, 1u32).await.unwrap().unwrap() <= short);
+    fixed.persist(&f.db).await.unwrap();
+    fixed.save(&f.db).await.unwrap();
+    assert_eq!(Fixed::ttl(&f.db, 1u32).await.unwrap(), None);
+    indexes::assert_exact::<Fixed>(&f).await;
+
+    let mut sliding = Sliding { id: 1, kind: 1 };
+    sliding.save(&f.db).await.unwrap();
+    sliding.expire(&f.db, short).await.unwrap();
+    sliding.save(&f.db).await.unwrap();
+    assert!(Sliding::ttl(&f.db, 1u32).await.unwrap().unwrap() > hour - short);
+    sliding.expire(&f.db, short).await.unwrap();
+    Sliding::patch(&f.db, 1u32, |s| [s.kind.set(2)]).await.unwrap();
+    assert!(Sliding::ttl(&f.db, 1u32).await.unwrap().unwrap() > hour - short);
+    indexes::assert_exact::<Sliding>(&f).await;
+
+    let mut many: Vec<_> = (0..50).map(|id| Fixed { id, kind: 7 }).collect();
+    Fixed::save_many(&f.db, &mut many).await.unwrap().into_result().unwrap();
+    for record in &many {
+        record.expire(&f.db, SHORT).await.unwrap();
+    }
+    wait_for::<Fixed>(&f.db, 49).await;
+    assert_eq!(Fixed::filter_by(|f| f.kind.eq(7)).count(&f.db).await.unwrap(), 0);
+    indexes::assert_exact::<Fixed>(&f).await;
+}
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Offer {
+    #[column(primary_key)]
+    id: u32,
+    #[column(index)]
+    shop: String,
+    #[column(expires_at, sort)]
+    until: Option<DateTime<Utc>>,
+}
+
+#[tokio::test]
+async fn a_column_can_say_until_when_a_record_lives() {
+    let f = Fixture::new().await;
+    let later = DateTime::from_timestamp(4_000_000_000, 123_456_789).unwrap();
+    let mut offer = Offer { id: 1, shop: "a".into(), until: Some(later) };
+    offer.save(&f.db).await.unwrap();
+    let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(f.key("{Offer}:r:1"))).await;
+    assert_eq!(deadline, 4_000_000_000_123);
+    indexes::assert_exact::<Offer>(&f).await;
+    assert_eq!(Offer::load(&f.db, 1u32).await.unwrap().unwrap(), offer);
+
+    offer.until = None;
+    offer.save(&f.db).await.unwrap();
+    assert_eq!(Offer::ttl(&f.db, 1u32).await.unwrap(), None);
+    Offer::patch(&f.db, 1u32, |o| [o.until.set(later)]).await.unwrap();
+    assert!(Offer::ttl(&f.db, 1u32).await.unwrap().is_some());
+    indexes::assert_exact::<Offer>(&f).await;
+    Offer::patch(&f.db, 1u32, |o| [o.until.clear()]).await.unwrap();
+    assert_eq!(Offer::ttl(&f.db, 1u32).await.unwrap(), None);
+    indexes::assert_exact::<Offer>(&f).await;
+
+    // The verbs move the column, too.
+    offer.expire(&f.db, Duration::from_secs(100)).await.unwrap();
+    offer.reload(&f.db).await.unwrap();
+    let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(f.key("{Offer}:r:1"))).await;
+    assert_eq!(offer.until.unwrap().timestamp_millis(), deadline);
+    indexes::assert_exact::<Offer>(&f).await;
+    offer.persist(&f.db).await.unwrap();
+    offer.reload(&f.db).await.unwrap();
+    assert_eq!(offer.until, None);
+
+    offer.until = Some(Utc::now() + Duration::from_millis(40));
+    offer.save(&f.db).await.unwrap();
+    wait_for::<Offer>(&f.db, 1).await;
+    assert_eq!(Offer::filter_by(|o| o.shop.eq("a")).count(&f.db).await.unwrap(), 0);
+    indexes::assert_exact::<Offer>(&f).await;
+
+    // What is over already is saved and gone.
+    offer.until = DateTime::from_timestamp(-5, 0);
+    offer.save(&f.db).await.unwrap();
+    assert_eq!(Offer::load(&f.db, 1u32).await.unwrap(), None);
+    assert_eq!(Offer::all().fetch(&f.db).await.unwrap(), []);
+    indexes::assert_exact::<Offer>(&f).await;
+}
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Lease {
+    #[column(primary_key)]
+    id: u32,
+    #[column(expires_at)]
+    until: u64,
+}
+
+#[tokio::test]
+async fn a_record_whose_time_is_no_option_cannot_live_for_ever() {
+    let f = Fixture::new().await;
+    let lease = Lease { id: 1, until: 4_000_000_000_123 };
+    lease.clone().save(&f.db).await.unwrap();
+    let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(f.key("{Lease}:r:1"))).await;
+    assert_eq!(deadline, 4_000_000_000_123);
+    let refused = lease.persist(&f.db).await.unwrap_err();
+    assert!(matches!(refused, Error::BadData { column: "until", .. }), "{refused:?}");
+}
+
+/// Ten thousand records are due at the same moment, or were before they were told, and the first to come are several at a time.
+#[tokio::test]
+async fn a_storm_of_expiries_is_cleaned_up_in_steps_and_answers_are_right_from_the_first() {
+    const STORM: u32 = 10_000;
+    let server = subconscious::testing::TestServer::start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    let mut stay: Vec<_> = (0..100).map(|id| Session { tags: vec![], ..session(id) }).collect();
+    Session::save_many(&f.db, &mut stay).await.unwrap().into_result().unwrap();
+    let mut go: Vec<_> = (1_000..1_000 + STORM).map(session).collect();
+    Session::save_many(&f.db, &mut go).await.unwrap().into_result().unwrap();
+    let at = SystemTime::now() + Duration::from_millis(700);
+    futures::future::join_all(go.iter().map(|session| session.expire_at(&f.db, at)))
+        .await
+        .into_iter()
+        .for_each(Result::unwrap);
+    wait_for::<Session>(&f.db, 1_000 + STORM - 1).await;
+    let (count, tagged, page, found) = tokio::join!(
+        async { Session::all().count(&f.db).await.unwrap() },
+        async { Session::filter_by(|s| s.tags.contains("x")).count(&f.db).await.unwrap() },
+        async { Session::all().order_by(|s| s.score.desc()).limit(3).fetch(&f.db).await.unwrap() },
+        async { Session::filter_by(|s| s.token.eq("t1234")).exists(&f.db).await.unwrap() },
+    );
+    assert_eq!((count, tagged, found), (100, 0, false));
+    assert_eq!(page.iter().map(|session| session.id).collect::<Vec<_>>(), [99, 98, 97]);
+    indexes::assert_exact::<Session>(&f).await;
+}
