@@ -30,7 +30,7 @@ use uuid::Uuid;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
     note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
@@ -242,7 +242,7 @@ impl std::fmt::Display for Excerpt<'_> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
     note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnType: Sized {
@@ -262,7 +262,7 @@ pub trait ColumnType: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
     note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait IsColumn {
@@ -596,21 +596,6 @@ impl ColumnValue for Vec<u8> {
     }
 }
 
-impl ColumnValue for bytes::Bytes {
-    const TYPE: &'static str = "bytes";
-    const KIND: Kind = Kind::Bytes;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        out.extend_from_slice(self);
-        Ok(())
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        Ok(bytes::Bytes::copy_from_slice(stored))
-    }
-    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
-        Ok(stored.into())
-    }
-}
-
 impl ColumnValue for Uuid {
     const TYPE: &'static str = "uuid";
     const KIND: Kind = Kind::Uuid;
@@ -661,10 +646,16 @@ macro_rules! mark {
         impl KeyValue for $type {}
     )*};
 }
-mark!(bool, char, String, Vec<u8>, bytes::Bytes, Uuid, SystemTime);
+mark!(bool, char, String, Vec<u8>, Uuid, SystemTime);
 
+#[cfg(feature = "bytes")]
+mod bytes;
 #[cfg(feature = "chrono")]
-mod dates;
+mod chrono;
+#[cfg(feature = "jiff")]
+mod jiff;
+#[cfg(feature = "time")]
+mod time;
 
 #[cfg(test)]
 #[path = "value_tests.rs"]

@@ -198,3 +198,154 @@ fn only_the_stored_form_is_read() {
     assert_eq!(String::decode(b"\xFF\xFE").unwrap_err().to_string(), "\"\\xff\\xfe\" is not UTF-8");
     assert_eq!(u16::decode(b"x").unwrap_err().to_string(), "\"x\" is not u16");
 }
+
+#[cfg(feature = "time")]
+mod time_crate {
+    use super::*;
+    use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime, Time, UtcDateTime, UtcOffset};
+
+    fn nanoseconds() -> impl Strategy<Value = i128> {
+        UtcDateTime::MIN.unix_timestamp_nanos()..=UtcDateTime::MAX.unix_timestamp_nanos()
+    }
+
+    proptest! {
+        #[test]
+        fn times_keep_value_and_order(left in nanoseconds(), right in nanoseconds(), near in any::<bool>(), hours in -23i8..=23) {
+            let time = |nanoseconds| UtcDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap();
+            let (left, right) = (time(left), time(if near { left - left % 5_000_000 + right % 5_000_000 } else { right }));
+            round_trip(&left);
+            same_order(&left, &right);
+            let primitive = |time: UtcDateTime| PrimitiveDateTime::new(time.date(), time.time());
+            round_trip(&primitive(left));
+            same_order(&primitive(left), &primitive(right));
+            round_trip(&left.date());
+            same_order(&left.date(), &right.date());
+            if let Some(elsewhere) = left.checked_to_offset(UtcOffset::from_hms(hours, 0, 0).unwrap()) {
+                // Equal as an instant.
+                round_trip(&elsewhere);
+                same_order(&elsewhere, &OffsetDateTime::from(right));
+                prop_assert!(OffsetDateTime::decode(&stored(&elsewhere)).unwrap().offset().is_utc());
+            }
+        }
+    }
+
+    #[test]
+    fn times_at_the_edges_are_kept_or_refused() {
+        for time in [UtcDateTime::MIN, UtcDateTime::MAX, UtcDateTime::UNIX_EPOCH - Duration::nanoseconds(1)] {
+            round_trip(&time);
+        }
+        for time in [PrimitiveDateTime::MIN, PrimitiveDateTime::MAX] {
+            round_trip(&time);
+        }
+        for day in [Date::MIN, Date::MAX] {
+            round_trip(&day);
+        }
+        for beyond in [
+            OffsetDateTime::new_in_offset(Date::MAX, Time::MAX, UtcOffset::from_hms(-1, 0, 0).unwrap()),
+            OffsetDateTime::new_in_offset(Date::MIN, Time::MIDNIGHT, UtcOffset::from_hms(1, 0, 0).unwrap()),
+        ] {
+            assert!(beyond.encode(&mut Vec::new()).unwrap_err().to_string().contains("beyond the years"));
+        }
+        let beyond = (UtcDateTime::MAX.unix_timestamp_nanos() + 1).to_string();
+        assert!(UtcDateTime::decode(beyond.as_bytes()).unwrap_err().to_string().contains("can hold"));
+        assert!(OffsetDateTime::decode(i128::MIN.to_string().as_bytes()).is_err());
+        assert!(Date::decode(i32::MAX.to_string().as_bytes()).is_err());
+    }
+}
+
+#[cfg(feature = "jiff")]
+mod jiff_crate {
+    use super::*;
+    use jiff::civil::{Date, DateTime};
+    use jiff::{Timestamp, tz::TimeZone};
+
+    fn nanoseconds() -> impl Strategy<Value = i128> {
+        Timestamp::MIN.as_nanosecond()..=Timestamp::MAX.as_nanosecond()
+    }
+
+    proptest! {
+        #[test]
+        fn times_keep_value_and_order(left in nanoseconds(), right in nanoseconds(), near in any::<bool>()) {
+            let time = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).unwrap();
+            let (left, right) = (time(left), time(if near { left - left % 5_000_000 + right % 5_000_000 } else { right }));
+            round_trip(&left);
+            same_order(&left, &right);
+            let (left, right): (DateTime, DateTime) = (TimeZone::UTC.to_datetime(left), TimeZone::UTC.to_datetime(right));
+            round_trip(&left);
+            same_order(&left, &right);
+            round_trip(&left.date());
+            same_order(&left.date(), &right.date());
+        }
+    }
+
+    #[test]
+    fn times_at_the_edges_are_kept() {
+        for time in [Timestamp::MIN, Timestamp::MAX, Timestamp::from_nanosecond(-1).unwrap()] {
+            round_trip(&time);
+        }
+        for time in [DateTime::MIN, DateTime::MAX, DateTime::ZERO] {
+            round_trip(&time);
+        }
+        for day in [Date::MIN, Date::MAX, Date::ZERO] {
+            round_trip(&day);
+        }
+        for beyond in [i128::MIN, i128::MAX, Timestamp::MAX.as_nanosecond() + 1] {
+            assert!(Timestamp::decode(beyond.to_string().as_bytes()).is_err());
+        }
+        for beyond in [i128::MIN, i128::MAX, i128::from(i64::MAX) * 1_000_000_000] {
+            assert!(DateTime::decode(beyond.to_string().as_bytes()).is_err());
+        }
+        for beyond in [i32::MIN, i32::MAX] {
+            assert!(Date::decode(beyond.to_string().as_bytes()).is_err());
+        }
+    }
+}
+
+/// A program may change from one crate of dates to another.
+#[cfg(all(feature = "chrono", feature = "time", feature = "jiff"))]
+mod all_dates {
+    use super::*;
+    use crate::value::TimeValue;
+
+    fn read_as<T: ColumnValue + PartialEq + Debug, U: ColumnValue>(value: &T) {
+        let other = U::decode(&stored(value)).unwrap();
+        assert_eq!(stored(&other), stored(value));
+        assert_eq!((T::TYPE, T::KIND), (U::TYPE, U::KIND));
+    }
+
+    proptest! {
+        #[test]
+        fn the_crates_read_each_other(seconds in -60_000_000_000i64..250_000_000_000, nanoseconds in 0u32..1_000_000_000) {
+            let chrono = chrono::DateTime::from_timestamp(seconds, nanoseconds).unwrap();
+            read_as::<_, time::UtcDateTime>(&chrono);
+            read_as::<_, time::OffsetDateTime>(&chrono);
+            read_as::<_, jiff::Timestamp>(&chrono);
+            read_as::<_, std::time::SystemTime>(&chrono);
+            read_as::<_, time::PrimitiveDateTime>(&chrono.naive_utc());
+            read_as::<_, jiff::civil::DateTime>(&chrono.naive_utc());
+            read_as::<_, time::Date>(&chrono.date_naive());
+            read_as::<_, jiff::civil::Date>(&chrono.date_naive());
+        }
+    }
+
+    #[test]
+    fn they_mean_the_same() {
+        let day = chrono::NaiveDate::from_ymd_opt(2024, 2, 29).unwrap();
+        assert_eq!(stored(&day), b"738945");
+        let other = time::Date::decode(b"738945").unwrap();
+        assert_eq!(other.to_calendar_date(), (2024, time::Month::February, 29));
+        assert_eq!(jiff::civil::Date::decode(b"738945").unwrap(), jiff::civil::date(2024, 2, 29));
+        let moment = day.and_hms_nano_opt(23, 59, 58, 7).unwrap();
+        let other = time::PrimitiveDateTime::decode(&stored(&moment)).unwrap();
+        assert_eq!((other.date(), other.as_hms_nano()), (time::Date::decode(b"738945").unwrap(), (23, 59, 58, 7)));
+        assert_eq!(
+            jiff::civil::DateTime::decode(&stored(&moment)).unwrap(),
+            jiff::civil::date(2024, 2, 29).at(23, 59, 58, 7)
+        );
+        fn unit<T: TimeValue>() -> crate::value::TimeUnit {
+            T::UNIT
+        }
+        assert_eq!(unit::<time::OffsetDateTime>(), unit::<chrono::DateTime<chrono::Utc>>());
+        assert_eq!(unit::<jiff::Timestamp>(), unit::<chrono::DateTime<chrono::Utc>>());
+    }
+}

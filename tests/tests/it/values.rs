@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use subconscious::{ColumnEnum, ColumnValue, RedisModel, value};
 use subconscious_tests::{Fixture, indexes};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcDateTime};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ColumnEnum)]
@@ -74,6 +75,20 @@ struct All {
     local: Option<NaiveDateTime>,
     #[column(index, sort)]
     day: NaiveDate,
+    #[column(index, sort)]
+    offset: OffsetDateTime,
+    #[column(index, sort)]
+    utc: UtcDateTime,
+    #[column(index, sort)]
+    primitive: Option<PrimitiveDateTime>,
+    #[column(index, sort)]
+    date: time::Date,
+    #[column(index, sort)]
+    timestamp: jiff::Timestamp,
+    #[column(index, sort)]
+    civil: Option<jiff::civil::DateTime>,
+    #[column(index, sort)]
+    civil_day: jiff::civil::Date,
     #[column(index, sort, rename = "type of")]
     r#type: u32,
     #[column(skip)]
@@ -101,6 +116,13 @@ fn low() -> All {
         moment: DateTime::<Utc>::MIN_UTC,
         local: Some(DateTime::UNIX_EPOCH.naive_utc()),
         day: NaiveDate::MIN,
+        offset: UtcDateTime::MIN.into(),
+        utc: UtcDateTime::MIN,
+        primitive: Some(PrimitiveDateTime::MIN),
+        date: time::Date::MIN,
+        timestamp: jiff::Timestamp::MIN,
+        civil: Some(jiff::civil::DateTime::MIN),
+        civil_day: jiff::civil::Date::MIN,
         r#type: 0,
         cache: vec![],
     }
@@ -127,6 +149,13 @@ fn high() -> All {
         moment: DateTime::<Utc>::MAX_UTC,
         local: Some(DateTime::<Utc>::UNIX_EPOCH.naive_utc() + chrono::TimeDelta::nanoseconds(1)),
         day: NaiveDate::MAX,
+        offset: OffsetDateTime::UNIX_EPOCH.to_offset(time::UtcOffset::from_hms(-5, -30, 0).unwrap()),
+        utc: UtcDateTime::MAX,
+        primitive: Some(PrimitiveDateTime::MAX),
+        date: time::Date::MAX,
+        timestamp: jiff::Timestamp::MAX,
+        civil: Some(jiff::civil::DateTime::MAX),
+        civil_day: jiff::civil::Date::MAX,
         r#type: u32::MAX,
         cache: vec![],
     }
@@ -136,8 +165,17 @@ fn high() -> All {
 async fn every_type_is_kept_found_and_ordered() {
     let f = Fixture::new().await;
     let (mut low, mut high) = (low(), high());
-    let mut nulls =
-        All { id: Uuid::new_v4(), u128: None, alias: None, text: None, other: None, local: None, ..low.clone() };
+    let mut nulls = All {
+        id: Uuid::new_v4(),
+        u128: None,
+        alias: None,
+        text: None,
+        other: None,
+        local: None,
+        primitive: None,
+        civil: None,
+        ..low.clone()
+    };
     high.cache = vec!["not stored".into()];
     for record in [&mut high, &mut nulls, &mut low] {
         record.save(&f.db).await.unwrap();
@@ -164,6 +202,7 @@ async fn every_type_is_kept_found_and_ordered() {
         )*};
     }
     check!(i8 i128 u64 f32 f64 flag letter bytes shared shape email moment day r#type);
+    check!(offset utc date timestamp civil_day);
     macro_rules! check_nullable {
         ($($column:ident)*) => {$(
             let value = high.$column.clone().unwrap();
@@ -178,7 +217,7 @@ async fn every_type_is_kept_found_and_ordered() {
             assert_eq!(ids(descending), [high.id, low.id, nulls.id], stringify!($column));
         )*};
     }
-    check_nullable!(u128 alias text other local);
+    check_nullable!(u128 alias text other local primitive civil);
     let fields: std::collections::BTreeMap<String, Vec<u8>> =
         f.run(redis::cmd("HGETALL").arg(f.key(&format!("{{all types}}:r:{}", high.id)))).await;
     assert_eq!(fields["shape"], "Viereck ▢".as_bytes());
@@ -266,4 +305,50 @@ async fn a_model_of_nothing_but_a_key_is_saved_again_and_again() {
         assert_eq!(OnlyKey::all().fetch(&f.db).await.unwrap(), [OnlyKey { id: '☃' }]);
     }
     indexes::assert_exact::<OnlyKey>(&f).await;
+}
+
+/// One model as three versions of a program have it, each with another crate for its dates.
+mod dates {
+    use subconscious::RedisModel;
+
+    macro_rules! version {
+        ($version:ident: $moment:ty, $local:ty, $day:ty) => {
+            #[derive(Debug, Clone, PartialEq, RedisModel)]
+            #[model(name = "Event")]
+            pub(super) struct $version {
+                #[column(primary_key)]
+                pub(super) id: $moment,
+                #[column(index, sort)]
+                pub(super) local: $local,
+                #[column(index, sort)]
+                pub(super) day: $day,
+            }
+        };
+    }
+    version!(Chrono: chrono::DateTime<chrono::Utc>, chrono::NaiveDateTime, chrono::NaiveDate);
+    version!(Time: time::OffsetDateTime, time::PrimitiveDateTime, time::Date);
+    version!(Jiff: jiff::Timestamp, jiff::civil::DateTime, jiff::civil::Date);
+}
+
+#[tokio::test]
+async fn a_program_may_change_to_another_crate_for_its_dates() {
+    let f = Fixture::new().await;
+    let id: DateTime<Utc> = "1969-12-31T23:59:59.999999999Z".parse().unwrap();
+    let mut first = dates::Chrono { id, local: id.naive_utc(), day: NaiveDate::from_ymd_opt(2024, 2, 29).unwrap() };
+    first.save(&f.db).await.unwrap();
+
+    let moment = OffsetDateTime::UNIX_EPOCH - time::Duration::nanoseconds(1);
+    let day = time::Date::from_calendar_date(2024, time::Month::February, 29).unwrap();
+    let mut second = dates::Time { id: moment, local: PrimitiveDateTime::new(moment.date(), moment.time()), day };
+    assert_eq!(dates::Time::load(&f.db, moment).await.unwrap().as_ref(), Some(&second));
+    assert_eq!(dates::Time::filter_by(|e| e.day.eq(day)).fetch(&f.db).await.unwrap(), [second.clone()]);
+    second.day = second.day.next_day().unwrap();
+    second.save(&f.db).await.unwrap();
+
+    let (moment, day) = (jiff::Timestamp::from_nanosecond(-1).unwrap(), jiff::civil::date(2024, 3, 1));
+    let third = dates::Jiff { id: moment, local: jiff::tz::TimeZone::UTC.to_datetime(moment), day };
+    let found = dates::Jiff::filter_by(|e| e.day.ge(day) & e.local.lt(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)));
+    assert_eq!(found.fetch(&f.db).await.unwrap(), [third]);
+    assert_eq!(dates::Jiff::filter_by(|e| e.day.lt(day)).count(&f.db).await.unwrap(), 0);
+    indexes::assert_exact::<dates::Chrono>(&f).await;
 }
