@@ -30,7 +30,7 @@ use uuid::Uuid;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
     note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
@@ -180,6 +180,9 @@ pub enum Kind {
     Float,
     /// A time as decimal nanoseconds since the Unix epoch.
     Nanoseconds,
+    /// A decimal number such as `-12.50`, with at most 127 digits before the point. Zeros that end the fraction and the sign of
+    /// a zero are kept, and do not count in indexes and orders.
+    Decimal,
     /// One of few values, ordered by [`ColumnValue::ordinal`]: enums, bool, integers of 8 bits.
     Few,
 }
@@ -192,6 +195,7 @@ impl Kind {
             Kind::Integer => 'i',
             Kind::Float => 'f',
             Kind::Nanoseconds => 'n',
+            Kind::Decimal => 'd',
             Kind::Few => 'v',
         }
     }
@@ -242,7 +246,7 @@ impl std::fmt::Display for Excerpt<'_> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
     note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnType: Sized {
@@ -262,7 +266,7 @@ pub trait ColumnType: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
     note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait IsColumn {
@@ -341,13 +345,27 @@ impl<const N: usize> IntoValue<Vec<u8>> for &[u8; N] {
 pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
     match (kind, stored) {
         (Kind::Float, b"-0.0") => b"0.0",
+        (Kind::Decimal, _) => match without_last_zeros(stored) {
+            b"-0" => b"0",
+            plain => plain,
+        },
         _ => stored,
     }
 }
 
+/// A decimal without the zeros that end its fraction, and without the point if they were all of it.
+fn without_last_zeros(stored: &[u8]) -> &[u8] {
+    if !stored.contains(&b'.') {
+        return stored;
+    }
+    let zeros = stored.iter().rev().take_while(|&&digit| digit == b'0').count();
+    let plain = &stored[..stored.len() - zeros];
+    plain.strip_suffix(b".").unwrap_or(plain)
+}
+
 /// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`, then by row.
 ///
-/// Where a double holds the value exactly the tail is empty and the member is the row alone. Beyond
+/// Where a double holds no other value the tail is empty and the member is the row alone. Beyond
 /// that, the tail continues the order: all values that share a score have tails of one form, so that they compare.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SortKey {
@@ -366,8 +384,22 @@ impl SortKey {
             Kind::Integer => {
                 let (negative, digits) = sign_and_digits(stored);
                 let exact = digits.len() < 17 && parse::<u128>(digits).is_some_and(|size| size < EXACT);
-                let tail = if exact { Vec::new() } else { ordered_digits(negative, digits) };
+                let tail = if exact { Vec::new() } else { ordered_digits(negative, digits, &[]) };
                 Self { score: stored.to_vec(), tail }
+            }
+            Kind::Decimal => {
+                let plain = index_form(kind, stored);
+                let (negative, digits) = sign_and_digits(plain);
+                let (whole, fraction) = match digits.iter().position(|&digit| digit == b'.') {
+                    Some(point) => (&digits[..point], &digits[point + 1..]),
+                    None => (digits, [].as_slice()),
+                };
+                let zeros = whole.iter().take_while(|&&digit| digit == b'0').count();
+                // Any number shares its double with others, so all have a tail. Where the digits of one go on, another's may
+                // end: the end is less than a digit, and more than one where all is mirrored.
+                let mut tail = ordered_digits(negative, &whole[zeros..], fraction);
+                tail.push(if negative { 0xFF } else { 0 });
+                Self { score: plain.to_vec(), tail }
             }
             Kind::Nanoseconds => {
                 let (negative, digits) = sign_and_digits(stored);
@@ -403,15 +435,17 @@ fn escape(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Digits ordered as bytes: the count first, and all of it mirrored for negative numbers.
-fn ordered_digits(negative: bool, digits: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(digits.len() + 1);
+/// Digits ordered as bytes: the count of those before the point first, and all of it mirrored for negative numbers.
+fn ordered_digits(negative: bool, whole: &[u8], fraction: &[u8]) -> Vec<u8> {
+    // No type has more; what something else stored may.
+    let count = whole.len().min(127) as u8;
+    let mut out = Vec::with_capacity(whole.len() + fraction.len() + 2);
     if negative {
-        out.push(127 - digits.len() as u8);
-        out.extend(digits.iter().map(|digit| b'0' + b'9' - digit));
+        out.push(127 - count);
+        out.extend(whole.iter().chain(fraction).map(|&digit| (b'0' + b'9').wrapping_sub(digit)));
     } else {
-        out.push(128 + digits.len() as u8);
-        out.extend_from_slice(digits);
+        out.push(128 + count);
+        out.extend(whole.iter().chain(fraction));
     }
     out
 }
@@ -654,6 +688,8 @@ mod bytes;
 mod chrono;
 #[cfg(feature = "jiff")]
 mod jiff;
+#[cfg(feature = "rust_decimal")]
+mod rust_decimal;
 #[cfg(feature = "time")]
 mod time;
 

@@ -349,3 +349,109 @@ mod all_dates {
         assert_eq!(unit::<jiff::Timestamp>(), unit::<chrono::DateTime<chrono::Utc>>());
     }
 }
+
+#[cfg(feature = "rust_decimal")]
+mod decimals {
+    use super::*;
+    use rust_decimal::Decimal;
+
+    /// Few digits, many digits, neighbours of powers of ten and of what a double tells apart, at all scales.
+    fn decimals() -> impl Strategy<Value = Decimal> {
+        const MOST: i128 = (1 << 96) - 1;
+        let near = |middle: i128| (-3i128..=3).prop_map(move |step| (middle + step).clamp(-MOST, MOST));
+        let mantissa = prop_oneof![
+            -MOST..=MOST,
+            -1_000i128..=1_000,
+            any::<i64>().prop_map(i128::from),
+            (0u32..=28).prop_flat_map(move |power| near(10i128.pow(power))),
+            (0u32..=28).prop_flat_map(move |power| near(-10i128.pow(power))),
+            near(1 << 53),
+            near(-(1 << 53)),
+            near(MOST),
+            near(-MOST),
+        ];
+        (mantissa, 0u32..=28, any::<bool>()).prop_map(|(mantissa, scale, minus)| {
+            let mut value = Decimal::from_i128_with_scale(mantissa, scale);
+            if mantissa == 0 {
+                value.set_sign_negative(minus);
+            }
+            value
+        })
+    }
+
+    fn all_agree(left: Decimal, right: Decimal) {
+        let again = Decimal::decode(&stored(&left)).unwrap();
+        assert_eq!(again.serialize(), left.serialize(), "the sign of a zero and the scale, too");
+        same_order(&left, &right);
+        let (left_form, right_form) = (stored(&left), stored(&right));
+        let same = index_form(Kind::Decimal, &left_form) == index_form(Kind::Decimal, &right_form);
+        assert_eq!(same, left == right, "{left} {right}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn decimals_keep_every_digit_and_order(left in decimals(), right in decimals(), zeros in 0u32..=28) {
+            all_agree(left, right);
+            // The same number with another scale, and its neighbours there.
+            let mut other = left;
+            other.rescale(zeros);
+            all_agree(left, other);
+            let step = Decimal::from_i128_with_scale(1, other.scale());
+            for near in [other.checked_add(step), other.checked_sub(step)].into_iter().flatten() {
+                all_agree(near, other);
+                all_agree(near, left);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_decimals_are_one_value_in_an_index() {
+        for (form, plain) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("0.00", "0"),
+            ("-0.00", "0"),
+            ("100", "100"),
+            ("-100.00", "-100"),
+            ("1.50", "1.5"),
+            ("0.010", "0.01"),
+            ("10.05", "10.05"),
+            ("79228162514264337593543950335", "79228162514264337593543950335"),
+        ] {
+            let value = Decimal::decode(form.as_bytes()).unwrap();
+            assert_eq!(stored(&value), form.as_bytes());
+            assert_eq!(index_form(Kind::Decimal, form.as_bytes()), plain.as_bytes());
+            assert_eq!(SortKey::of(Kind::Decimal, form.as_bytes()), SortKey::of(Kind::Decimal, plain.as_bytes()));
+        }
+        let tail = |form: &str| SortKey::of(Kind::Decimal, form.as_bytes()).tail;
+        assert_eq!(tail("0.010"), b"\x8001\0");
+        assert_eq!(tail("-12.5"), b"\x7D874\xFF");
+    }
+
+    #[test]
+    fn only_the_stored_form_is_read() {
+        for form in [
+            "",
+            "-",
+            ".",
+            "+1",
+            "01",
+            "1.",
+            ".5",
+            "1e3",
+            "1_000",
+            " 1",
+            "--1",
+            "1.2.3",
+            "NaN",
+            "79228162514264337593543950336",
+            "0.00000000000000000000000000001",
+        ] {
+            assert!(Decimal::decode(form.as_bytes()).is_err(), "{form:?}");
+            // Neither do they bring anything down where they are compared as they are.
+            SortKey::of(Kind::Decimal, form.as_bytes());
+        }
+        SortKey::of(Kind::Decimal, &[b'9'; 300]);
+    }
+}
