@@ -31,7 +31,7 @@ use uuid::Uuid;
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
     note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
     /// The type's name in the stored schema and in messages.
@@ -247,7 +247,7 @@ impl std::fmt::Display for Excerpt<'_> {
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
     note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnType: Sized {
     /// The type of the values that are not null.
@@ -267,7 +267,7 @@ pub trait ColumnType: Sized {
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
     note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait IsColumn {
     /// The type itself.
@@ -688,6 +688,8 @@ mod bytes;
 mod chrono;
 #[cfg(feature = "jiff")]
 mod jiff;
+#[cfg(feature = "json")]
+pub(crate) mod json;
 #[cfg(feature = "rust_decimal")]
 mod rust_decimal;
 #[cfg(feature = "time")]

@@ -455,3 +455,124 @@ mod decimals {
         SortKey::of(Kind::Decimal, &[b'9'; 300]);
     }
 }
+
+#[cfg(feature = "json")]
+mod json {
+    use super::*;
+    use crate::Json;
+    use serde::de::DeserializeOwned;
+    use serde::{Deserialize, Serialize};
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    enum Part {
+        Nothing,
+        Wrapped(Box<Part>),
+        Pair(u128, i128),
+        Fields { text: String, letter: char, flag: Option<bool> },
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Whole {
+        parts: Vec<Part>,
+        wide: f64,
+        narrow: f32,
+        map: BTreeMap<String, Vec<Option<u8>>>,
+        keys: BTreeMap<i64, ()>,
+        nested: Json<Vec<u8>>,
+    }
+
+    fn part() -> impl Strategy<Value = Part> {
+        let leaf = prop_oneof![
+            Just(Part::Nothing),
+            any::<(u128, i128)>().prop_map(|(left, right)| Part::Pair(left, right)),
+            any::<(String, char, Option<bool>)>().prop_map(|(text, letter, flag)| Part::Fields { text, letter, flag }),
+        ];
+        leaf.prop_recursive(4, 8, 1, |inner| inner.prop_map(|part| Part::Wrapped(Box::new(part))))
+    }
+
+    proptest! {
+        #[test]
+        fn any_serde_type_is_kept(
+            parts in prop::collection::vec(part(), 0..4),
+            (wide, narrow) in any::<(u64, u32)>(),
+            map in prop::collection::btree_map(any::<String>(), prop::collection::vec(any::<Option<u8>>(), 0..3), 0..3),
+            keys in prop::collection::btree_map(any::<i64>(), Just(()), 0..3),
+            nested in any::<Vec<u8>>(),
+        ) {
+            let (wide, narrow) = (f64::from_bits(wide), f32::from_bits(narrow));
+            prop_assume!(wide.is_finite() && narrow.is_finite());
+            let value = Json(Whole { parts, wide, narrow, map, keys, nested: Json(nested) });
+            round_trip(&value);
+            let again = Json::<Whole>::decode(&stored(&value)).unwrap();
+            prop_assert_eq!((again.wide.to_bits(), again.narrow.to_bits()), (wide.to_bits(), narrow.to_bits()));
+        }
+    }
+
+    fn refused<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T, why: &str) {
+        let error = Json(value).encode(&mut Vec::new()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Deep(Vec<Deep>);
+
+    fn deep(levels: u32) -> Deep {
+        (1..levels).fold(Deep(Vec::new()), |inner, _| Deep(vec![inner]))
+    }
+
+    #[test]
+    fn what_json_would_lose_is_refused() {
+        refused(f64::NAN, "NaN");
+        refused(vec![(1u8, f32::NEG_INFINITY)], "infinities");
+        refused(BTreeMap::from([("a", f64::INFINITY)].map(|(key, value)| (key.to_owned(), Some(value)))), "infinities");
+        refused(Some(None::<u8>), "Some of a value that is null");
+        refused(vec![Some(())], "Some of a value that is null");
+        refused(Some(serde_json::Value::Null), "Some of a value that is null");
+        refused(BTreeMap::from([(vec![1u8], 1u8)]), "key must be a string");
+        refused(deep(128), "127 levels");
+        let stored = stored(&Json(deep(127)));
+        assert!(Json::<Deep>::decode(&stored).is_ok());
+        // Levels of an enum's variants, which are objects of one field.
+        let wrapped = |levels: u32| (0..levels).fold(Part::Nothing, |inner, _| Part::Wrapped(Box::new(inner)));
+        round_trip(&Json(wrapped(127)));
+        refused(wrapped(128), "127 levels");
+        let pair = |levels: u32| (0..levels).fold(Part::Pair(1, 2), |inner, _| Part::Wrapped(Box::new(inner)));
+        round_trip(&Json(pair(125)));
+        refused(pair(126), "127 levels");
+    }
+
+    #[test]
+    fn null_and_none_are_two_values() {
+        round_trip(&Json(None::<u8>));
+        assert_eq!(stored(&Json(None::<u8>)), b"null");
+        round_trip(&Json(-0.0f64));
+        assert_eq!(stored(&Json(-0.0f64)), b"-0.0");
+    }
+
+    #[test]
+    fn other_layouts_are_read_and_other_values_are_not() {
+        assert_eq!(Json::<Vec<u8>>::decode(b" [1,\n 2] ").unwrap().into_inner(), [1, 2]);
+        for (text, why) in [
+            (&b"[1,"[..], "EOF"),
+            (b"[1] 2", "trailing characters"),
+            (b"[256]", "expected u8"),
+            (b"", "EOF"),
+            (b"\xFF", "\\xff"),
+        ] {
+            let error = Json::<Vec<u8>>::decode(text).unwrap_err().to_string();
+            assert!(error.contains("is not JSON of the column's type") && error.contains(why), "{error}");
+        }
+        for text in [&br#""\ud800""#[..], br#""\udc00x""#, b"\"\xED\xA0\x80\""] {
+            let error = Json::<String>::decode(text).unwrap_err().to_string();
+            assert!(["surrogate", "unicode", "hex escape"].iter().any(|word| error.contains(word)), "{error}");
+        }
+    }
+
+    #[test]
+    fn it_is_used_as_its_value() {
+        let mut json = Json::from(vec![1]);
+        json.push(2);
+        assert_eq!((json.len(), json.into_inner()), (2, vec![1, 2]));
+    }
+}

@@ -1,11 +1,13 @@
 //! Every column type, kept to the last bit and found by value.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use rust_decimal::Decimal;
-use subconscious::{ColumnEnum, ColumnValue, Filter, RedisModel, value};
+use serde::{Deserialize, Serialize};
+use subconscious::{ColumnEnum, ColumnValue, Error, Filter, Json, RedisModel, value};
 use subconscious_tests::{Fixture, indexes};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcDateTime};
 use uuid::Uuid;
@@ -94,6 +96,7 @@ struct All {
     civil_day: jiff::civil::Date,
     #[column(index, sort)]
     amount: Decimal,
+    json: Json<BTreeMap<String, f64>>,
     #[column(index, sort, rename = "type of")]
     r#type: u32,
     #[column(skip)]
@@ -129,6 +132,7 @@ fn low() -> All {
         civil: Some(jiff::civil::DateTime::MIN),
         civil_day: jiff::civil::Date::MIN,
         amount: Decimal::MIN,
+        json: Json::default(),
         r#type: 0,
         cache: vec![],
     }
@@ -163,6 +167,7 @@ fn high() -> All {
         civil: Some(jiff::civil::DateTime::MAX),
         civil_day: jiff::civil::Date::MAX,
         amount: Decimal::MAX,
+        json: Json(BTreeMap::from([("\0".into(), f64::MIN_POSITIVE), ("😀".into(), -0.0)])),
         r#type: u32::MAX,
         cache: vec![],
     }
@@ -516,4 +521,49 @@ async fn decimals_are_found_and_ordered_as_numbers() {
         assert!(entry.delete(&f.db).await.unwrap());
     }
     indexes::assert_exact::<Entry>(&f).await;
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Line {
+    Text(String),
+    Total { amount: u128, rate: Option<f64> },
+}
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Invoice {
+    #[column(primary_key)]
+    id: u32,
+    lines: Json<Vec<Line>>,
+    notes: Option<Json<Vec<Option<String>>>>,
+    #[column(index)]
+    paid: bool,
+}
+
+#[tokio::test]
+async fn any_serde_type_is_a_column() {
+    let f = Fixture::new().await;
+    let lines = vec![Line::Text("\0\u{202E}\"😀".into()), Line::Total { amount: u128::MAX, rate: Some(0.1 + 0.2) }];
+    let mut invoice = Invoice { id: 1, lines: Json(lines), notes: Some(vec![None].into()), paid: false };
+    invoice.save(&f.db).await.unwrap();
+    assert_eq!(Invoice::load(&f.db, 1).await.unwrap().as_ref(), Some(&invoice));
+    invoice.lines.push(Line::Text(String::new()));
+    invoice.notes = None;
+    invoice.save(&f.db).await.unwrap();
+    assert_eq!(Invoice::filter_by(|i| i.paid.eq(false)).fetch(&f.db).await.unwrap(), [invoice.clone()]);
+    let key = f.key("{Invoice}:r:1");
+    let fields: BTreeMap<String, String> = f.run(redis::cmd("HGETALL").arg(&key)).await;
+    assert!(!fields.contains_key("notes"));
+    assert!(fields["lines"].starts_with(r#"[{"Text":"\u0000"#), "{}", fields["lines"]);
+
+    invoice.lines.push(Line::Total { amount: 0, rate: Some(f64::NAN) });
+    let error = invoice.save(&f.db).await.unwrap_err();
+    assert!(matches!(error, Error::BadData { column: "lines", .. }) && error.to_string().contains("NaN"), "{error}");
+    for (stored, why) in
+        [(r#"[{"Text":"\ud800"}]"#, "hex escape"), (r#"[{"Number":1}]"#, "unknown variant"), ("", "EOF")]
+    {
+        f.run::<()>(redis::cmd("HSET").arg(&key).arg("lines").arg(stored)).await;
+        let error = Invoice::load(&f.db, 1).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt { column: Some("lines"), .. }), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }
