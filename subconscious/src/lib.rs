@@ -28,7 +28,7 @@
 //! - [`RedisModel`] has the verbs of a model; its derive takes the attributes that are listed there.
 //! - [`Query`] is what `all`, `query` and `filter_by` make; [`Column`] has the predicates of a filter.
 //! - [`Db`] is the connection. It needs Redis 7.0, Valkey 7.2 or newer, and no module.
-//! - [`ColumnValue`] says which types a column can have, and how to make one of yours one.
+//! - [`ColumnValue`] says which types a column can have, and how to make one of yours one; [`Json`] makes one of any serde type.
 //! - [`Error`] says what went wrong, with model, column and key.
 //!
 //! Each write is one script, which the server runs as one step: a record and all its index entries change together or not at
@@ -66,6 +66,8 @@ pub use query::filter::Filter;
 pub use query::stream::RecordStream;
 pub use subconscious_derive::{ColumnEnum, RedisModel};
 pub use value::ColumnValue;
+#[cfg(feature = "json")]
+pub use value::json::Json;
 
 /// What the derives write calls to. Not part of the public interface.
 #[doc(hidden)]

@@ -30,8 +30,8 @@ use uuid::Uuid;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
     /// The type's name in the stored schema and in messages.
@@ -182,6 +182,9 @@ pub enum Kind {
     Nanoseconds,
     /// Several values, in the form that [`list`] has.
     List,
+    /// A decimal number such as `-12.50`, with at most 127 digits before the point. Zeros that end the fraction and the sign of
+    /// a zero are kept, and do not count in indexes and orders.
+    Decimal,
     /// One of few values, ordered by [`ColumnValue::ordinal`]: enums, bool, integers of 8 bits.
     Few,
 }
@@ -195,6 +198,7 @@ impl Kind {
             Kind::Float => 'f',
             Kind::Nanoseconds => 'n',
             Kind::List => 'l',
+            Kind::Decimal => 'd',
             Kind::Few => 'v',
         }
     }
@@ -245,8 +249,8 @@ impl std::fmt::Display for Excerpt<'_> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnType: Sized {
     /// The type of the values that are not null.
@@ -265,8 +269,8 @@ pub trait ColumnType: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
+    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait IsColumn {
     /// The type itself.
@@ -344,13 +348,27 @@ impl<const N: usize> IntoValue<Vec<u8>> for &[u8; N] {
 pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
     match (kind, stored) {
         (Kind::Float, b"-0.0") => b"0.0",
+        (Kind::Decimal, _) => match without_last_zeros(stored) {
+            b"-0" => b"0",
+            plain => plain,
+        },
         _ => stored,
     }
 }
 
+/// A decimal without the zeros that end its fraction, and without the point if they were all of it.
+fn without_last_zeros(stored: &[u8]) -> &[u8] {
+    if !stored.contains(&b'.') {
+        return stored;
+    }
+    let zeros = stored.iter().rev().take_while(|&&digit| digit == b'0').count();
+    let plain = &stored[..stored.len() - zeros];
+    plain.strip_suffix(b".").unwrap_or(plain)
+}
+
 /// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`, then by row.
 ///
-/// Where a double holds the value exactly the tail is empty and the member is the row alone. Beyond
+/// Where a double holds no other value the tail is empty and the member is the row alone. Beyond
 /// that, the tail continues the order: all values that share a score have tails of one form, so that they compare.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SortKey {
@@ -369,8 +387,22 @@ impl SortKey {
             Kind::Integer => {
                 let (negative, digits) = sign_and_digits(stored);
                 let exact = digits.len() < 17 && parse::<u128>(digits).is_some_and(|size| size < EXACT);
-                let tail = if exact { Vec::new() } else { ordered_digits(negative, digits) };
+                let tail = if exact { Vec::new() } else { ordered_digits(negative, digits, &[]) };
                 Self { score: stored.to_vec(), tail }
+            }
+            Kind::Decimal => {
+                let plain = index_form(kind, stored);
+                let (negative, digits) = sign_and_digits(plain);
+                let (whole, fraction) = match digits.iter().position(|&digit| digit == b'.') {
+                    Some(point) => (&digits[..point], &digits[point + 1..]),
+                    None => (digits, [].as_slice()),
+                };
+                let zeros = whole.iter().take_while(|&&digit| digit == b'0').count();
+                // Any number shares its double with others, so all have a tail. Where the digits of one go on, another's may
+                // end: the end is less than a digit, and more than one where all is mirrored.
+                let mut tail = ordered_digits(negative, &whole[zeros..], fraction);
+                tail.push(if negative { 0xFF } else { 0 });
+                Self { score: plain.to_vec(), tail }
             }
             Kind::Nanoseconds => {
                 let (negative, digits) = sign_and_digits(stored);
@@ -406,15 +438,17 @@ fn escape(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Digits ordered as bytes: the count first, and all of it mirrored for negative numbers.
-fn ordered_digits(negative: bool, digits: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(digits.len() + 1);
+/// Digits ordered as bytes: the count of those before the point first, and all of it mirrored for negative numbers.
+fn ordered_digits(negative: bool, whole: &[u8], fraction: &[u8]) -> Vec<u8> {
+    // No type has more; what something else stored may.
+    let count = whole.len().min(127) as u8;
+    let mut out = Vec::with_capacity(whole.len() + fraction.len() + 2);
     if negative {
-        out.push(127 - digits.len() as u8);
-        out.extend(digits.iter().map(|digit| b'0' + b'9' - digit));
+        out.push(127 - count);
+        out.extend(whole.iter().chain(fraction).map(|&digit| (b'0' + b'9').wrapping_sub(digit)));
     } else {
-        out.push(128 + digits.len() as u8);
-        out.extend_from_slice(digits);
+        out.push(128 + count);
+        out.extend(whole.iter().chain(fraction));
     }
     out
 }
@@ -604,21 +638,6 @@ impl ColumnValue for Vec<u8> {
     }
 }
 
-impl ColumnValue for bytes::Bytes {
-    const TYPE: &'static str = "bytes";
-    const KIND: Kind = Kind::Bytes;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        out.extend_from_slice(self);
-        Ok(())
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        Ok(bytes::Bytes::copy_from_slice(stored))
-    }
-    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
-        Ok(stored.into())
-    }
-}
-
 impl ColumnValue for Uuid {
     const TYPE: &'static str = "uuid";
     const KIND: Kind = Kind::Uuid;
@@ -669,11 +688,21 @@ macro_rules! mark {
         impl KeyValue for $type {}
     )*};
 }
-mark!(bool, char, String, Vec<u8>, bytes::Bytes, Uuid, SystemTime);
+mark!(bool, char, String, Vec<u8>, Uuid, SystemTime);
 
+#[cfg(feature = "bytes")]
+mod bytes;
 #[cfg(feature = "chrono")]
-mod dates;
+mod chrono;
+#[cfg(feature = "jiff")]
+mod jiff;
+#[cfg(feature = "json")]
+pub(crate) mod json;
 pub(crate) mod list;
+#[cfg(feature = "rust_decimal")]
+mod rust_decimal;
+#[cfg(feature = "time")]
+mod time;
 
 pub use list::{ElementValue, Indexable, ListValue};
 

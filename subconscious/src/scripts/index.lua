@@ -26,10 +26,25 @@ for i = 1, n do
   local before, new = nil, nil
   if known then before = old[i + 1] end
   if positions then new = ARGV[tonumber(ARGV[positions + i])] or false end
-  -- The zeros are one value in an index; stored, they keep their signs.
-  if before == '-0.0' and byte(ARGV[specs + i], 2) == 102 then before = '0.0' end
-  if new == '-0.0' and byte(ARGV[specs + i], 2) == 102 then new = '0.0' end
+  local how, kind
   if before ~= new and ARGV[specs + i] ~= '-' then
+    how, kind = byte(ARGV[specs + i], 1, 2)
+    -- Equal numbers are one value in an index; stored, they keep their forms.
+    if kind <= 102 then
+      if kind == 100 then -- d
+        local function plain(value)
+          local match = string.match
+          value = value and (match(value, '^(.*%..*[^0])0*$') or match(value, '^(.*)%.0*$')) or value
+          return value == '-0' and '0' or value
+        end
+        before, new = plain(before), plain(new)
+      else -- f
+        if before == '-0.0' then before = '0.0' end
+        if new == '-0.0' then new = '0.0' end
+      end
+    end
+  end
+  if how and before ~= new then
     if not plan then
       -- Room for four steps at once; a table that grows is copied each time.
       plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -38,7 +53,6 @@ for i = 1, n do
       containers, place_in_key = p .. 'b:', ':' .. segment
     end
     local name, spec = ARGV[names + i], ARGV[specs + i]
-    local how, kind = byte(spec, 1, 2)
     if how < 97 then
       how = how + 32
       local owners, mark, gone = p .. 'u:' .. name, text('%d', row), false

@@ -122,6 +122,14 @@ local function places()
       if not negative then return value, string.char(128 + #digits) .. digits end
       return value, string.char(127 - #digits) .. string.gsub(digits, '%d', function(d) return string.char(105 - byte(d)) end)
     end
+    if kind == 100 then -- d
+      local whole, fraction = string.match(digits, '^0*(%d*)%.?(%d-)0*$')
+      -- Something else may have stored what is no number.
+      if not whole or whole .. fraction == '' then return '0', '\128\0' end
+      if not negative then return value, string.char(128 + #whole) .. whole .. fraction .. '\0' end
+      digits = string.gsub(whole .. fraction, '%d', function(d) return string.char(105 - byte(d)) end)
+      return value, string.char(127 - #whole) .. digits .. '\255'
+    end
     local whole, rest = tonumber(sub(digits, 1, -7)) or 0, tonumber(sub(digits, -6)) or 0
     if negative then
       whole = -whole
