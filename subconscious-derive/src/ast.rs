@@ -7,6 +7,7 @@ use syn::{Data, DeriveInput, Expr, Fields, Ident, LitStr, Visibility};
 
 use crate::attr::{self, Entries};
 use crate::case::{CASES, Case};
+use crate::duration;
 use crate::errors::Errors;
 
 /// A name as Redis has it, and where the user wrote it.
@@ -24,10 +25,18 @@ pub(crate) struct Model<'a> {
     /// The path of the runtime crate.
     pub(crate) krate: TokenStream,
     pub(crate) name: Stored,
+    pub(crate) ttl: Option<Ttl>,
+    pub(crate) renew: Option<Ident>,
     /// All named fields, also the skipped; none where the input is no struct with named fields.
     pub(crate) fields: Vec<Field<'a>>,
     /// Whether the input is a struct with named fields.
     pub(crate) is_record: bool,
+}
+
+/// `ttl = ".."`.
+pub(crate) struct Ttl {
+    pub(crate) token: Ident,
+    pub(crate) milliseconds: u64,
 }
 
 /// A field of a model. An attribute without a value is its token.
@@ -41,6 +50,11 @@ pub(crate) struct Field<'a> {
     pub(crate) auto_increment: Option<Ident>,
     pub(crate) index: Option<Ident>,
     pub(crate) sort: Option<Ident>,
+    pub(crate) unique: Option<Ident>,
+    pub(crate) version: Option<Ident>,
+    pub(crate) created_at: Option<Ident>,
+    pub(crate) updated_at: Option<Ident>,
+    pub(crate) expires_at: Option<Ident>,
     pub(crate) rename: Option<Ident>,
     pub(crate) default: Option<Default>,
     pub(crate) skip: Option<Ident>,
@@ -86,6 +100,8 @@ impl<'a> Model<'a> {
             input,
             krate: runtime(&entries, errors),
             name: Stored::new(&input.ident, entries.string("name", errors)),
+            ttl: entries.name("ttl").map(|token| Ttl { token, milliseconds: lifetime(&entries, errors) }),
+            renew: entries.name("renew"),
             fields: named
                 .into_iter()
                 .flatten()
@@ -119,6 +135,11 @@ impl<'a> Field<'a> {
             auto_increment: entries.name("auto_increment"),
             index: entries.name("index"),
             sort: entries.name("sort"),
+            unique: entries.name("unique"),
+            version: entries.name("version"),
+            created_at: entries.name("created_at"),
+            updated_at: entries.name("updated_at"),
+            expires_at: entries.name("expires_at"),
             rename: entries.name("rename"),
             default: entries.name("default").map(|token| Default { token, expr: entries.expr("default").cloned() }),
             skip: entries.name("skip"),
@@ -128,6 +149,21 @@ impl<'a> Field<'a> {
 
     pub(crate) fn is_key(&self) -> bool {
         self.primary_key.is_some() || self.composite_key.is_some()
+    }
+
+    /// What makes the column another than the user's own value, each of which excludes the others.
+    pub(crate) fn specials(&self) -> impl Iterator<Item = &Ident> {
+        [&self.auto_increment, &self.unique, &self.version, &self.created_at, &self.updated_at, &self.expires_at]
+            .into_iter()
+            .flatten()
+    }
+
+    /// Whether Redis assigns the column's value.
+    pub(crate) fn is_automatic(&self) -> bool {
+        self.auto_increment.is_some()
+            || self.version.is_some()
+            || self.created_at.is_some()
+            || self.updated_at.is_some()
     }
 
     /// Whether the column can be filtered by: it is given an index, or is a part of a composite key.
@@ -187,6 +223,15 @@ fn runtime(entries: &Entries, errors: &mut Errors) -> TokenStream {
         Some(path) => path.into_token_stream(),
         None => quote!(::subconscious),
     }
+}
+
+/// The milliseconds of a `ttl`; any number where it is none, which is reported.
+fn lifetime(entries: &Entries, errors: &mut Errors) -> u64 {
+    let Some(literal) = entries.string("ttl", errors) else { return 1 };
+    duration::milliseconds(&literal.value()).unwrap_or_else(|message| {
+        errors.on(&literal, message);
+        1
+    })
 }
 
 /// Writes out `Self`, which may appear in a field's type, such as `Json<Vec<Self>>`.

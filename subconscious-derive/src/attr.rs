@@ -28,8 +28,15 @@ pub(crate) struct Spec {
 }
 
 /// `#[model(..)]` on a struct.
-pub(crate) const MODEL: Spec =
-    Spec { attribute: "model", names: &[("name", Takes::Value("\"..\"")), ("crate", Takes::Value("path"))] };
+pub(crate) const MODEL: Spec = Spec {
+    attribute: "model",
+    names: &[
+        ("name", Takes::Value("\"..\"")),
+        ("ttl", Takes::Value("\"1h 30m\"")),
+        ("renew", Takes::Nothing),
+        ("crate", Takes::Value("path")),
+    ],
+};
 
 /// `#[column(..)]` on a field.
 pub(crate) const COLUMN: Spec = Spec {
@@ -40,6 +47,11 @@ pub(crate) const COLUMN: Spec = Spec {
         ("auto_increment", Takes::Nothing),
         ("index", Takes::Nothing),
         ("sort", Takes::Nothing),
+        ("unique", Takes::Nothing),
+        ("version", Takes::Nothing),
+        ("created_at", Takes::Nothing),
+        ("updated_at", Takes::Nothing),
+        ("expires_at", Takes::Nothing),
         ("rename", Takes::Value("\"..\"")),
         ("default", Takes::ValueOrNothing),
         ("skip", Takes::Nothing),

@@ -15,7 +15,9 @@ pub(crate) fn model(model: &Model<'_>, errors: &mut Errors) {
     model_name(&model.name, errors);
     if model.is_record {
         keys(model, errors);
+        lifetime(model, errors);
     }
+    one_each(model, errors);
     for field in &model.fields {
         combinations(field, errors);
     }
@@ -130,6 +132,35 @@ fn keys(model: &Model<'_>, errors: &mut Errors) {
     }
 }
 
+/// A model has one version, and one time of each kind.
+fn one_each(model: &Model<'_>, errors: &mut Errors) {
+    let kinds: [fn(&Field<'_>) -> Option<Ident>; 4] = [
+        |field| field.version.clone(),
+        |field| field.created_at.clone(),
+        |field| field.updated_at.clone(),
+        |field| field.expires_at.clone(),
+    ];
+    for of in kinds {
+        for second in model.fields.iter().filter_map(of).skip(1) {
+            errors.on(&second, format_args!("a second `{second}`: a model has one"));
+        }
+    }
+}
+
+/// What says how long records live.
+fn lifetime(model: &Model<'_>, errors: &mut Errors) {
+    if let (Some(renew), None) = (&model.renew, &model.ttl) {
+        errors.on(renew, "`renew` has no meaning without `ttl`");
+    }
+    if let (Some(ttl), Some(field)) = (&model.ttl, model.fields.iter().find(|field| field.expires_at.is_some())) {
+        let column = field.ident;
+        errors.on(
+            &ttl.token,
+            format_args!("`ttl` excludes `expires_at`: the column `{column}` says how long a record lives"),
+        );
+    }
+}
+
 /// Attributes of one field that exclude each other.
 fn combinations(field: &Field<'_>, errors: &mut Errors) {
     let key = field.primary_key.as_ref().or(field.composite_key.as_ref());
@@ -137,7 +168,8 @@ fn combinations(field: &Field<'_>, errors: &mut Errors) {
         if let Some(key) = key {
             errors.on(skip, format_args!("a key is stored: `{key}` excludes `skip`"));
         }
-        for other in [&field.auto_increment, &field.index, &field.sort, &field.rename].into_iter().flatten() {
+        let others = [&field.index, &field.sort, &field.rename].into_iter().flatten();
+        for other in field.specials().chain(others) {
             errors
                 .on(other, format_args!("`skip` leaves the field out of the record, so that `{other}` has no meaning"));
         }
@@ -147,5 +179,26 @@ fn combinations(field: &Field<'_>, errors: &mut Errors) {
     }
     if let (Some(_), Some(automatic)) = (&field.composite_key, &field.auto_increment) {
         errors.on(automatic, "`composite_key` excludes `auto_increment`: only a whole key can be assigned");
+    }
+    if let Some(key) = key {
+        if let Some(unique) = &field.unique {
+            errors.on(unique, format_args!("`{key}` excludes `unique`: a key is unique"));
+        }
+        for other in [&field.version, &field.created_at, &field.updated_at, &field.expires_at].into_iter().flatten() {
+            errors
+                .on(other, format_args!("`{key}` excludes `{other}`: a key is given by the program and never changes"));
+        }
+        return;
+    }
+    let mut specials = field.specials();
+    if let Some(first) = specials.next() {
+        for other in specials {
+            errors.on(other, format_args!("`{first}` and `{other}` exclude each other"));
+        }
+    }
+    for column in [&field.version, &field.expires_at].into_iter().flatten() {
+        if let Some(default) = &field.default {
+            errors.on(&default.token, format_args!("`{column}` excludes `default`"));
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     let p = private(&model.krate);
     let (ident, name) = (model.ident, &model.name.text);
     let columns = columns_ident(model);
-    let columns_struct = columns_struct(model, |field| (field.has_index(), field.sort.is_some()));
+    let columns_struct = columns_struct(model, |field| (field.has_index(), field.sort.is_some(), role(field)));
     let schemas = model.columns().map(|field| column_schema(&p, field));
     let handles = model.columns().enumerate().map(|(at, field)| {
         let (column, at) = (field.ident, Literal::usize_unsuffixed(at));
@@ -31,6 +31,10 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     let reads = model.fields.iter().map(|field| read(&p, field));
     let set_automatic = set_automatic(&p, model);
     let lints = lints();
+    let ttl = model.ttl.as_ref().map(|ttl| {
+        let (milliseconds, renew) = (Literal::u64_unsuffixed(ttl.milliseconds), model.renew.is_some());
+        quote!(.ttl(#milliseconds, #renew))
+    });
     quote_spanned! {Span::mixed_site()=>
         #columns_struct
 
@@ -42,7 +46,7 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
 
             fn schema() -> &'static #p::ModelSchema {
                 static SCHEMA: #p::LazyLock<#p::ModelSchema> =
-                    #p::LazyLock::new(|| #p::ModelSchema::new(#name, #p::vec![#(#schemas),*]));
+                    #p::LazyLock::new(|| #p::ModelSchema::new(#name, #p::vec![#(#schemas),*]) #ttl);
                 &SCHEMA
             }
 
@@ -68,17 +72,24 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// The struct of a model's columns, where `caps` says of each whether it has an index and an order.
-pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> (bool, bool)) -> TokenStream {
+/// What a column can do: whether it has an index, whether it has an order, and what it is to the model, if not just a column.
+pub(crate) type Caps = (bool, bool, Option<&'static str>);
+
+/// The struct of a model's columns with what each of them can do.
+pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> Caps) -> TokenStream {
     let p = private(&model.krate);
     let (ident, vis, columns) = (model.ident, model.vis, columns_ident(model));
     let fields = model.columns().map(|field| {
         let (column, ty) = (field.ident, &field.ty);
-        let (index, sort) = caps(field);
+        let (index, sort, role) = caps(field);
+        let role = role.map(|role| {
+            let role = Ident::new(role, Span::mixed_site());
+            quote!(, #p::#role)
+        });
         let doc = format!(" The column `{}`.", field.name.text);
         quote! {
             #[doc = #doc]
-            #vis #column: #p::Column<#ident, #ty, #p::Caps<#index, #sort>>
+            #vis #column: #p::Column<#ident, #ty, #p::Caps<#index, #sort #role>>
         }
     });
     let doc = format!(" The columns of [`{}`], to filter and order by.", ident.unraw());
@@ -91,6 +102,20 @@ pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> (bo
         #vis struct #columns {
             #(#fields),*
         }
+    }
+}
+
+fn role(field: &Field<'_>) -> Option<&'static str> {
+    if field.is_key() {
+        Some("Key")
+    } else if field.unique.is_some() {
+        Some("Unique")
+    } else if field.version.is_some() {
+        Some("Version")
+    } else if field.is_automatic() {
+        Some("Automatic")
+    } else {
+        None
     }
 }
 
@@ -143,13 +168,22 @@ fn column_schema(p: &TokenStream, field: &Field<'_>) -> TokenStream {
         (field.is_key(), "key"),
         (field.has_index(), "index"),
         (field.sort.is_some(), "sort"),
+        (field.unique.is_some(), "unique"),
         (field.auto_increment.is_some(), "auto_increment"),
+        (field.version.is_some(), "version"),
+        (field.created_at.is_some(), "created_at"),
+        (field.updated_at.is_some(), "updated_at"),
+        (field.expires_at.is_some(), "expires_at"),
     ];
     let abilities = abilities.into_iter().filter(|(has, _)| *has).map(|(_, method)| {
         let (method, ty) = (Ident::new(method, at(field)), &field.ty);
         quote_spanned!(at(field)=> .#method::<#ty>())
     });
-    quote_spanned!(at(field)=> #p::ColumnSchema::new::<#ty>(#name) #(#abilities)*)
+    let default = default(p, field).map(|default| {
+        let ty = column_type(p, field);
+        quote_spanned!(at(field)=> .or(|| #p::stored::<#ty>(#default)))
+    });
+    quote_spanned!(at(field)=> #p::ColumnSchema::new::<#ty>(#name) #(#abilities)* #default)
 }
 
 fn id(p: &TokenStream, model: &Model<'_>) -> TokenStream {
@@ -160,23 +194,30 @@ fn id(p: &TokenStream, model: &Model<'_>) -> TokenStream {
     if model.key().any(|field| field.primary_key.is_some()) { quote!(#(#clones)*) } else { quote!((#(#clones),*)) }
 }
 
+/// The value where a stored record lacks the column, if the user gave one.
+fn default(p: &TokenStream, field: &Field<'_>) -> Option<TokenStream> {
+    let default = field.default.as_ref()?;
+    Some(default.expr.as_ref().map_or_else(|| std_default(p, field), |expr| quote!(#expr)))
+}
+
+fn std_default(p: &TokenStream, field: &Field<'_>) -> TokenStream {
+    let ty = &field.ty;
+    quote_spanned!(at(field)=> <#ty as #p::Default>::default())
+}
+
 fn read(p: &TokenStream, field: &Field<'_>) -> TokenStream {
-    let (column, ty, column_type) = (field.ident, &field.ty, column_type(p, field));
-    let default = field.default.as_ref();
-    let expr = default.and_then(|default| default.expr.as_ref());
-    let std_default = quote_spanned!(at(field)=> <#ty as #p::Default>::default());
-    let value = match (&field.skip, default, expr) {
-        (Some(_), _, Some(expr)) => quote!(#expr),
-        (Some(_), _, None) => std_default,
-        (None, _, Some(expr)) => quote_spanned!(at(field)=> record.column_or::<#column_type>(|| #expr)?),
-        (None, Some(_), None) => quote_spanned!(at(field)=> record.column_or::<#column_type>(|| #std_default)?),
-        (None, None, None) => quote_spanned!(at(field)=> record.column::<#column_type>()?),
+    let (column, column_type) = (field.ident, column_type(p, field));
+    let value = match (&field.skip, default(p, field)) {
+        (Some(_), Some(default)) => default,
+        (Some(_), None) => std_default(p, field),
+        (None, Some(default)) => quote_spanned!(at(field)=> record.column_or::<#column_type>(|| #default)?),
+        (None, None) => quote_spanned!(at(field)=> record.column::<#column_type>()?),
     };
     quote!(#column: #value)
 }
 
 fn set_automatic(p: &TokenStream, model: &Model<'_>) -> Option<TokenStream> {
-    let columns = model.columns().filter(|field| field.auto_increment.is_some()).collect::<Vec<_>>();
+    let columns = model.columns().filter(|field| field.is_automatic()).collect::<Vec<_>>();
     if columns.is_empty() {
         return None;
     }
@@ -242,6 +283,9 @@ pub(crate) fn column_enum_markers(p: &TokenStream, ident: &Ident) -> TokenStream
         #[automatically_derived]
         #[allow(deprecated)]
         impl #p::IndexValue for #ident {}
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #p::ElementValue for #ident {}
         #[automatically_derived]
         #[allow(deprecated)]
         impl #p::SortValue for #ident {}

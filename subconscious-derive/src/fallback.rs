@@ -18,7 +18,10 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     }
     let p = expand::private(&model.krate);
     let (ident, columns, id_type) = (model.ident, expand::columns_ident(model), expand::id_type(model));
-    let columns_struct = expand::columns_struct(model, |_| (true, true));
+    let columns_struct = expand::columns_struct(model, |field| {
+        // Any column can be set by a patch but the version, which alone can be expected.
+        (true, true, field.version.is_some().then_some("Version"))
+    });
     quote_spanned! {Span::mixed_site()=>
         #columns_struct
 

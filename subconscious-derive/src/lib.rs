@@ -18,6 +18,7 @@ mod ast;
 mod attr;
 mod case;
 mod check;
+mod duration;
 mod errors;
 mod expand;
 mod fallback;
@@ -45,6 +46,8 @@ mod tests;
 /// | | |
 /// | --- | --- |
 /// | `name = ".."` | the first part of the model's keys; the struct's name by default |
+/// | `ttl = ".."` | how long a record lives after its first save: `"90s"`, `"1h 30m"`; the units are `w`, `d`, `h`, `m`, `s` and `ms` |
+/// | `renew` | each save, update and patch starts the `ttl` anew |
 /// | `crate = path` | where `subconscious` is, if another crate re-exports it |
 ///
 /// `#[column(..)]` on a field:
@@ -54,11 +57,18 @@ mod tests;
 /// | `primary_key` | the field is the id |
 /// | `composite_key` | the field is a part of the id, a tuple in declared order of the two or more fields with this; it is indexed, too |
 /// | `auto_increment` | Redis assigns the value at the first save; 0 means not yet assigned |
-/// | `index` | can be filtered by equality |
+/// | `index` | can be filtered by equality; a `Vec` or `BTreeSet` by what it contains |
 /// | `sort` | can be ordered by and filtered by range |
+/// | `unique` | no two records have the same value, but any number have null; can be filtered by equality without `index`, too |
+/// | `version` | an integer that counts the record's writes from 1; a save of another version than the stored one is a conflict |
+/// | `created_at` | Redis' time of the first save |
+/// | `updated_at` | Redis' time of the last write |
+/// | `expires_at` | the record lives until then, or for ever if it is `None` |
 /// | `rename = ".."` | the name in the stored record; the field's by default |
 /// | `default`, `default = expr` | the value where a stored record lacks the column; `expr` has the field's type, which is no `Option`: a nullable column is null there |
 /// | `skip` | not stored; reading gives the `default` |
+///
+/// A time is a `SystemTime`, a type of chrono, time or jiff that is a point in time, or an integer that counts milliseconds since 1970.
 ///
 /// # Errors
 ///

@@ -94,7 +94,7 @@ fn the_expansion_of_a_model() {
 #[test]
 fn the_expansion_of_every_attribute() {
     let input = parse_quote! {
-        #[model(name = "orders", crate = "other::path")]
+        #[model(name = "orders", ttl = "1h 30m", renew, crate = "other::path")]
         pub(crate) struct r#Order {
             #[column(composite_key)]
             shop: u32,
@@ -106,6 +106,14 @@ fn the_expansion_of_every_attribute() {
             size: u8,
             #[column(skip, default = Vec::new())]
             parts: Vec<Self>,
+            #[column(unique)]
+            slug: String,
+            #[column(version)]
+            version: u64,
+            #[column(created_at, sort)]
+            created: DateTime<Utc>,
+            #[column(updated_at, default = SystemTime::UNIX_EPOCH)]
+            updated: SystemTime,
         }
     };
     assert_snapshot("attributes.rs", model(&input));
@@ -124,6 +132,10 @@ fn the_stand_in_of_a_model_with_a_mistake() {
             id: u64,
             #[column(indexd)]
             age: u8,
+            #[column(version)]
+            version: u64,
+            #[column(created_at)]
+            created: SystemTime,
         }
     };
     assert_snapshot("fallback.rs", model(&input));
@@ -227,7 +239,8 @@ fn an_unknown_attribute_lists_the_valid_ones() {
     assert_eq!(
         message,
         "unknown attribute `indexd`, did you mean `index`?\nvalid in `#[column(..)]` here: `primary_key`, \
-         `composite_key`, `auto_increment`, `index`, `sort`, `rename`, `default`, `skip`"
+         `composite_key`, `auto_increment`, `index`, `sort`, `unique`, `version`, `created_at`, `updated_at`, \
+         `expires_at`, `rename`, `default`, `skip`"
     );
 }
 
@@ -241,12 +254,10 @@ fn an_unknown_attribute_is_an_error_on_its_name() {
         ("autoincrement", Some("auto_increment")),
         ("increment", Some("auto_increment")),
         ("renam", Some("rename")),
+        ("uniq", Some("unique")),
+        ("create_at", Some("created_at")),
+        ("expires", Some("expires_at")),
         ("ignore", None),
-        ("unique", None),
-        ("version", None),
-        ("created_at", None),
-        ("updated_at", None),
-        ("expires_at", None),
         ("pk", None),
     ] {
         let message = match meant {
@@ -255,10 +266,8 @@ fn an_unknown_attribute_is_an_error_on_its_name() {
         };
         assert_field_errors(&format!("#[column({written})] a: u8"), &[(written, &message)]);
     }
-    for written in ["ttl", "partitions"] {
-        let input = format!("#[model({written} = 3)] struct User {{ #[column(primary_key)] id: u8 }}");
-        assert_errors(&model_errors(&input), &[(written, &format!("unknown attribute `{written}`"))]);
-    }
+    let input = "#[model(partitions = 3)] struct User { #[column(primary_key)] id: u8 }";
+    assert_errors(&model_errors(input), &[("partitions", "unknown attribute `partitions`")]);
 }
 
 #[test]
@@ -362,7 +371,8 @@ fn stored_names_are_distinct_and_fit_into_keys() {
 
 #[test]
 fn attributes_that_exclude_each_other() {
-    for other in ["auto_increment", "index", "sort", "rename"] {
+    let specials = ["auto_increment", "unique", "version", "created_at", "updated_at", "expires_at"];
+    for other in specials.into_iter().chain(["index", "sort", "rename"]) {
         let message = format!("`skip` leaves the field out of the record, so that `{other}` has no meaning");
         let written = if other == "rename" { "rename = \"b\"" } else { other };
         assert_field_errors(&format!("#[column(skip, {written})] a: u8"), &[(other, &message)]);
@@ -383,6 +393,84 @@ fn attributes_that_exclude_each_other() {
         &[("auto_increment", "`composite_key` excludes `auto_increment`: only a whole key can be assigned")],
     );
     assert_errors(&model_errors("struct User { #[column(primary_key, auto_increment)] id: u64 }"), &[]);
+    for key in ["primary_key", "composite_key"] {
+        for other in ["unique", "version", "created_at", "updated_at", "expires_at"] {
+            let message = match other {
+                "unique" => format!("`{key}` excludes `unique`: a key is unique"),
+                _ => format!("`{key}` excludes `{other}`: a key is given by the program and never changes"),
+            };
+            let second = if key == "composite_key" { "#[column(composite_key)] b: u8" } else { "" };
+            let input = format!("struct User {{ #[column({key}, {other})] a: u64, {second} }}");
+            assert_errors(&model_errors(&input), &[(other, &message)]);
+        }
+    }
+    for (at, first) in specials.iter().enumerate() {
+        for second in &specials[at + 1..] {
+            let message = format!("`{first}` and `{second}` exclude each other");
+            assert_field_errors(&format!("#[column({second}, {first})] a: u64"), &[(second, &message)]);
+        }
+    }
+    for column in ["version", "expires_at"] {
+        let message = format!("`{column}` excludes `default`");
+        assert_field_errors(&format!("#[column({column}, default = 3)] a: u64"), &[("default", &message)]);
+    }
+    let fields = "#[column(created_at, default, index, sort)] a: u64, #[column(updated_at, default)] b: u64, #[column(unique, index, default)] c: u8";
+    assert_field_errors(fields, &[]);
+}
+
+#[test]
+fn a_model_has_one_version_and_one_time_of_each_kind() {
+    for column in ["version", "created_at", "updated_at", "expires_at"] {
+        let fields = format!("#[column({column})] a: u64, #[column({column})] b: u64");
+        assert_field_errors(&fields, &[(column, &format!("a second `{column}`: a model has one"))]);
+    }
+    assert_field_errors("#[column(unique)] a: u64, #[column(unique)] b: u64", &[]);
+}
+
+#[test]
+fn durations_of_a_ttl() {
+    use crate::duration::milliseconds;
+    for (text, wanted) in [
+        ("1ms", 1),
+        ("90s", 90_000),
+        ("1h30m", 5_400_000),
+        (" 1d 12h ", 129_600_000),
+        ("2w", 1_209_600_000),
+        ("521428w", 315_359_654_400_000),
+        ("3650000d", 315_360_000_000_000),
+        ("1s 1s", 2000),
+    ] {
+        assert_eq!(milliseconds(text), Ok(wanted), "{text}");
+    }
+    let malformed = "expected a duration such as \"90s\" or \"1h 30m\", of whole numbers with the units `w`, `d`, `h`, `m`, `s`, `ms`";
+    for text in ["", " ", "1", "h", "1.5h", "-1h", "1 h", "1y", "1H", "1hour", "1h,1m", "1h 30", "1h30mx", "１h", "1µs"]
+    {
+        assert_eq!(milliseconds(text), Err(malformed.to_owned()), "{text}");
+    }
+    for text in ["0s", "0h 0m", "00ms"] {
+        assert_eq!(milliseconds(text), Err("a record cannot live for no time".to_owned()), "{text}");
+    }
+    for text in ["3650001d", "99999999999999999999ms", "9999999999999999w", "18446744073709551615ms 1ms"] {
+        assert_eq!(milliseconds(text), Err("a record can live for at most 10,000 years".to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn the_ttl_of_a_model() {
+    let model =
+        |attrs: &str| model_errors(&format!("#[model({attrs})] struct User {{ #[column(primary_key)] id: u8 }}"));
+    assert_errors(&model("ttl = \"1h\", renew"), &[]);
+    assert_errors(&model("renew"), &[("renew", "`renew` has no meaning without `ttl`")]);
+    assert_errors(&model("ttl"), &[("ttl", "`ttl` needs a value: `ttl = \"1h 30m\"`")]);
+    assert_errors(&model("ttl = 3600"), &[("3600", "expected a string: `ttl = \"..\"`")]);
+    assert_errors(&model("ttl = \"0s\""), &[("\"0s\"", "a record cannot live for no time")]);
+    assert_errors(&model("ttl = \"1h\", renew = true"), &[("true", "`renew` takes no value")]);
+    assert_errors(
+        &model_errors(
+            "#[model(ttl = \"1h\")] struct User { #[column(primary_key)] id: u8, #[column(expires_at)] until: u64 }",
+        ),
+        &[("ttl", "`ttl` excludes `expires_at`: the column `until` says how long a record lives")],
+    );
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub struct RecordReader<'a> {
     /// The columns to read, as positions.
     columns: &'static [usize],
     next: usize,
-    /// The id's text, the value of a key that is not among the fields; `None` where no record is read.
+    /// The id's text, the value of a key of one column; `None` where no record is read.
     id: Option<&'a [u8]>,
     values: std::vec::IntoIter<Value>,
     key: &'a [u8],
@@ -131,7 +131,11 @@ impl<'a> RecordReader<'a> {
             key: printable(self.key),
             reason: reason.to_string(),
         };
-        if let Some(id) = self.id.filter(|_| !column.is_stored()) {
+        // A key of one column is the id. It may be a field, too; where its index is younger than the record it is not yet.
+        if let Some(id) = self.id.filter(|_| self.schema.key == [at]) {
+            if column.is_stored() {
+                self.values.next();
+            }
             return Ok((at, Some(T::decode(id).map_err(corrupt)?)));
         }
         let value = match self.values.next() {
@@ -148,8 +152,8 @@ pub(crate) fn printable(key: &[u8]) -> String {
     key.escape_ascii().to_string()
 }
 
-/// The stored form of a value, if it has one.
-pub fn stored<T: ColumnValue>(value: T) -> Option<Vec<u8>> {
+/// The stored form of a column's value, if it has one.
+pub fn stored<T: ColumnType>(column: T) -> Option<Vec<u8>> {
     let mut stored = Vec::new();
-    value.encode(&mut stored).ok().map(|()| stored)
+    column.value()?.encode(&mut stored).ok().map(|()| stored)
 }

@@ -69,9 +69,11 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
     }
 }
 
-/// A column type that may have `index`.
+/// A type whose values are found by equality: a column of it may have `index` and `unique`.
 #[diagnostic::on_unimplemented(
-    message = "a column of type `{Self}` cannot have `index`",
+    message = "a column of type `{Self}` cannot be compared by equality",
+    label = "not one comparable value",
+    note = "a list with `index` has `contains`, `contains_any` and `contains_all`",
     note = "implement `subconscious::value::IndexValue` for the type if equal values have equal stored forms"
 )]
 pub trait IndexValue: ColumnValue {}

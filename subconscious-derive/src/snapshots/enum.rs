@@ -42,6 +42,9 @@ impl ::subconscious::__private::ColumnValue for Gender {
 impl ::subconscious::__private::IndexValue for Gender {}
 #[automatically_derived]
 #[allow(deprecated)]
+impl ::subconscious::__private::ElementValue for Gender {}
+#[automatically_derived]
+#[allow(deprecated)]
 impl ::subconscious::__private::SortValue for Gender {}
 #[automatically_derived]
 #[allow(deprecated)]

@@ -1,5 +1,5 @@
 ::core::compile_error!(
-    "unknown attribute `indexd`, did you mean `index`?\nvalid in `#[column(..)]` here: `primary_key`, `composite_key`, `auto_increment`, `index`, `sort`, `rename`, `default`, `skip`",
+    "unknown attribute `indexd`, did you mean `index`?\nvalid in `#[column(..)]` here: `primary_key`, `composite_key`, `auto_increment`, `index`, `sort`, `unique`, `version`, `created_at`, `updated_at`, `expires_at`, `rename`, `default`, `skip`",
 )
 /// The columns of [`User`], to filter and order by.
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
@@ -16,6 +16,18 @@ struct UserColumns {
     age: ::subconscious::__private::Column<
         User,
         u8,
+        ::subconscious::__private::Caps<true, true>,
+    >,
+    /// The column `version`.
+    version: ::subconscious::__private::Column<
+        User,
+        u64,
+        ::subconscious::__private::Caps<true, true, ::subconscious::__private::Version>,
+    >,
+    /// The column `created`.
+    created: ::subconscious::__private::Column<
+        User,
+        SystemTime,
         ::subconscious::__private::Caps<true, true>,
     >,
 }

@@ -7,7 +7,7 @@ pub struct UserColumns {
     pub uuid: ::subconscious::__private::Column<
         User,
         Uuid,
-        ::subconscious::__private::Caps<false, false>,
+        ::subconscious::__private::Caps<false, false, ::subconscious::__private::Key>,
     >,
     /// The column `name`.
     pub name: ::subconscious::__private::Column<
@@ -63,7 +63,10 @@ impl ::subconscious::__private::RedisModel for User {
                     .index::<Option<u32>>(),
                 ::subconscious::__private::ColumnSchema::new::<
                     <u32 as ::subconscious::__private::IsColumn>::Same,
-                >("logins"),
+                >("logins")
+                    .or(|| ::subconscious::__private::stored::<
+                        <u32 as ::subconscious::__private::IsColumn>::Same,
+                    >(7)),
             ],
         ));
         &SCHEMA

@@ -27,11 +27,11 @@ pub trait ListValue: ColumnValue {
     type Element: ColumnValue;
 }
 
-/// A column type of one value, as opposed to a list.
+/// A column type that may have `index`: of one value that can be compared, or a list of them.
 #[diagnostic::on_unimplemented(
-    message = "a column of type `{Self}` holds several values",
-    label = "is a list",
-    note = "use `contains`, `contains_any` or `contains_all`"
+    message = "a column of type `{Self}` cannot have `index`",
+    label = "cannot be indexed",
+    note = "implement `subconscious::value::IndexValue` for the type if equal values have equal stored forms"
 )]
 pub trait Indexable: ColumnValue {}
 impl<T: IndexValue> Indexable for T {}

@@ -30,6 +30,7 @@ pub enum Kind {
 
 /// A public model with private columns.
 #[derive(Debug, Clone, PartialEq, RedisModel)]
+#[model(ttl = "1d 12h", renew)]
 pub struct Public {
     #[column(primary_key)]
     id: Id,
@@ -45,6 +46,31 @@ pub struct Public {
     cache: Vec<u8>,
     #[column(skip, default = vec![1])]
     other: Vec<u8>,
+    #[column(unique)]
+    slug: Maybe<String>,
+    #[column(version)]
+    version: u16,
+    #[column(created_at, index, sort)]
+    created: ::std::time::SystemTime,
+    #[column(updated_at, default = 5)]
+    updated: u64,
+    #[column(index, default = vec![Kind::Second])]
+    kinds: Vec<Kind>,
+    #[column(index)]
+    tags: Option<::std::collections::BTreeSet<String>>,
+    details: ::subconscious::Json<Vec<Self>>,
+}
+
+impl serde::Serialize for Public {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.id)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Public {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        unimplemented!()
+    }
 }
 
 #[derive(RedisModel)]
@@ -92,8 +118,13 @@ fn main() {
     assert!(matches!(Moved { kind: Elsewhere::Here }.id(), Elsewhere::Here));
     let _ = (Kind::FirstOne, Kind::Second);
     let names: Vec<_> = Public::schema().columns().iter().map(|column| column.name()).collect();
-    assert_eq!(names, ["id", "type of thing", "kind", "level", "name"]);
+    assert_eq!(names, ["id", "type of thing", "kind", "level", "name", "slug", "version", "created", "updated", "kinds", "tags", "details"]);
     let _ = Public::filter_by(|u| u.r#type.eq("a") | u.kind.is_in([Kind::Second]) | !u.kind.is_some())
         .order_by(|u| u.r#type.desc())
         .limit(3);
+    let _ = Public::filter_by(|u| {
+        u.slug.eq("a") & u.kinds.contains_any([Kind::FirstOne]) & u.tags.contains_all(["x"]) & u.created.lt(::std::time::SystemTime::now())
+    });
+    let columns = Public::columns();
+    let _ = [columns.r#type.clear(), columns.level.incr(1), columns.kinds.set(Vec::new()), columns.version.expected(3)];
 }
