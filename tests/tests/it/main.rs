@@ -5,7 +5,10 @@
 
 mod errors;
 mod expiry;
+mod hammer;
 mod indexes;
+mod migrate;
+mod once;
 mod original;
 mod queries;
 mod segments;
