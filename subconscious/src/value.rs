@@ -182,7 +182,7 @@ pub enum Kind {
     Float,
     /// A time as decimal nanoseconds since the Unix epoch.
     Nanoseconds,
-    /// Several values, in the form that [`list`] has.
+    /// Several values: each ends with a comma; in it `\c` is a comma and `\\` a backslash.
     List,
     /// A decimal number such as `-12.50`, with at most 127 digits before the point. Zeros that end the fraction and the sign of
     /// a zero are kept, and do not count in indexes and orders.

@@ -19,7 +19,7 @@ pub struct Column<M, T, C> {
 /// As a function's result, so that a column is `Send` and `Sync` whatever its types are.
 type Types<M, T, C> = PhantomData<fn() -> (M, T, C)>;
 
-/// What a column's attributes let it do: `index`, `sort`, and its [role](roles).
+/// What a column's attributes let it do: `index`, `sort`, and what it is to its model.
 #[derive(Debug)]
 pub struct Caps<const INDEX: bool, const SORT: bool, R = roles::Plain>(PhantomData<R>);
 

@@ -174,6 +174,7 @@ async fn everything_at_once_adds_up() {
         Account::reap(&f.db).await.unwrap();
     }
     let (records, _) = indexes::assert_exact::<Account>(&f).await;
+    let left = Account::all().fetch(&f.db).await.unwrap();
     let ledger = ledger.lock().unwrap();
     // By id and version: lives that ended with it, less those that went on from it.
     let mut ends: BTreeMap<(u32, u64), i64> = BTreeMap::new();
@@ -188,7 +189,7 @@ async fn everything_at_once_adds_up() {
         }
     }
     assert!(ends.values().all(|left| *left >= 0), "{ends:?}");
-    for account in Account::all().fetch(&f.db).await.unwrap() {
+    for account in left {
         let versions = &ledger.lives[&(account.id, account.life)].versions;
         assert_eq!(versions.iter().max(), Some(&account.version));
         ledger.check(&account);
