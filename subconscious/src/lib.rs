@@ -36,6 +36,7 @@
 //! runs, so it needs a primary, and counts in `rdb_changes_since_last_save`.
 
 mod bulk;
+mod check;
 mod codec;
 mod db;
 mod error;
@@ -47,6 +48,7 @@ mod model;
 mod patch;
 mod query;
 mod record;
+mod scan;
 pub mod schema;
 mod scripts;
 #[cfg(feature = "testing")]
@@ -55,6 +57,7 @@ pub mod value;
 mod write;
 
 pub use bulk::{DeleteReport, SaveReport};
+pub use check::{Damage, Fault, Report};
 pub use db::{Db, DbBuilder};
 pub use error::{Error, RedisFailure, Result};
 pub use migrate::Migration;

@@ -6,6 +6,7 @@ use crate::codec::LONGEST_INDEXED;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
+use crate::scan::Scan;
 use crate::schema::{ColumnSchema, ModelSchema};
 use crate::scripts::{self, Answer, BUILD, DROP, MIGRATE};
 use crate::value::Excerpt;
@@ -146,18 +147,6 @@ pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Mi
     }
 }
 
-/// A pattern of SCAN that matches keys that begin with the text.
-fn begins_with(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 1);
-    for char in text.chars() {
-        if matches!(char, '*' | '?' | '[' | ']' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(char);
-    }
-    pattern + "*"
-}
-
 /// Deletes all keys of the columns' indexes.
 async fn drop_indexes(target: &Target, db: &Db, columns: &[String]) -> Result<()> {
     let prefix = &target.keys.prefix;
@@ -173,26 +162,14 @@ async fn drop_indexes(target: &Target, db: &Db, columns: &[String]) -> Result<()
         .iter()
         .flat_map(|column| ["i", "b"].map(|kind| format!("{prefix}{kind}:{column}:").into_bytes()))
         .collect();
-    let mut cursor = b"0".to_vec();
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(&cursor).arg("MATCH").arg(begins_with(prefix)).arg("COUNT").arg(500);
-        let Value::Array(reply) = db.send(&scan).await? else { break };
-        let mut reply = reply.into_iter();
-        cursor = reply.next().map(scripts::bytes).unwrap_or_default();
-        let keys = match reply.next() {
-            Some(Value::Array(keys)) => keys.into_iter().map(scripts::bytes).collect(),
-            _ => Vec::new(),
-        };
+    let mut scan = Scan::new(target);
+    while let Some(keys) = scan.next(db).await? {
         let gone: Vec<Vec<u8>> =
             keys.into_iter().filter(|key: &Vec<u8>| containers.iter().any(|begin| key.starts_with(begin))).collect();
         for some in gone.chunks(100) {
             if !drop_keys(some).await? {
                 return Ok(());
             }
-        }
-        if cursor == b"0" {
-            break;
         }
     }
     if drop_keys(&single).await? {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::Stream;
 
 use crate::bulk::{self, DeleteReport, SaveReport};
+use crate::check::{self, Report};
 use crate::codec::{RecordReader, RecordWriter};
 use crate::db::Db;
 use crate::error::Result;
@@ -348,6 +349,35 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the future is dropped, each record was removed with all its index entries or not at all.
     fn reap(db: &Db) -> impl Future<Output = Result<u64>> + Send {
         expiry::reap::<Self>(db)
+    }
+
+    /// Compares the indexes with the records, both ways, and says what differs. Nothing that this library does makes them differ;
+    /// other programs, evictions and partial restores can.
+    ///
+    /// All keys of the model are walked through, in steps of about half a millisecond of the server's time, while others
+    /// read and write; what they do meanwhile is never taken for a damage. Records that expired are passed over.
+    /// Round trips: about one for 32 steps, each of up to 64 index entries or 16 records.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version of the model, or still
+    /// being built.
+    fn check(db: &Db) -> impl Future<Output = Result<Report>> + Send {
+        check::check::<Self>(db, false)
+    }
+
+    /// Does what [`check`](Self::check) does and mends what it finds: the records are right, and the indexes are made to follow them. Each
+    /// [`Fault`](crate::Fault) says what is done about it. No record is changed or deleted.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, what was mended stays mended, and the rest as it was.
+    fn repair(db: &Db) -> impl Future<Output = Result<Report>> + Send {
+        check::check::<Self>(db, true)
     }
 
     /// Changes the stored indexes to those of this model, where they are of another version of it.

@@ -22,6 +22,7 @@ impl Script {
             .concat()
             .replace("-- include schema.lua\n", include_str!("scripts/schema.lua"))
             .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
+            .replace("-- include ids.lua\n", include_str!("scripts/ids.lua"))
             .replace("-- include index.lua\n", include_str!("scripts/index.lua"))
             .replace("-- include remove.lua\n", include_str!("scripts/remove.lua"))
             .replace("-- include apply.lua\n", include_str!("scripts/apply.lua"))
@@ -99,6 +100,7 @@ fn is_unknown(error: &RedisError) -> bool {
 }
 
 const ROWS: &str = include_str!("scripts/rows.lua");
+const INSPECT: &str = include_str!("scripts/inspect.lua");
 const FILTER: &str = include_str!("scripts/filter.lua");
 
 macro_rules! scripts {
@@ -115,6 +117,11 @@ scripts! {
     DROP = [include_str!("scripts/drop.lua")];
     BUILD = [ROWS, include_str!("scripts/build.lua")];
     DESCRIBE = [include_str!("scripts/describe.lua")];
+    CHECK_RECORDS = [ROWS, INSPECT, include_str!("scripts/check_records.lua")];
+    CHECK_ENTRIES = [ROWS, INSPECT, include_str!("scripts/check_entries.lua")];
+    CHECK_ROWS = [ROWS, INSPECT, include_str!("scripts/check_rows.lua")];
+    CHECK_VALUES = [ROWS, INSPECT, include_str!("scripts/check_values.lua")];
+    CHECK_COUNTS = [ROWS, INSPECT, include_str!("scripts/check_counts.lua")];
     QUERY = [ROWS, FILTER, include_str!("scripts/query.lua")];
 }
 

@@ -126,7 +126,7 @@ impl Target {
     }
 
     /// Stores the schema of a model that has no records yet.
-    async fn describe(&self, db: &Db) -> Result<()> {
+    pub(crate) async fn describe(&self, db: &Db) -> Result<()> {
         let mut command = DESCRIBE.call(self.keys.meta().as_bytes());
         command.arg(&self.schema.fingerprint).arg(&self.schema.description);
         // If another program was first, the write itself says so.
@@ -202,7 +202,7 @@ impl Target {
     }
 }
 
-fn is_wrong_type(error: &RedisError) -> bool {
+pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE") || error.detail().is_some_and(|detail| detail.contains("WRONGTYPE"))
 }
 

@@ -196,5 +196,9 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
         *expected_free.entry(row / SEGMENT).or_default() += 1;
     }
     assert_eq!(free, expected_free, "rows to be used again");
+    // The library's own check has to agree.
+    let report = M::check(&f.db).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.records, live.len() as u64, "{report:?}");
     (live.len(), bitmaps)
 }

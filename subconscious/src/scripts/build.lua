@@ -1,4 +1,5 @@
--- build.lua: enters the records of some rows into new indexes. Includes rows.lua, index.lua and apply.lua.
+-- build.lua: enters the records of some rows into new indexes. Includes rows.lua, ids.lua, index.lua
+-- and apply.lua.
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
@@ -28,13 +29,7 @@ local now = clock[1] * 1000 + floor(clock[2] / 1000)
 
 local ordinals = {}
 for i = lacking + 2 * n + 1, #ARGV, 3 do ordinals[ARGV[i] .. ':' .. ARGV[i + 1]] = ARGV[i + 2] end
-local function id_of(row)
-  if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
-  local segment = floor(row / SEGMENT)
-  local first = (row - segment * SEGMENT) * width
-  local id = call('GETRANGE', p .. 'd:' .. segment, first, first + width - 1)
-  if #id == 16 then return string.format(string.rep('%02x', 4) .. string.rep('-%02x%02x', 4) .. string.rep('%02x', 4), byte(id, 1, 16)) end
-end
+-- include ids.lua
 
 -- First all is read and checked.
 local first, rows = tonumber(meta[3] or 0), tonumber(meta[4] or 0)

@@ -44,6 +44,25 @@ where
 
 const SHORT: Duration = Duration::from_millis(30);
 
+/// Also in the millisecond in which it expires.
+#[tokio::test]
+async fn a_record_that_expires_now_is_gone_from_every_answer() {
+    let f = Fixture::new().await;
+    for id in 0..200 {
+        session(0).save(&f.db).await.unwrap();
+        session(0).expire(&f.db, Duration::ZERO).await.unwrap();
+        if id % 2 == 0 {
+            assert_eq!(Session::all().count(&f.db).await.unwrap(), 0);
+            assert_eq!(Session::filter_by(|s| s.token.eq("t0")).count(&f.db).await.unwrap(), 0);
+        }
+        // Its unique value is free.
+        Session { id: id + 1, ..session(0) }.insert(&f.db).await.unwrap();
+        assert!(Session::delete_by_id(&f.db, id + 1).await.unwrap());
+    }
+    Session::reap(&f.db).await.unwrap();
+    assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 0);
+}
+
 #[tokio::test]
 async fn an_expired_record_is_in_no_answer() {
     let f = Fixture::new().await;

@@ -167,6 +167,14 @@ async fn everything_at_once_adds_up() {
             tasks.push(tokio::spawn(hammer(db.clone(), random, ledger.clone(), end)));
         }
     }
+    // What others write meanwhile is never taken for a damage, and a repair leaves it alone.
+    let mut checks = 0;
+    while Instant::now() < end {
+        let report = if checks % 2 == 0 { Account::check(&f.db).await } else { Account::repair(&f.db).await };
+        let report = report.unwrap();
+        assert!(report.is_clean(), "{report}");
+        checks += 1;
+    }
     for task in tasks {
         task.await.unwrap();
     }
@@ -194,5 +202,6 @@ async fn everything_at_once_adds_up() {
         assert_eq!(versions.iter().max(), Some(&account.version));
         ledger.check(&account);
     }
-    println!("{} operations, {} lives, {records} records in the end", ledger.operations, ledger.lives.len());
+    let (operations, lives) = (ledger.operations, ledger.lives.len());
+    println!("{operations} operations, {lives} lives, {checks} checks, {records} records in the end");
 }

@@ -3,6 +3,7 @@
 // Helpers of tests are tests, too.
 #![allow(clippy::unwrap_used)]
 
+mod check;
 mod errors;
 mod expiry;
 mod hammer;

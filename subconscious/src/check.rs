@@ -1,0 +1,576 @@
+//! Check and repair: whether the indexes are those of the records, and what is done if they are not.
+//!
+//! Nothing that this library does makes them differ. What can: a program that writes the model's keys by hand, a server that evicted
+//! keys, a restored part of a backup. Each step is one script call that compares a few entries with their
+//! records as one step, so that what other clients write meanwhile is never taken for a damage.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+use redis::{Cmd, Pipeline, RedisError, Value};
+
+use crate::codec::printable;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::model::RedisModel;
+use crate::record;
+use crate::scan::Scan;
+use crate::schema::ColumnSchema;
+use crate::scripts::{self, Answer, CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
+use crate::value::Excerpt;
+use crate::write::{Target, is_wrong_type, push_indexes};
+
+/// Damages of one kind that a report lists; more are only counted.
+const LISTED: usize = 100;
+/// Index entries that one call of check_rows.lua compares, about.
+const ENTRIES: usize = 64;
+/// Calls in one pipeline.
+const CALLS: usize = 32;
+
+/// What [`RedisModel::check`] or [`RedisModel::repair`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Records whose index entries were looked up.
+    pub records: u64,
+    /// Index entries whose records were looked up.
+    pub entries: u64,
+    /// What is wrong, at most the first 100 of each [`Fault`].
+    pub damages: Vec<Damage>,
+    /// How much is wrong, also what is not listed.
+    pub found: u64,
+    /// How much of it was mended: nothing by a check.
+    pub mended: u64,
+    /// Whether all could be gone through. A key of another type in the place of `meta`, of rows in use or of the row directory makes that
+    /// impossible; one in the place of an index hinders a check, not a repair.
+    pub complete: bool,
+}
+
+impl Report {
+    /// Whether all was gone through and nothing was found.
+    pub fn is_clean(&self) -> bool {
+        self.complete && self.found == 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, entries, found, mended, .. } = self;
+        write!(f, "{records} records and {entries} index entries: {found} damages, {mended} of them mended")?;
+        if !self.complete {
+            f.write_str("; not all could be gone through")?;
+        }
+        for damage in &self.damages {
+            write!(f, "\n{damage}")?;
+        }
+        let more = self.found - self.damages.len() as u64;
+        if more > 0 { write!(f, "\nand {more} more") } else { Ok(()) }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damage {
+    /// What is wrong.
+    pub fault: Fault,
+    /// The key where it is wrong, with bytes that are not ASCII escaped.
+    pub key: String,
+    /// The key of the record that it is about, if it is about one.
+    pub record: Option<String>,
+    /// More of it: a value, a row, a type. May be empty.
+    pub detail: String,
+    /// Whether it was mended.
+    pub mended: bool,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.fault)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        if let Some(record) = &self.record {
+            write!(f, " (of {record})")?;
+        }
+        f.write_str(if self.mended { ", mended" } else { "" })
+    }
+}
+
+/// What can be wrong, and what a repair does about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A record is not in the index where it should be. A repair adds it.
+    Missing,
+    /// An index has an entry that is not that of a record. A repair removes it.
+    Stale,
+    /// A record has no row, so that no query finds it. A repair gives it one.
+    Orphan,
+    /// A row has no record: its hash was deleted by hand or evicted. A repair frees the row.
+    Lost,
+    /// Two records have the same value of a unique column. A repair leaves that to you: change one of them.
+    Duplicate,
+    /// What is known of a record's expiry is not what its hash says. A repair follows the hash.
+    Expiry,
+    /// A number that is kept of records or rows is wrong. A repair corrects it.
+    Count,
+    /// Rows of one value are in two keys. A repair brings them together.
+    Twice,
+    /// A key of an index that the model does not have. A repair deletes it.
+    Unused,
+    /// A key holds a value of another type. A repair deletes it if it is in the place of an index, which it then
+    /// builds; it leaves records, `meta`, rows in use and the row directory to you: delete or rename the key.
+    WrongType,
+    /// A record has a value that its column cannot have, or lacks one. A repair leaves that to you: save or delete the record.
+    Unreadable,
+    /// A key that is not one of a model. A repair leaves it alone.
+    Unknown,
+}
+
+impl Fault {
+    fn of(word: &str) -> Self {
+        match word {
+            "missing" => Fault::Missing,
+            "stale" => Fault::Stale,
+            "orphan" => Fault::Orphan,
+            "lost" => Fault::Lost,
+            "duplicate" => Fault::Duplicate,
+            "expiry" => Fault::Expiry,
+            "count" => Fault::Count,
+            "twice" => Fault::Twice,
+            "unused" => Fault::Unused,
+            "type" => Fault::WrongType,
+            _ => Fault::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Missing => "an entry is missing",
+            Fault::Stale => "an entry is not that of a record",
+            Fault::Orphan => "the record has no row",
+            Fault::Lost => "a row has no record",
+            Fault::Duplicate => "two records have a value that is to be unique",
+            Fault::Expiry => "the time to live is not that of the record",
+            Fault::Count => "a number is wrong",
+            Fault::Twice => "the rows of a value are in two keys",
+            Fault::Unused => "the key is not used",
+            Fault::WrongType => "the key holds a value of another type",
+            Fault::Unreadable => "the record cannot be read",
+            Fault::Unknown => "the key is not one of a model",
+        })
+    }
+}
+
+/// Checks, and mends what it finds if `repair` says so.
+pub(crate) async fn check<M: RedisModel>(db: &Db, repair: bool) -> Result<Report> {
+    let target = Target::new::<M>(db);
+    if repair {
+        // Records may be there of which meta says nothing.
+        target.describe(db).await?;
+    }
+    let mut walk = Walk { target, db, repair, report: Report::default(), model: PhantomData::<fn() -> M> };
+    walk.all().await?;
+    Ok(walk.report)
+}
+
+/// A walk through everything that a model has.
+struct Walk<'a, M> {
+    target: Target,
+    db: &'a Db,
+    repair: bool,
+    report: Report,
+    model: PhantomData<fn() -> M>,
+}
+
+/// Key of an index, and what is in it: the arguments of check_entries.lua.
+#[derive(Debug, Clone)]
+struct Entries {
+    key: Vec<u8>,
+    what: &'static str,
+    /// Position among the indexed columns, from 1; 0 for none.
+    column: usize,
+    /// Segment or chunk.
+    part: u64,
+    value: Option<Vec<u8>>,
+    cursor: Vec<u8>,
+}
+
+impl<M: RedisModel> Walk<'_, M> {
+    /// In this order, a repair never frees a row while an index has an entry of it, and never gives a unique value to a record
+    /// while another, which lost it, has it.
+    async fn all(&mut self) -> Result<()> {
+        if !self.structure().await? {
+            return Ok(());
+        }
+        self.report.complete = true;
+        self.records().await?;
+        let lost = if self.repair { self.rows(true, &[]).await? } else { Vec::new() };
+        let mut values = self.indexes().await?;
+        self.rows(false, &lost).await?;
+        self.values(&mut values).await?;
+        self.counts().await
+    }
+
+    fn call(&self, script: &Script) -> Cmd {
+        let schema = self.target.schema;
+        let mut command = script.call(self.target.keys.meta().as_bytes());
+        command.arg(&self.target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width);
+        command.arg(u8::from(self.repair)).arg(schema.indexed.len());
+        push_indexes(schema, &mut command);
+        command
+    }
+
+    /// Makes calls of one script and takes what they found into the report. The rest of what each answered.
+    async fn ask(&mut self, script: &Script, calls: Vec<Cmd>) -> Result<Vec<Vec<Value>>> {
+        let mut answers = Vec::with_capacity(calls.len());
+        for calls in calls.chunks(CALLS) {
+            let mut pipeline = Pipeline::with_capacity(calls.len());
+            for call in calls {
+                pipeline.add_command(call.clone());
+            }
+            for reply in script.run_many(self.db, &pipeline).await? {
+                let reply = match reply {
+                    // The key of another type was found before, where it is in the place of an index.
+                    Err(error) if is_wrong_type(&error) => {
+                        self.report.complete = false;
+                        answers.push(Vec::new());
+                        continue;
+                    }
+                    reply => reply?,
+                };
+                match Answer::of(reply) {
+                    Answer::Refused(word, details) => return Err(self.target.refusal(None, &word, &details)),
+                    Answer::Done(mut values) => {
+                        let Some(Value::Array(found)) = values.pop() else { continue };
+                        for one in found {
+                            self.note(one);
+                        }
+                        answers.push(values);
+                    }
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    fn note(&mut self, found: Value) {
+        let Value::Array(found) = found else { return };
+        let mut parts = found.into_iter().map(scripts::bytes);
+        let mut next = || parts.next().unwrap_or_default();
+        let fault = Fault::of(&String::from_utf8_lossy(&next()));
+        let (key, record, detail) = (next(), next(), next());
+        let detail = if fault == Fault::Duplicate { Excerpt(&detail).to_string() } else { printable(&detail) };
+        let mended = next() == b"1";
+        let record = Some(printable(&record)).filter(|record| !record.is_empty());
+        self.add(Damage { fault, key: printable(&key), record, detail, mended });
+    }
+
+    fn add(&mut self, damage: Damage) {
+        self.report.found += 1;
+        self.report.mended += u64::from(damage.mended);
+        let listed = &self.report.damages;
+        if listed.len() < LISTED || listed.iter().filter(|other| other.fault == damage.fault).count() < LISTED {
+            self.report.damages.push(damage);
+        }
+    }
+
+    /// Looks at the types of the keys that all else depends on; `false` if there is one of another type.
+    async fn structure(&mut self) -> Result<bool> {
+        let mut sound = true;
+        let mut scan = Scan::new(&self.target);
+        while let Some(keys) = scan.next(self.db).await? {
+            let prefix = self.target.keys.prefix.len();
+            let wanted = keys.iter().filter_map(|key| {
+                let rest = &key[prefix..];
+                let directory = if self.target.schema.id_width == 0 { "hash" } else { "string" };
+                match (rest, rest.starts_with(b"live:"), rest.starts_with(b"d:")) {
+                    (b"meta", ..) => Some((key, "hash")),
+                    (_, true, _) => Some((key, "string")),
+                    (_, _, true) => Some((key, directory)),
+                    _ => None,
+                }
+            });
+            let wanted: Vec<_> = wanted.collect();
+            let mut pipeline = Pipeline::with_capacity(wanted.len());
+            for (key, _) in &wanted {
+                pipeline.add_command(redis::cmd("TYPE").arg(*key).clone());
+            }
+            if wanted.is_empty() {
+                continue;
+            }
+            for ((key, wanted), found) in wanted.iter().zip(self.db.send_all(&pipeline).await?) {
+                let found = scripts::bytes(found?);
+                if found != wanted.as_bytes() && found != b"none" {
+                    sound = false;
+                    let (fault, detail) = (Fault::WrongType, printable(&found));
+                    self.add(Damage { fault, key: printable(key), record: None, detail, mended: false });
+                }
+            }
+        }
+        Ok(sound)
+    }
+
+    /// Reads every record, and finds those that have no row.
+    async fn records(&mut self) -> Result<()> {
+        let records = self.target.keys.records(0);
+        let mut scan = Scan::new(&self.target);
+        while let Some(keys) = scan.next(self.db).await? {
+            let keys: Vec<_> = keys.into_iter().filter(|key| key.starts_with(&records)).collect();
+            for keys in keys.chunks(16) {
+                let mut command = self.call(&CHECK_RECORDS);
+                command.arg(keys);
+                self.ask(&CHECK_RECORDS, vec![command]).await?;
+                let mut pipeline = Pipeline::with_capacity(keys.len());
+                for key in keys {
+                    pipeline.add_command(record::read_command(M::schema(), key));
+                }
+                for (key, reply) in keys.iter().zip(self.db.send_all(&pipeline).await?) {
+                    self.read(key, &key[records.len()..], reply)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, key: &[u8], id: &[u8], reply: Result<Value, RedisError>) -> Result<()> {
+        let fields = match reply {
+            Ok(fields) => fields,
+            // It has been found already.
+            Err(error) if is_wrong_type(&error) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let detail = match record::decode::<M>(key, id, fields) {
+            Ok(_) => return Ok(()),
+            // A record without a row was found already.
+            Err(Error::MissingColumn { column: "#", .. }) => return Ok(()),
+            Err(Error::Corrupt { column, reason, .. }) => {
+                column.map_or_else(|| reason.clone(), |column| format!("{column}: {reason}"))
+            }
+            Err(Error::MissingColumn { column, .. }) => format!("{column} is missing"),
+            Err(error) => return Err(error),
+        };
+        self.add(Damage { fault: Fault::Unreadable, key: printable(key), record: None, detail, mended: false });
+        Ok(())
+    }
+
+    /// Goes through the rows: for those without a record only, which it answers, or for the index entries of all.
+    async fn rows(&mut self, lost_only: bool, lost: &[u64]) -> Result<Vec<u64>> {
+        let columns = self.target.schema.indexed.len();
+        let step = if lost_only { 64 } else { (ENTRIES / (columns + 1)).max(1) } as u64;
+        let (mut first, mut rows, mut found) = (0, 1, Vec::new());
+        while first < rows {
+            let mut calls = Vec::with_capacity(CALLS);
+            for _ in 0..CALLS {
+                let mut command = self.call(&CHECK_ROWS);
+                command.arg(first).arg(first + step - 1).arg(u8::from(lost_only));
+                command.arg(
+                    &lost[lost.partition_point(|row| *row < first)..lost.partition_point(|row| *row < first + step)],
+                );
+                calls.push(command);
+                first += step;
+                if first >= rows {
+                    break;
+                }
+            }
+            for answer in self.ask(&CHECK_ROWS, calls).await? {
+                let mut answer = answer.into_iter();
+                let (records, handed_out, lost) = (answer.next(), answer.next(), answer.next());
+                if let (Some(Value::Int(records)), false) = (records, lost_only) {
+                    self.report.records += records as u64;
+                }
+                if let Some(Value::Int(handed_out)) = handed_out {
+                    rows = handed_out as u64;
+                }
+                if let Some(Value::Array(lost)) = lost {
+                    found.extend(lost.into_iter().filter_map(|row| match row {
+                        Value::Int(row) => Some(row as u64),
+                        _ => None,
+                    }));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Goes through the keys of indexes. The values that columns of few values have, each with its column.
+    async fn indexes(&mut self) -> Result<BTreeSet<(usize, Vec<u8>)>> {
+        let mut values = BTreeSet::new();
+        let mut scan = Scan::new(&self.target);
+        while let Some(keys) = scan.next(self.db).await? {
+            let mut todo: Vec<Entries> = Vec::new();
+            for key in keys {
+                match self.parse(&key) {
+                    Some(entries) => {
+                        if let (true, Some(column), Some(value)) =
+                            (entries.what != "t", self.column(entries.column), &entries.value)
+                            && column.has_sort()
+                            && !column.has_sorted_set()
+                        {
+                            values.insert((entries.column, value.clone()));
+                        }
+                        todo.push(entries);
+                    }
+                    None if self.is_elsewhere(&key) => {}
+                    None => self.add(Damage {
+                        fault: Fault::Unknown,
+                        key: printable(&key),
+                        record: None,
+                        detail: String::new(),
+                        mended: false,
+                    }),
+                }
+            }
+            while !todo.is_empty() {
+                todo = self.entries(todo).await?;
+            }
+        }
+        Ok(values)
+    }
+
+    /// Goes through some entries of each key. What is left to go through.
+    async fn entries(&mut self, todo: Vec<Entries>) -> Result<Vec<Entries>> {
+        let calls = todo.iter().map(|entries| {
+            let Entries { key, what, column, part, value, cursor } = entries;
+            let mut command = self.call(&CHECK_ENTRIES);
+            command.arg(key).arg(what).arg(column).arg(part);
+            command.arg(if value.is_some() { "v" } else { "" }).arg(value.as_deref().unwrap_or_default()).arg(cursor);
+            command
+        });
+        let calls = calls.collect();
+        let mut left = Vec::new();
+        for (mut entries, answer) in todo.into_iter().zip(self.ask(&CHECK_ENTRIES, calls).await?) {
+            let mut answer = answer.into_iter();
+            let cursor = answer.next().map_or_else(|| b"0".to_vec(), scripts::bytes);
+            if let Some(Value::Int(count)) = answer.next() {
+                self.report.entries += count as u64;
+            }
+            if cursor == b"twin" {
+                // The set's rows are now in the bitmap, which may have been gone through.
+                let at = self.target.keys.prefix.len();
+                entries.key[at] = b'b';
+                (entries.what, entries.cursor) = ("b", b"0".to_vec());
+                left.push(entries);
+            } else if cursor != b"0" {
+                entries.cursor = cursor;
+                left.push(entries);
+            }
+        }
+        Ok(left)
+    }
+
+    /// The indexed column with the number, from 1.
+    fn column(&self, number: usize) -> Option<&'static ColumnSchema> {
+        let at = *self.target.schema.indexed.get(number.checked_sub(1)?)?;
+        Some(&self.target.schema.columns()[at])
+    }
+
+    /// What a key of an index is, if it is one: see `keys.rs`.
+    fn parse(&self, key: &[u8]) -> Option<Entries> {
+        let rest = &key[self.target.keys.prefix.len()..];
+        let mut parts = rest.splitn(4, |byte| *byte == b':');
+        let kind = parts.next()?;
+        let (second, third, fourth) = (parts.next(), parts.next(), parts.next());
+        let number = |part: Option<&[u8]>| std::str::from_utf8(part?).ok()?.parse::<u64>().ok();
+        let indexed = |name: &[u8]| {
+            let schema = self.target.schema;
+            schema.indexed.iter().position(|&at| schema.columns()[at].name().as_bytes() == name).map_or(0, |at| at + 1)
+        };
+        let entries = |what, column, part, value: Option<&[u8]>| {
+            let value = value.map(<[u8]>::to_vec);
+            Some(Entries { key: key.to_vec(), what, column, part, value, cursor: b"0".to_vec() })
+        };
+        match (kind, second, third) {
+            (b"i", Some(column), Some(_)) => entries("i", indexed(column), number(third)?, fourth),
+            (b"b", Some(column), Some(_)) => entries("b", indexed(column), number(third)?, fourth),
+            (b"s", Some(column), None) => entries("s", indexed(column), 0, None),
+            (b"u", Some(column), None) => entries("u", indexed(column), 0, None),
+            (b"v", Some(column), None) => {
+                let column = indexed(column);
+                // Those of a column that has them are gone through value by value.
+                let used = self.column(column).is_some_and(|column| column.has_sort() && !column.has_sorted_set());
+                if used { None } else { entries("t", 0, 0, None) }
+            }
+            (b"d", Some(_), None) if self.target.schema.id_width == 0 => entries("d", 0, number(second)?, None),
+            (b"x", Some(_), None) => entries("x", 0, number(second)?, None),
+            (b"t", Some(_), None) => entries("t", 0, 0, None),
+            (b"ttl", None, None) => entries("ttl", 0, 0, None),
+            _ => None,
+        }
+    }
+
+    /// Whether another step looks at the key.
+    fn is_elsewhere(&self, key: &[u8]) -> bool {
+        let rest = &key[self.target.keys.prefix.len()..];
+        let numbered = |kind: &[u8]| rest.strip_prefix(kind).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
+        matches!(rest, b"meta" | b"free") || numbered(b"live:") || numbered(b"d:") || rest.starts_with(b"r:") || {
+            rest.starts_with(b"v:") && !rest[2..].contains(&b':')
+        }
+    }
+
+    /// Compares the values in order of the columns of few values with the keys that hold their rows.
+    async fn values(&mut self, values: &mut BTreeSet<(usize, Vec<u8>)>) -> Result<()> {
+        for number in 1..=self.target.schema.indexed.len() {
+            let Some(column) = self.column(number).filter(|column| column.has_sort() && !column.has_sorted_set())
+            else {
+                continue;
+            };
+            let mut cursor = b"0".to_vec();
+            loop {
+                let mut command = redis::cmd("ZSCAN");
+                command
+                    .arg(format!("{}v:{}", self.target.keys.prefix, column.name()))
+                    .arg(&cursor)
+                    .arg("COUNT")
+                    .arg(100);
+                let mut reply = match self.db.send(&command).await {
+                    Ok(Value::Array(reply)) => reply.into_iter(),
+                    Err(error) if !is_wrong_type(&error) => return Err(error.into()),
+                    // The script says so.
+                    _ => break,
+                };
+                cursor = reply.next().map(scripts::bytes).unwrap_or_default();
+                if let Some(Value::Array(pairs)) = reply.next() {
+                    values.extend(pairs.into_iter().step_by(2).map(|value| (number, scripts::bytes(value))));
+                }
+                if cursor == b"0" {
+                    break;
+                }
+            }
+            let mine: Vec<&[u8]> =
+                values.iter().filter(|(of, _)| *of == number).map(|(_, value)| value.as_slice()).collect();
+            let mut calls = Vec::new();
+            for some in mine.chunks(16) {
+                let mut command = self.call(&CHECK_VALUES);
+                command.arg(column.name());
+                for value in some {
+                    // As a migration has it, what can't be read comes after all that can.
+                    command.arg(value).arg(column.ordinal_of(value).unwrap_or(u16::MAX));
+                }
+                calls.push(command);
+            }
+            self.ask(&CHECK_VALUES, calls).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the numbers in meta.
+    async fn counts(&mut self) -> Result<()> {
+        let live = format!("{}live:", self.target.keys.prefix).into_bytes();
+        let mut greatest = -1;
+        let mut scan = Scan::new(&self.target);
+        while let Some(keys) = scan.next(self.db).await? {
+            let segments =
+                keys.iter().filter_map(|key| std::str::from_utf8(key.strip_prefix(&live[..])?).ok()?.parse().ok());
+            greatest = segments.fold(greatest, i64::max);
+        }
+        let mut command = self.call(&CHECK_COUNTS);
+        command.arg(greatest);
+        self.ask(&CHECK_COUNTS, vec![command]).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+-- check_entries.lua: finds entries of one key of an index that are not those of a record. Includes rows.lua, inspect.lua and ids.lua.
+--
+-- KEYS[1], ARGV[1] and so on: see inspect.lua
+-- then      the key; what it is: i, b, s, u, d, ttl or x as in keys.rs, or t for one that nothing uses;
+--           the column's number, from 1, or 0; segment of a container or chunk of a hash; v if a container has a value; the value;
+--           where to go on, 0 at first
+--
+-- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap; entries gone through, found }: see inspect.lua
+local key, what, i = ARGV[rest + 1], ARGV[rest + 2], tonumber(ARGV[rest + 3])
+local part, value, cursor = tonumber(ARGV[rest + 4]), ARGV[rest + 5] == 'v' and ARGV[rest + 6], ARGV[rest + 7]
+local name, how, kind = ARGV[names + i], 117, nil
+if i > 0 then
+  how, kind = byte(ARGV[specs + i], 1, 2)
+end
+local unique = how < 97
+if unique then how = how + 32 end
+
+local of_column = (what == 'i' or what == 'b') and (how ~= 117 and (how ~= 115 or not value))
+  or what == 's' and (how == 115 or how == 98) or what == 'u' and unique
+local types = { i = 'set', b = 'string', s = 'zset', u = 'hash', d = 'hash', ttl = 'zset', x = 'hash' }
+if not of_column and what ~= 'd' and what ~= 'ttl' and what ~= 'x' then
+  report('unused', key, nil, nil, true)
+  if repair then call('UNLINK', key) end
+  return { 0, 0, found }
+elseif not has_type(key, types[what]) then
+  -- The entries that are missing then are put in by check_rows.lua.
+  report('type', key, nil, call('TYPE', key).ok, what ~= 'd')
+  if repair and what ~= 'd' then call('UNLINK', key) end
+  return { 0, 0, found }
+end
+
+-- Whether a record with the stored value belongs into this container.
+local function belongs(stored)
+  if kind ~= 108 or not stored or not value then return plain(kind, stored) == value end
+  local changes = elements()(nil, stored)
+  for at = 1, #changes, 2 do
+    if changes[at] == value then return true end
+  end
+  return false
+end
+
+-- The key of the row's record and its value of the column; nothing if there is no such record, true if it has expired.
+local function record(row)
+  if not is_live(row) then return end
+  if is_due(row) then return true end
+  local id = id_of(row)
+  local of = id and p .. 'r:' .. id
+  local fields = of and redis.pcall('HMGET', of, '#', name or '#')
+  if fields and not fields.err and fields[1] == text('%d', row) then return of, fields[2] end
+end
+
+local next, count = '0', 0
+local function stale(row, remove, ...)
+  report('stale', key, nil, row, true)
+  if repair then call(remove, key, ...) end
+end
+if what == 'i' then
+  local twin = p .. 'b:' .. sub(key, #p + 3)
+  if call('EXISTS', twin) == 1 and has_type(twin, 'string') then
+    report('twice', key, nil, nil, true)
+    if repair then
+      -- The bitmap is what writes use.
+      for _, member in ipairs(call('SMEMBERS', key)) do
+        local offset = tonumber(member)
+        if offset and offset >= 0 and offset < SEGMENT and offset % 1 == 0 then call('SETBIT', twin, member, 1) end
+      end
+      call('UNLINK', key)
+    end
+    return { repair and 'twin' or 0, 0, found }
+  end
+  local reply = call('SSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for _, member in ipairs(reply[2]) do
+    local offset = tonumber(member)
+    local of, stored
+    if offset and offset < SEGMENT then of, stored = record(part * SEGMENT + offset) end
+    if of ~= true and not (of and belongs(stored)) then stale(member, 'SREM', member) end
+    count = count + 1
+  end
+elseif what == 'b' then
+  local at = call('BITPOS', key, 1, cursor)
+  if at >= 0 then
+    local first = floor(at / 8)
+    for _, offset in ipairs(bits()(call('GETRANGE', key, first, first + 15))) do
+      offset = first * 8 + offset
+      local of, stored = record(part * SEGMENT + offset)
+      if of ~= true and not (of and belongs(stored)) then stale(text('%d', offset), 'SETBIT', text('%d', offset), 0) end
+      count = count + 1
+    end
+    if first + 16 < call('STRLEN', key) then next = text('%d', first + 16) end
+  end
+  if next == '0' and repair and call('EXISTS', key) == 1 and call('BITCOUNT', key) <= DEMOTE then
+    local left = bits()(call('GET', key))
+    call('DEL', key)
+    if #left > 0 then call('SADD', p .. 'i:' .. sub(key, #p + 3), unpack(left)) end
+  end
+elseif what == 's' then
+  local reply, place = call('ZSCAN', key, cursor, 'COUNT', 64), places()
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local member = reply[2][at]
+    local row = #member >= 4 and struct.unpack('>I4', sub(member, -4)) or -1
+    local of, stored = record(row)
+    local tail
+    if of and of ~= true and stored then
+      -- A value that can't be read has no place.
+      local ok, _, before = pcall(place, kind, plain(kind, stored))
+      tail = ok and before
+    end
+    if of ~= true and tail ~= sub(member, 1, -5) then stale(text('%d', row), 'ZREM', member) end
+    count = count + 1
+  end
+elseif what == 'u' then
+  local reply = call('HSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local owned, row = reply[2][at], reply[2][at + 1]
+    local of, stored = record(tonumber(row))
+    if of ~= true and not (of and plain(kind, stored) == owned) then stale(row, 'HDEL', owned) end
+    count = count + 1
+  end
+elseif what == 'ttl' then
+  -- Whether the time is right is for check_rows.lua.
+  local reply = call('ZSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local mark = reply[2][at]
+    local row = tonumber(mark)
+    if not is_live(row) then
+      stale(mark, 'ZREM', mark)
+      if repair and row then call('HDEL', p .. 'x:' .. floor(row / CHUNK), row % CHUNK) end
+    end
+    count = count + 1
+  end
+else
+  -- A chunk of the row directory, or of what is kept of records that expire.
+  local reply = call('HSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local slot = tonumber(reply[2][at])
+    local row = slot and slot >= 0 and slot < CHUNK and part * CHUNK + slot or -1
+    if not is_live(row) or what == 'x' and not call('ZSCORE', p .. 'ttl', text('%d', row)) then
+      stale(text('%d', row), 'HDEL', reply[2][at])
+    end
+    count = count + 1
+  end
+end
+return { tonumber(next) == 0 and 0 or next, count, found }

@@ -1,0 +1,11 @@
+-- ids.lua: which record has a row. It is included in the place of a line that names it; KEYS, ARGV and Returns are those of the
+-- script that includes it, and these locals of it:
+--
+-- p, width  what comes before every key of the model; width of an entry of the row directory as a number
+local function id_of(row)
+  if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
+  local segment = floor(row / SEGMENT)
+  local first = (row - segment * SEGMENT) * width
+  local id = call('GETRANGE', p .. 'd:' .. segment, text('%d', first), text('%d', first + width - 1))
+  if #id == 16 then return text(string.rep('%02x', 4) .. string.rep('-%02x%02x', 4) .. string.rep('%02x', 4), byte(id, 1, 16)) end
+end
