@@ -6,8 +6,8 @@ use futures::{Stream, StreamExt};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
-use crate::record::{self, Verb};
-use crate::scripts::{DELETE, SAVE};
+use crate::record::{self, Saving, Verb};
+use crate::scripts::{DELETE, SAVE_MANY};
 use crate::value::IntoValue;
 use crate::write::Target;
 
@@ -15,6 +15,10 @@ use crate::write::Target;
 const PIPELINE: usize = 500;
 /// Pipelines at a time: the records of one are encoded while the server works on the other.
 const PIPELINES: usize = 2;
+/// Records that one call of save_many.lua saves at most, in about half a millisecond.
+const GROUP: usize = 16;
+/// Arguments that such a call has at most, unless a single record has more.
+const ARGUMENTS: usize = 1000;
 /// Failures that a report keeps where the number of records is not known before.
 const KEPT: usize = 1000;
 
@@ -77,23 +81,36 @@ impl DeleteReport {
 /// Saves one pipeline of records and says what became of each.
 async fn save_pipeline<M: RedisModel>(db: &Db, target: &Target, records: &mut [M]) -> Result<Vec<Result<()>>> {
     let mut outcomes = Vec::with_capacity(records.len());
-    let mut calls = Vec::with_capacity(records.len());
+    let mut savings = Vec::with_capacity(records.len());
     for record in records.iter() {
-        match record::save_call(record, target, Verb::Save) {
-            Ok(call) => {
-                calls.push(call);
-                outcomes.push(Ok(()));
-            }
-            Err(error) => outcomes.push(Err(error)),
-        }
+        outcomes.push(Saving::new(record, target, Verb::Save).map(|saving| savings.push(saving)));
     }
-    let mut replies = target.run_many(db, &SAVE, &calls).await?.into_iter().zip(&calls);
+    let mut calls = Vec::with_capacity(savings.len() / GROUP + 1);
+    let mut left = &savings[..];
+    while !left.is_empty() {
+        let (mut size, mut arguments) = (0, 0);
+        while size < left.len() && (size == 0 || (size < GROUP && arguments + left[size].arguments() <= ARGUMENTS)) {
+            arguments += left[size].arguments();
+            size += 1;
+        }
+        let (group, rest) = left.split_at(size);
+        let mut command = SAVE_MANY.call_on(group.iter().map(|saving| saving.write.key.as_slice()));
+        let mut before = record::push_model(target, Verb::Save, &mut command);
+        for saving in group {
+            saving.push(&mut command, before);
+            before += saving.arguments();
+        }
+        calls.push((command, size));
+        left = rest;
+    }
+    let writes: Vec<_> = savings.into_iter().map(|saving| saving.write).collect();
+    let mut replies = target.run_groups(db, &SAVE_MANY, calls, &writes).await?.into_iter().zip(&writes);
     for (outcome, record) in outcomes.iter_mut().zip(records) {
         if outcome.is_err() {
             continue;
         }
-        if let Some((reply, call)) = replies.next() {
-            *outcome = reply.and_then(|values| record::saved(record, &call.key, values));
+        if let Some((reply, write)) = replies.next() {
+            *outcome = reply.and_then(|values| record::saved(record, &write.key, values));
         }
     }
     Ok(outcomes)
@@ -170,7 +187,7 @@ where
             for address in addresses {
                 outcomes.push(address.map(|address| calls.push(record::delete_call(target, address.key, &[], None))));
             }
-            let mut replies = target.run_many(db, &DELETE, &calls).await?.into_iter();
+            let mut replies = target.run_many(db, &DELETE, calls).await?.into_iter();
             let outcomes = outcomes.into_iter().map(|outcome| {
                 outcome?;
                 replies.next().unwrap_or_else(|| Ok(Vec::new())).map(|values| record::deleted(&values))

@@ -6,7 +6,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::model::RedisModel;
 use crate::scripts::REAP;
-use crate::write::{Call, Target, push_indexes};
+use crate::write::{Call, Target, Write, push_indexes};
 
 /// Records that one call removes, in about a millisecond.
 const STEP: usize = 64;
@@ -25,7 +25,7 @@ pub(crate) async fn reap<M: RedisModel>(db: &Db) -> Result<u64> {
     let target = Target::new::<M>(db);
     let command = reap_command(&target);
     let key = target.keys.meta().into_bytes();
-    let call = Call { command, key, operation: "reap", repeatable: true, expected: None };
+    let call = Call { command, write: Write { key, operation: "reap", repeatable: true, expected: None } };
     let mut removed = 0;
     loop {
         let values = target.run(db, &REAP, &call).await?;

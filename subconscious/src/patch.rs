@@ -13,7 +13,7 @@ use crate::query::column::Column;
 use crate::schema::{Automatic, ColumnSchema, ModelSchema};
 use crate::scripts::{self, PATCH};
 use crate::value::{ColumnType, ColumnValue, ValueError};
-use crate::write::{Address, Call, Target, index_spec};
+use crate::write::{Address, Call, Target, Write, index_spec};
 
 /// A change of one column, made by [`Column::set`], [`clear`](Column::clear), [`incr`](Column::incr), [`decr`](Column::decr) and
 /// [`expected`](Column::expected) for [`RedisModel::patch`].
@@ -134,7 +134,7 @@ pub(crate) fn patch_call(target: &Target, address: Address, mut touched: Vec<Tou
     let expected = version.map(|touched| touched.value.clone());
     let counts = |touched: &Touched| matches!(touched.what, "+" | "v");
     let repeatable = expected.is_some() || !touched.iter().any(counts);
-    Call { command, key: address.key, operation: "patch", repeatable, expected }
+    Call { command, write: Write { key: address.key, operation: "patch", repeatable, expected } }
 }
 
 /// What patch.lua does for a change.
@@ -209,7 +209,7 @@ pub(crate) async fn expire<M: RedisModel>(db: &Db, id: &M::Id, life: Life, opera
         touched.push(Touched { at, what: "d", value: column.unit.code().into(), ordinal: 0, bounds: ("", "") });
     }
     let mut call = patch_call(&target, target.address(id)?, touched, &life);
-    call.operation = operation;
+    call.write.operation = operation;
     target.run(db, &PATCH, &call).await.map(drop)
 }
 

@@ -9,7 +9,7 @@ use crate::id;
 use crate::model::RedisModel;
 use crate::schema::{Automatic, ModelSchema};
 use crate::scripts::{DELETE, SAVE};
-use crate::write::{Call, Target, index_spec, push_indexes, wrong_type_at};
+use crate::write::{Call, Target, Write, index_spec, push_indexes, wrong_type_at};
 
 /// What a save does if there is, or isn't, a record with the id.
 #[derive(Debug, Clone, Copy)]
@@ -37,77 +37,112 @@ impl Verb {
     }
 }
 
-/// A call of save.lua.
-pub(crate) fn save_call<M: RedisModel>(record: &M, target: &Target, verb: Verb) -> Result<Call> {
+/// A record on its way to save.lua or save_many.lua.
+pub(crate) struct Saving {
+    writer: RecordWriter,
+    id: Vec<u8>,
+    pub(crate) write: Write,
+}
+
+impl Saving {
+    pub(crate) fn new<M: RedisModel>(record: &M, target: &Target, verb: Verb) -> Result<Self> {
+        let schema = target.schema;
+        let mut writer = RecordWriter::new(schema);
+        record.write(&mut writer)?;
+        let id = writer.id()?;
+        let unassigned = schema.has_automatic_key() && id == b"0";
+        let key = target.keys.record(if unassigned { b"" } else { &id });
+        for &at in &schema.automatic {
+            // Redis assigns it, so that it is no null.
+            writer.values[at].0.get_or_insert_with(|| b"0".to_vec());
+        }
+        let expected = schema.version.and_then(|at| writer.values[at].0.clone());
+        // Where Redis assigns the id, each call makes a record.
+        let write = Write { key, operation: verb.name(), repeatable: !unassigned, expected };
+        Ok(Self { writer, id, write })
+    }
+
+    fn value(&self, at: usize) -> Option<&[u8]> {
+        self.writer.values[at].0.as_deref()
+    }
+
+    fn nulls(&self) -> impl Iterator<Item = usize> {
+        self.writer.schema.stored.iter().copied().filter(|&at| self.value(at).is_none())
+    }
+
+    /// How many arguments [`Saving::push`] adds.
+    pub(crate) fn arguments(&self) -> usize {
+        let schema = self.writer.schema;
+        let nulls = self.nulls().count();
+        4 + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 2 * (schema.stored.len() - nulls)
+    }
+
+    /// Adds the record's arguments as put.lua lists them, which come after `before` others.
+    pub(crate) fn push(&self, command: &mut Cmd, before: usize) {
+        let schema = self.writer.schema;
+        let columns = schema.columns();
+        let nulls = self.nulls().count();
+        // ARGV counts from 1.
+        let mut next = before + 4 + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 1;
+        let mut position = vec![0; columns.len()];
+        for &at in schema.stored.iter().filter(|&&at| self.value(at).is_some()) {
+            position[at] = next + 1;
+            next += 2;
+        }
+        command.arg(id::to_directory(schema, &self.id)).arg(self.arguments()).arg(nulls);
+        match (schema.expires_at, schema.ttl) {
+            (Some(at), _) => command.arg(position[at]),
+            (None, Some((milliseconds, _))) => command.arg(milliseconds),
+            (None, None) => command.arg(""),
+        };
+        for &at in &schema.indexed {
+            command.arg(index_spec(&columns[at], self.writer.values[at].1));
+        }
+        for &at in &schema.indexed {
+            command.arg(position[at]);
+        }
+        for &at in &schema.automatic {
+            let column = &columns[at];
+            let value = self.value(at);
+            command.arg(position[at]).arg(value.unwrap_or(b"0"));
+            match column.automatic {
+                _ if column.is_key() => command.arg(column.greatest).arg("k"),
+                Some(Automatic::Version) => command.arg(column.next(value).unwrap_or_default()).arg("v"),
+                Some(Automatic::CreatedAt) => command.arg(column.unit.code()).arg("c"),
+                Some(Automatic::UpdatedAt) => command.arg(column.unit.code()).arg("u"),
+                Some(Automatic::Increment) | None => command.arg(column.greatest).arg("i"),
+            };
+        }
+        for at in self.nulls() {
+            command.arg(columns[at].name());
+        }
+        for &at in &schema.stored {
+            if let Some(value) = self.value(at) {
+                command.arg(columns[at].name()).arg(value);
+            }
+        }
+    }
+}
+
+/// Adds what is the same for all records of a model: ARGV[1] to the names of save.lua. Says how many arguments that are.
+pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usize {
     let schema = target.schema;
-    let mut writer = RecordWriter::new(schema);
-    record.write(&mut writer)?;
-    let id = writer.id()?;
-    let unassigned = schema.has_automatic_key() && id == b"0";
-    let key = target.keys.record(if unassigned { b"" } else { &id });
-
-    let columns = schema.columns();
-    for &at in &schema.automatic {
-        // Redis assigns it, so that it is no null.
-        writer.values[at].0.get_or_insert_with(|| b"0".to_vec());
-    }
-    let value = |at: usize| writer.values[at].0.as_deref();
-    let nulls = || schema.stored.iter().filter(|&&at| value(at).is_none());
-    // ARGV counts from 1; the fixed arguments, then what save.lua lists before the pairs.
-    let first_pair = 11 + 3 * schema.indexed.len() + 5 * schema.automatic.len() + nulls().count();
-    let mut position = vec![0; columns.len()];
-    let mut next = first_pair;
-    for &at in schema.stored.iter().filter(|&&at| value(at).is_some()) {
-        position[at] = next + 1;
-        next += 2;
-    }
-
-    let mut command = SAVE.call(&key);
     command
         .arg(&target.keys.prefix)
         .arg(verb.code())
         .arg(&schema.fingerprint)
-        .arg(id::to_directory(schema, &id))
         .arg(schema.id_width)
         .arg(schema.indexed.len())
-        .arg(schema.automatic.len())
-        .arg(nulls().count());
+        .arg(schema.automatic.len());
     match (schema.expires_at, schema.ttl) {
-        (Some(at), _) => command.arg(columns[at].unit.code()).arg(position[at]),
-        (None, Some((milliseconds, renew))) => command.arg(if renew { "renew" } else { "new" }).arg(milliseconds),
-        (None, None) => command.arg("").arg(""),
+        (Some(at), _) => command.arg(schema.columns()[at].unit.code()),
+        (None, Some((_, renew))) => command.arg(if renew { "renew" } else { "new" }),
+        (None, None) => command.arg(""),
     };
     for &at in schema.indexed.iter().chain(&schema.automatic) {
-        command.arg(columns[at].name());
+        command.arg(schema.columns()[at].name());
     }
-    for &at in &schema.indexed {
-        command.arg(index_spec(&columns[at], writer.values[at].1));
-    }
-    for &at in &schema.indexed {
-        command.arg(position[at]);
-    }
-    for &at in &schema.automatic {
-        let column = &columns[at];
-        command.arg(position[at]).arg(value(at).unwrap_or(b"0"));
-        match column.automatic {
-            _ if column.is_key() => command.arg(column.greatest).arg("k"),
-            Some(Automatic::Version) => command.arg(column.next(value(at)).unwrap_or_default()).arg("v"),
-            Some(Automatic::CreatedAt) => command.arg(column.unit.code()).arg("c"),
-            Some(Automatic::UpdatedAt) => command.arg(column.unit.code()).arg("u"),
-            Some(Automatic::Increment) | None => command.arg(column.greatest).arg("i"),
-        };
-    }
-    for &at in nulls() {
-        command.arg(columns[at].name());
-    }
-    for &at in &schema.stored {
-        if let Some(value) = value(at) {
-            command.arg(columns[at].name()).arg(value);
-        }
-    }
-    let expected = schema.version.and_then(|at| writer.values[at].0.clone());
-    // Where Redis assigns the id, each call makes a record.
-    Ok(Call { command, key, operation: verb.name(), repeatable: !unassigned, expected })
+    7 + schema.indexed.len() + schema.automatic.len()
 }
 
 /// Takes what Redis assigned into the record that was saved.
@@ -123,9 +158,13 @@ pub(crate) fn saved<M: RedisModel>(record: &mut M, key: &[u8], mut values: Vec<V
 
 pub(crate) async fn save<M: RedisModel>(record: &mut M, db: &Db, verb: Verb) -> Result<()> {
     let target = Target::new::<M>(db);
-    let call = save_call(record, &target, verb)?;
+    let saving = Saving::new(record, &target, verb)?;
+    let mut command = SAVE.call(&saving.write.key);
+    let before = push_model(&target, verb, &mut command);
+    saving.push(&mut command, before);
+    let call = Call { command, write: saving.write };
     let values = target.run(db, &SAVE, &call).await?;
-    saved(record, &call.key, values)
+    saved(record, &call.write.key, values)
 }
 
 /// The command that reads a record: its row and then its stored columns.
@@ -206,7 +245,7 @@ pub(crate) fn delete_call(target: &Target, key: Vec<u8>, fields: &[usize], expec
     for &at in fields {
         command.arg(schema.columns()[at].name());
     }
-    Call { command, key, operation: "delete", repeatable: true, expected }
+    Call { command, write: Write { key, operation: "delete", repeatable: true, expected } }
 }
 
 /// Whether delete.lua found the record.
@@ -233,7 +272,7 @@ pub(crate) async fn take<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>
     let address = target.address(id)?;
     let fields = &target.schema.stored;
     let mut call = delete_call(&target, address.key.clone(), fields, None);
-    (call.operation, call.repeatable) = ("take", false);
+    (call.write.operation, call.write.repeatable) = ("take", false);
     let mut values = target.run(db, &DELETE, &call).await?;
     match values.pop() {
         Some(fields @ Value::Array(_)) => decode(&address.key, address.id(), fields),

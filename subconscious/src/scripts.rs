@@ -20,6 +20,7 @@ impl Script {
     fn new(parts: &[&str]) -> Self {
         let text = parts
             .concat()
+            .replace("-- include put.lua\n", include_str!("scripts/put.lua"))
             .replace("-- include schema.lua\n", include_str!("scripts/schema.lua"))
             .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
             .replace("-- include ids.lua\n", include_str!("scripts/ids.lua"))
@@ -33,8 +34,16 @@ impl Script {
 
     /// A call with one key, as a command. Arguments are added to it.
     pub(crate) fn call(&self, key: &[u8]) -> Cmd {
+        self.call_on([key].into_iter())
+    }
+
+    /// A call with some keys.
+    pub(crate) fn call_on<'a>(&self, keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Cmd {
         let mut call = Cmd::new();
-        call.arg("EVALSHA").arg(&self.hash).arg(1).arg(key);
+        call.arg("EVALSHA").arg(&self.hash).arg(keys.len());
+        for key in keys {
+            call.arg(key);
+        }
         call
     }
 
@@ -110,6 +119,7 @@ macro_rules! scripts {
 }
 scripts! {
     SAVE = [ROWS, include_str!("scripts/save.lua")];
+    SAVE_MANY = [ROWS, include_str!("scripts/save_many.lua")];
     PATCH = [ROWS, include_str!("scripts/patch.lua")];
     DELETE = [ROWS, include_str!("scripts/delete.lua")];
     REAP = [ROWS, include_str!("scripts/reap.lua")];

@@ -9,6 +9,7 @@ fn head(text: &str) -> String {
 fn every_script_says_what_it_takes_and_returns() {
     for (name, text) in [
         ("save", include_str!("scripts/save.lua")),
+        ("save_many", include_str!("scripts/save_many.lua")),
         ("patch", include_str!("scripts/patch.lua")),
         ("reap", include_str!("scripts/reap.lua")),
         ("delete", include_str!("scripts/delete.lua")),

@@ -33,7 +33,12 @@ impl Address {
 /// One call of a script for one record.
 pub(crate) struct Call {
     pub(crate) command: Cmd,
-    /// The key of the record, for messages.
+    pub(crate) write: Write,
+}
+
+/// What a call does to one record, for messages.
+pub(crate) struct Write {
+    /// The key of the record.
     pub(crate) key: Vec<u8>,
     /// The verb.
     pub(crate) operation: &'static str,
@@ -82,47 +87,64 @@ impl Target {
 
     /// Makes a call. One round trip; two more at the first record of a model.
     pub(crate) async fn run(&self, db: &Db, script: &Script, call: &Call) -> Result<Vec<Value>> {
-        let mut answer = Answer::of(script.run(db, &call.command).await.map_err(|error| self.failure(call, error))?);
+        let Call { command, write } = call;
+        let mut answer = Answer::of(script.run(db, command).await.map_err(|error| self.failure(write, error))?);
         if answer.wants_description() {
             self.describe(db).await?;
-            answer = Answer::of(script.run(db, &call.command).await.map_err(|error| self.failure(call, error))?);
+            answer = Answer::of(script.run(db, command).await.map_err(|error| self.failure(write, error))?);
         }
-        self.done(call, answer)
+        self.done(write, answer)
     }
 
     /// Makes many calls of one script in one pipeline. One result for each; an error if the connection failed.
-    pub(crate) async fn run_many(&self, db: &Db, script: &Script, calls: &[Call]) -> Result<Vec<Result<Vec<Value>>>> {
-        let [first, ..] = calls else { return Ok(Vec::new()) };
-        let mut replies = self.pipeline(db, script, calls.iter()).await.map_err(|error| self.failure(first, error))?;
-        let again: Vec<usize> = (0..calls.len())
-            .filter(|&at| replies[at].as_ref().is_ok_and(|answer| answer.wants_description()))
-            .collect();
-        if !again.is_empty() {
-            self.describe(db).await?;
-            let second = self.pipeline(db, script, again.iter().map(|&at| &calls[at])).await;
-            for (at, reply) in again.into_iter().zip(second.map_err(|error| self.failure(first, error))?) {
-                replies[at] = reply;
-            }
-        }
-        let results = calls.iter().zip(replies).map(|(call, reply)| match reply {
-            Ok(answer) => self.done(call, answer),
-            Err(error) => Err(self.failure(call, error)),
+    pub(crate) async fn run_many(&self, db: &Db, script: &Script, calls: Vec<Call>) -> Result<Vec<Result<Vec<Value>>>> {
+        let (commands, writes): (Vec<_>, Vec<_>) = calls.into_iter().map(|call| (call.command, call.write)).unzip();
+        let Some(first) = writes.first() else { return Ok(Vec::new()) };
+        let replies = script.run_many(db, &pipeline(commands)).await.map_err(|error| self.failure(first, error))?;
+        let results = writes.iter().zip(replies).map(|(write, reply)| match reply {
+            Ok(reply) => self.done(write, Answer::of(reply)),
+            Err(error) => Err(self.failure(write, error)),
         });
         Ok(results.collect())
     }
 
-    async fn pipeline(
+    /// Makes many calls of a script that answers for several records each, in one pipeline. One result for each of `writes`, of which
+    /// each call has so many as it has keys; an error if the connection failed.
+    pub(crate) async fn run_groups(
         &self,
         db: &Db,
         script: &Script,
-        calls: impl ExactSizeIterator<Item = &Call>,
-    ) -> Result<Vec<Result<Answer, RedisError>>, RedisError> {
-        let mut pipeline = Pipeline::with_capacity(calls.len());
-        for call in calls {
-            pipeline.add_command(call.command.clone());
+        calls: Vec<(Cmd, usize)>,
+        writes: &[Write],
+    ) -> Result<Vec<Result<Vec<Value>>>> {
+        let (commands, sizes): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        let Some(first) = writes.first() else { return Ok(Vec::new()) };
+        let calls = pipeline(commands);
+        let mut replies = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
+        if replies
+            .iter()
+            .any(|reply| matches!(reply, Ok(Value::Array(answers)) if answers.iter().any(wants_description)))
+        {
+            // The model has no records, so that nothing has been written yet.
+            self.describe(db).await?;
+            replies = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
         }
-        let replies = script.run_many(db, &pipeline).await?;
-        Ok(replies.into_iter().map(|reply| reply.map(Answer::of)).collect())
+        let mut results = Vec::with_capacity(writes.len());
+        let mut writes = writes.iter();
+        for (size, reply) in sizes.into_iter().zip(replies) {
+            let mut answers = match reply {
+                Ok(Value::Array(answers)) => Ok(answers.into_iter()),
+                Ok(other) => Ok(vec![other].into_iter()),
+                Err(error) => Err(error),
+            };
+            for write in writes.by_ref().take(size) {
+                results.push(match &mut answers {
+                    Ok(answers) => self.done(write, Answer::of(answers.next().unwrap_or(Value::Nil))),
+                    Err(error) => Err(self.failure(write, error.clone())),
+                });
+            }
+        }
+        Ok(results)
     }
 
     /// Stores the schema of a model that has no records yet.
@@ -133,18 +155,19 @@ impl Target {
         DESCRIBE.run(db, &command).await.map(drop).map_err(|error| self.wrong_type(error))
     }
 
-    fn done(&self, call: &Call, answer: Answer) -> Result<Vec<Value>> {
+    fn done(&self, write: &Write, answer: Answer) -> Result<Vec<Value>> {
         match answer {
             Answer::Done(values) => Ok(values),
-            Answer::Refused(word, details) => Err(self.refusal(Some(call), &word, &details)),
+            Answer::Refused(word, details) if word == "failed" => Err(self.failure(write, raised(details))),
+            Answer::Refused(word, details) => Err(self.refusal(Some(write), &word, &details)),
         }
     }
 
-    fn failure(&self, call: &Call, error: RedisError) -> Error {
+    fn failure(&self, write: &Write, error: RedisError) -> Error {
         if is_wrong_type(&error) {
             return self.wrong_type(error);
         }
-        Error::of_write(error, self.schema.name(), call.operation, call.repeatable)
+        Error::of_write(error, self.schema.name(), write.operation, write.repeatable)
     }
 
     /// Names the model of a key that holds a value of another type.
@@ -153,13 +176,13 @@ impl Target {
     }
 
     /// Turns a script's refusal into an error.
-    pub(crate) fn refusal(&self, call: Option<&Call>, word: &str, details: &[Vec<u8>]) -> Error {
+    pub(crate) fn refusal(&self, write: Option<&Write>, word: &str, details: &[Vec<u8>]) -> Error {
         let model = self.schema.name();
         let detail = |at: usize| details.get(at).map(Vec::as_slice).unwrap_or_default();
         let text = |at: usize| String::from_utf8_lossy(detail(at)).into_owned();
         let named = self.schema.columns().iter().find(|column| column.name().as_bytes() == detail(0));
         let column = named.map_or("", ColumnSchema::name);
-        let key = || call.map_or_else(|| self.keys.prefix.clone(), |call| printable(&call.key));
+        let key = || write.map_or_else(|| self.keys.prefix.clone(), |write| printable(&write.key));
         let bad_data = |reason: String| Error::BadData { model, column, reason };
         match word {
             "exists" => Error::AlreadyExists { model, key: key() },
@@ -168,8 +191,10 @@ impl Target {
             "conflict" => Error::Conflict {
                 model,
                 key: key(),
-                expected: String::from_utf8_lossy(call.and_then(|call| call.expected.as_deref()).unwrap_or_default())
-                    .into_owned(),
+                expected: String::from_utf8_lossy(
+                    write.and_then(|write| write.expected.as_deref()).unwrap_or_default(),
+                )
+                .into_owned(),
                 stored: Some(text(0)).filter(|stored| !stored.is_empty()),
             },
             "assigned" => bad_data(
@@ -199,6 +224,29 @@ impl Target {
             }
             _ => Error::Corrupt { model, column: None, key: key(), reason: format!("{word} {}", text(0)) },
         }
+    }
+}
+
+fn pipeline(commands: Vec<Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    pipeline
+}
+
+fn wants_description(answer: &Value) -> bool {
+    matches!(answer, Value::Array(words) if words.len() == 2 && words[0] == Value::Nil && words[1] == Value::BulkString(b"describe".to_vec()))
+}
+
+/// The error that a script caught, as it would have come from the server.
+fn raised(details: Vec<Vec<u8>>) -> RedisError {
+    let message = details.into_iter().next().unwrap_or_default();
+    let line = message.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let reply = [b"-", line, b"\r\n"].concat();
+    match redis::parse_redis_value(&reply).and_then(Value::extract_error) {
+        Err(error) => error,
+        Ok(_) => RedisError::from((redis::ErrorKind::UnexpectedReturnType, "a script failed without a reason")),
     }
 }
 

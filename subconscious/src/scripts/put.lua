@@ -1,0 +1,184 @@
+-- put.lua: inserts or replaces one record together with its index entries. It is included in the place of a line that names it, in
+-- a function or a script that returns what it does; KEYS and ARGV are those of that script, and these locals of it:
+--
+-- p, mode, schema, width, n, a, life, names: ARGV[1] to ARGV[7] of save.lua, and where the names come in ARGV, less one
+-- key       the record's hash; where Redis assigns the id, what comes before the id in it
+-- at        where the record's arguments come in ARGV, less one: the id as the row directory holds it; how many arguments the record has;
+--           z, the number of columns that are null; position in ARGV of the column with the time when the record expires, or
+--           milliseconds that it lives; n specs (see index.lua); n positions in ARGV of the indexed columns' values, 0 for null;
+--           a times: position of the value in ARGV or 0 where it has none, the value, a parameter, what Redis assigns:
+--             k (the key), i (the next number; the parameter is the greatest or ""), v (the version; the parameter is the next),
+--             c or u (the time of creation or update; the parameter is n or m)
+--           z names of columns that are null; name and value of every other column
+--
+-- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or nil, what is wrong, ..:
+-- { schema, stored schema }, { describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value },
+-- { assigned, column }, { exhausted, column }, { corrupt, why }.
+--
+-- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
+-- is used up by a save that fails.
+local id, last, specs = ARGV[at + 1], at + ARGV[at + 2], at + 4
+local positions, groups = specs + n, specs + 2 * n
+local first_null = groups + 4 * a + 1
+local first_pair = first_null + ARGV[at + 3]
+
+local old, known, meta = nil, false, nil
+local unassigned = false
+for i = 1, a do
+  local group = groups + 4 * i
+  if ARGV[group] == 'k' and ARGV[group - 2] == '0' then unassigned = group end
+end
+if not unassigned then
+  old = call('HMGET', key, '#', unpack(ARGV, names + 1, names + n + a))
+  known = old[1]
+end
+if known then
+  meta = call('HMGET', p .. 'meta', 'schema', 'due')
+else
+  meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+end
+if meta[1] ~= schema then
+  -- include schema.lua
+end
+
+local due, clock, now = meta[2], nil, nil
+if due or life ~= '' then
+  clock = call('TIME')
+  now = clock[1] * 1000 + floor(clock[2] / 1000)
+  if due and tonumber(due) < now then
+    local limit = 8
+    -- include due.lua
+    meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+    if known then
+      old = call('HMGET', key, '#', unpack(ARGV, names + 1, names + n + a))
+      known = old[1]
+    end
+  end
+end
+if mode == 'i' and known then return refuse('exists') end
+if mode == 'u' and not known then return refuse('missing') end
+
+if unassigned then
+  local name = ARGV[names + n + (unassigned - groups) / 4]
+  local seq = 'seq:' .. name
+  if ARGV[unassigned - 1] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[unassigned - 1] then return refuse('exhausted', name) end
+  call('HINCRBY', p .. 'meta', seq, 1)
+  -- HINCRBY's reply would pass through a double.
+  id = call('HGET', p .. 'meta', seq)
+  ARGV[unassigned - 2], key = id, key .. id
+  if ARGV[unassigned - 3] ~= '0' then ARGV[tonumber(ARGV[unassigned - 3])] = id end
+  old = { false }
+  if call('EXISTS', key) == 1 then return refuse('exists') end
+end
+
+local row, rows, count, free, created = nil, nil, nil, nil, 0
+if known then
+  row = tonumber(known)
+  if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
+else
+  rows, count = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+  row, free = rows, {}
+  if count < rows then
+    free = call('ZRANGE', p .. 'free', 0, 0, 'WITHSCORES')
+    local hole = free[1] and call('BITPOS', p .. 'live:' .. free[1], 0) or -1
+    if hole >= 0 and hole < SEGMENT then row = math.min(rows, free[1] * SEGMENT + hole) end
+  end
+  if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
+end
+
+for i = 1, a do
+  local group, name = groups + 4 * i, ARGV[names + n + i]
+  local what, stored = ARGV[group], old[n + i + 1]
+  local value, parameter = ARGV[group - 2], ARGV[group - 1]
+  if what == 'k' then
+    if not known and not unassigned then return refuse('assigned', name) end
+  elseif what == 'v' then
+    if not known and mode == 'i' then
+      value = '1'
+    elseif value == (known and stored or '0') then
+      value = parameter
+      if value == '' then return refuse('exhausted', name) end
+    else
+      return refuse('conflict', known and stored or '')
+    end
+  elseif what == 'c' or what == 'u' then
+    if what == 'c' and stored then
+      value = stored
+    else
+      clock = clock or call('TIME')
+      if parameter == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
+    end
+  elseif value == '0' then
+    if not stored then
+      local seq = 'seq:' .. name
+      if parameter ~= '' and call('HGET', p .. 'meta', seq) == parameter then return refuse('exhausted', name) end
+      call('HINCRBY', p .. 'meta', seq, 1)
+      stored = call('HGET', p .. 'meta', seq)
+    end
+    value = stored
+  elseif stored ~= value then
+    return refuse('assigned', name)
+  end
+  ARGV[group - 2] = value
+  if ARGV[group - 3] ~= '0' then ARGV[tonumber(ARGV[group - 3])] = value end
+end
+
+-- The time when the record expires: see expire.lua.
+local deadline = nil
+if life == 'n' or life == 'm' then
+  deadline = ARGV[tonumber(ARGV[at + 4])] or false
+  if deadline then deadline = math.max(0, tonumber(life == 'm' and deadline or sub(deadline, 1, -7)) or 0) end
+elseif life == 'renew' or life == 'new' and not known then
+  deadline = now + ARGV[at + 4]
+end
+
+local segment, offset
+-- include index.lua
+
+if deadline == nil and due and known and plan and call('PTTL', key) >= 0 then deadline = true end
+local kept
+if deadline then
+  kept = { [''] = sub(key, #p + 3) }
+  for i = 1, n do kept[ARGV[names + i]] = ARGV[tonumber(ARGV[positions + i])] end
+end
+if deadline or due then
+  call('ZCARD', p .. 'ttl')
+  call('HLEN', p .. 'x:' .. floor(row / CHUNK))
+end
+if not known then
+  known = text('%d', row)
+  if not segment then
+    offset = row % SEGMENT
+    segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
+  end
+  -- The directory and the live rows are of a type not looked at yet. A string's entry without the bit of its row means
+  -- nothing, so that if the second write fails, nothing has happened; a hash's entry would be one too many.
+  if width == '0' then
+    call('GETBIT', p .. 'live:' .. segment, offset)
+    call('HSET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK, id)
+  else
+    local directory = p .. 'd:' .. segment
+    if offset == '0' and segment ~= '0' then call('SETRANGE', directory, SEGMENT * width - 1, '\0') end
+    call('SETRANGE', directory, text('%d', offset * width), id)
+  end
+  call('SETBIT', p .. 'live:' .. segment, offset, '1')
+  call('HSET', p .. 'meta', 'rows', text('%d', row == rows and rows + 1 or rows), 'count', text('%d', count + 1))
+  if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
+  created = 1
+end
+-- include apply.lua
+if created == 0 and first_pair > first_null then
+  for i = first_null, first_pair - 1, 4000 do call('HDEL', key, unpack(ARGV, i, math.min(i + 3999, first_pair - 1))) end
+end
+if created == 1 then
+  call('HSET', key, '#', known, unpack(ARGV, first_pair, math.min(first_pair + 3999, last)))
+elseif first_pair < last then
+  call('HSET', key, unpack(ARGV, first_pair, math.min(first_pair + 3999, last)))
+end
+for i = first_pair + 4000, last, 4000 do call('HSET', key, unpack(ARGV, i, math.min(i + 3999, last))) end
+-- include expire.lua
+
+if a == 0 then return created end
+local reply = { created }
+for i = 1, a do reply[i + 1] = ARGV[groups + 4 * i - 2] end
+return reply
