@@ -1,6 +1,7 @@
 //! What the benchmarks share: a pinned server, and two ways to do the same job measured in turn.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use redis::aio::ConnectionManager;
 /// A server for the benchmark; pinned to the first core, where `taskset` can.
 #[derive(Debug)]
 pub struct Server {
-    child: Option<Child>,
+    child: Option<(Child, PathBuf)>,
     /// Its address.
     pub url: String,
     /// What to say about the machine.
@@ -47,15 +48,16 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
         let note = if pinned { "server on core 0, client on core 1" } else { "not pinned: expect noise" };
-        Self { child: Some(child), url: format!("redis+unix://{}", socket.display()), note: note.into() }
+        Self { child: Some((child, folder)), url: format!("redis+unix://{}", socket.display()), note: note.into() }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
+        if let Some((child, folder)) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
+            let _ = std::fs::remove_dir_all(folder);
         }
     }
 }

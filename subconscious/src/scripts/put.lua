@@ -2,6 +2,8 @@
 -- a function or a script that returns what it does; KEYS and ARGV are those of that script, and these locals of it:
 --
 -- p, mode, schema, width, n, a, life, names: ARGV[1] to ARGV[7] of save.lua, and where the names come in ARGV, less one
+-- meta      schema, due, rows and count in meta, if they are known; nil if they are to be read
+-- several   whether rows and count in meta are left to the script that includes this
 -- key       the record's hash; where Redis assigns the id, what comes before the id in it
 -- at        where the record's arguments come in ARGV, less one: the id as the row directory holds it; how many arguments the record has;
 --           z, the number of columns that are null; position in ARGV of the column with the time when the record expires, or
@@ -22,7 +24,7 @@ local positions, groups = specs + n, specs + 2 * n
 local first_null = groups + 4 * a + 1
 local first_pair = first_null + ARGV[at + 3]
 
-local old, known, meta = nil, false, nil
+local old, known = nil, false
 local unassigned = false
 for i = 1, a do
   local group = groups + 4 * i
@@ -32,10 +34,12 @@ if not unassigned then
   old = call('HMGET', key, '#', unpack(ARGV, names + 1, names + n + a))
   known = old[1]
 end
-if known then
-  meta = call('HMGET', p .. 'meta', 'schema', 'due')
-else
-  meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+if not meta then
+  if known then
+    meta = call('HMGET', p .. 'meta', 'schema', 'due')
+  else
+    meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+  end
 end
 if meta[1] ~= schema then
   -- include schema.lua
@@ -162,7 +166,8 @@ if not known then
     call('SETRANGE', directory, text('%d', offset * width), id)
   end
   call('SETBIT', p .. 'live:' .. segment, offset, '1')
-  call('HSET', p .. 'meta', 'rows', text('%d', row == rows and rows + 1 or rows), 'count', text('%d', count + 1))
+  meta[3], meta[4] = text('%d', row == rows and rows + 1 or rows), text('%d', count + 1)
+  if not several then call('HSET', p .. 'meta', 'rows', meta[3], 'count', meta[4]) end
   if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
   created = 1
 end
