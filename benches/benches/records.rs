@@ -5,8 +5,7 @@
 // A benchmark that can't go on stops.
 #![allow(clippy::unwrap_used)]
 
-use benches::{Duel, HEAD, Server};
-use futures::StreamExt;
+use benches::{Duel, HEAD, Server, flight};
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Script};
 use subconscious::{ColumnEnum, Db, RedisModel};
@@ -142,11 +141,6 @@ impl ByHand {
         }
         let _: Vec<i64> = pipeline.query_async(&mut self.connection.clone()).await.unwrap();
     }
-}
-
-/// Runs the job for each number, so many at a time on the one connection.
-async fn flight<F: Future<Output = ()>>(numbers: impl Iterator<Item = u64>, width: usize, job: impl Fn(u64) -> F) {
-    futures::stream::iter(numbers).map(job).buffer_unordered(width).collect::<()>().await;
 }
 
 #[tokio::main(flavor = "current_thread")]

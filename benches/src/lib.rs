@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use redis::aio::ConnectionManager;
 
 /// A server for the benchmark; pinned to the first core, where `taskset` can.
@@ -60,6 +61,11 @@ impl Drop for Server {
             let _ = std::fs::remove_dir_all(folder);
         }
     }
+}
+
+/// Runs the job for each number, so many at a time on the one connection.
+pub async fn flight<F: Future<Output = ()>>(numbers: impl Iterator<Item = u64>, width: usize, job: impl Fn(u64) -> F) {
+    futures::stream::iter(numbers).map(job).buffer_unordered(width).collect::<()>().await;
 }
 
 /// One workload, done by two sides in turn.

@@ -59,12 +59,19 @@ for i = 1, m do
       if value ~= '' and value ~= stored then return refuse('conflict', stored) end
       value = '1'
     end
-    sum = sum or sums()
     if not string.find(stored, '^%-?%d+$') then return refuse('number', name, stored) end
-    value = sum(stored, value)
-    if byte(sum(value, ARGV[group + 2], true)) == 45 or byte(sum(ARGV[group + 3], value, true)) == 45 then
-      return refuse('overflow', name, stored)
+    local least, greatest, overflows = ARGV[group + 2], ARGV[group + 3], nil
+    if #stored < 16 and #value < 16 then
+      -- So small numbers are exact in Lua.
+      local total = stored + value
+      overflows = total < tonumber(least) or total > tonumber(greatest)
+      value = text('%d', total)
+    else
+      sum = sum or sums()
+      value = sum(stored, value)
+      overflows = byte(sum(value, least, true)) == 45 or byte(sum(greatest, value, true)) == 45
     end
+    if overflows then return refuse('overflow', name, stored) end
     reply[#reply + 1] = value
   end
   if what == '-' then
