@@ -94,7 +94,9 @@ async fn save_pipeline<M: RedisModel>(db: &Db, target: &Target, records: &mut [M
             size += 1;
         }
         let (group, rest) = left.split_at(size);
-        let mut command = SAVE_MANY.call_on(group.iter().map(|saving| saving.write.key.as_slice()));
+        let bytes = group.iter().map(Saving::bytes).sum::<usize>() + record::model_bytes(target);
+        let keys = group.iter().map(|saving| saving.write.key.as_slice());
+        let mut command = SAVE_MANY.call_on(keys, arguments + record::model_arguments(target.schema), bytes);
         let mut before = record::push_model(target, Verb::Save, &mut command);
         for saving in group {
             saving.push(&mut command, before);

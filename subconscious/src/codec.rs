@@ -1,5 +1,7 @@
 //! Records as fields of a hash: what a model writes, and how it is read back.
 
+use std::ops::Range;
+
 use redis::Value;
 
 use crate::error::{Error, Result};
@@ -14,13 +16,15 @@ pub(crate) const LONGEST_INDEXED: usize = 1024;
 #[derive(Debug)]
 pub struct RecordWriter {
     pub(crate) schema: &'static ModelSchema,
-    /// The stored form of each column so far, `None` for null, and its ordinal.
-    pub(crate) values: Vec<(Option<Vec<u8>>, u16)>,
+    /// The stored forms of all columns so far, one after the other.
+    bytes: Vec<u8>,
+    /// Where in `bytes` each column so far is, `None` for null, and its ordinal.
+    values: Vec<(Option<Range<usize>>, u16)>,
 }
 
 impl RecordWriter {
     pub(crate) fn new(schema: &'static ModelSchema) -> Self {
-        Self { schema, values: Vec::with_capacity(schema.columns().len()) }
+        Self { schema, bytes: Vec::with_capacity(128), values: Vec::with_capacity(schema.columns().len()) }
     }
 
     /// Adds the next column.
@@ -34,21 +38,49 @@ impl RecordWriter {
             self.values.push((None, 0));
             return Ok(());
         };
-        let mut stored = Vec::new();
-        value.encode(&mut stored).map_err(|reason| Error::bad_data(self.schema.name(), column.name(), reason))?;
+        let begin = self.bytes.len();
+        let bad_data = |reason| Error::bad_data(self.schema.name(), column.name(), reason);
+        value.encode(&mut self.bytes).map_err(bad_data)?;
         if column.is_indexed() {
-            check_indexed(column.kind, &stored)
-                .map_err(|reason| Error::bad_data(self.schema.name(), column.name(), reason))?;
+            check_indexed(column.kind, &self.bytes[begin..]).map_err(bad_data)?;
         }
-        self.values.push((Some(stored), value.ordinal()));
+        self.values.push((Some(begin..self.bytes.len()), value.ordinal()));
         Ok(())
+    }
+
+    /// The stored form of the column at the position, `None` for null.
+    pub(crate) fn value(&self, at: usize) -> Option<&[u8]> {
+        self.values[at].0.clone().map(|range| &self.bytes[range])
+    }
+
+    /// The ordinal of the value of the column at the position.
+    pub(crate) fn ordinal(&self, at: usize) -> u16 {
+        self.values[at].1
+    }
+
+    /// Gives a column that is null the value.
+    pub(crate) fn fill(&mut self, at: usize, stored: &[u8]) {
+        if self.values[at].0.is_none() {
+            let begin = self.bytes.len();
+            self.bytes.extend_from_slice(stored);
+            self.values[at].0 = Some(begin..self.bytes.len());
+        }
+    }
+
+    /// The number of bytes of all values.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The text of the record's id.
     pub(crate) fn id(&self) -> Result<Vec<u8>> {
-        let parts: Vec<&[u8]> =
-            self.schema.key.iter().map(|&at| self.values[at].0.as_deref().unwrap_or_default()).collect();
-        let text = id::text(&parts);
+        let text = match self.schema.key[..] {
+            [only] => self.value(only).unwrap_or_default().to_vec(),
+            _ => {
+                let parts: Vec<&[u8]> = self.schema.key.iter().map(|&at| self.value(at).unwrap_or_default()).collect();
+                id::text(&parts)
+            }
+        };
         id::check_length(self.schema, &text)?;
         Ok(text)
     }

@@ -54,27 +54,32 @@ impl Saving {
         let key = target.keys.record(if unassigned { b"" } else { &id });
         for &at in &schema.automatic {
             // Redis assigns it, so that it is no null.
-            writer.values[at].0.get_or_insert_with(|| b"0".to_vec());
+            writer.fill(at, b"0");
         }
-        let expected = schema.version.and_then(|at| writer.values[at].0.clone());
+        let expected = schema.version.and_then(|at| writer.value(at)).map(<[u8]>::to_vec);
         // Where Redis assigns the id, each call makes a record.
         let write = Write { key, operation: verb.name(), repeatable: !unassigned, expected };
         Ok(Self { writer, id, write })
     }
 
     fn value(&self, at: usize) -> Option<&[u8]> {
-        self.writer.values[at].0.as_deref()
+        self.writer.value(at)
     }
 
     fn nulls(&self) -> impl Iterator<Item = usize> {
         self.writer.schema.stored.iter().copied().filter(|&at| self.value(at).is_none())
     }
 
+    /// About how many bytes the arguments have that [`Saving::push`] adds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.writer.length() + self.writer.schema.names_length + 8 * self.writer.schema.indexed.len() + 64
+    }
+
     /// How many arguments [`Saving::push`] adds.
     pub(crate) fn arguments(&self) -> usize {
         let schema = self.writer.schema;
         let nulls = self.nulls().count();
-        4 + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 2 * (schema.stored.len() - nulls)
+        head(schema) + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 2 * (schema.stored.len() - nulls)
     }
 
     /// Adds the record's arguments as put.lua lists them, which come after `before` others.
@@ -83,7 +88,7 @@ impl Saving {
         let columns = schema.columns();
         let nulls = self.nulls().count();
         // ARGV counts from 1.
-        let mut next = before + 4 + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 1;
+        let mut next = before + head(schema) + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 1;
         let mut position = vec![0; columns.len()];
         for &at in schema.stored.iter().filter(|&&at| self.value(at).is_some()) {
             position[at] = next + 1;
@@ -91,12 +96,16 @@ impl Saving {
         }
         command.arg(id::to_directory(schema, &self.id)).arg(self.arguments()).arg(nulls);
         match (schema.expires_at, schema.ttl) {
-            (Some(at), _) => command.arg(position[at]),
-            (None, Some((milliseconds, _))) => command.arg(milliseconds),
-            (None, None) => command.arg(""),
-        };
+            (Some(at), _) => {
+                command.arg(position[at]);
+            }
+            (None, Some((milliseconds, _))) => {
+                command.arg(milliseconds);
+            }
+            (None, None) => {}
+        }
         for &at in &schema.indexed {
-            command.arg(index_spec(&columns[at], self.writer.values[at].1));
+            command.arg(index_spec(&columns[at], self.writer.ordinal(at)));
         }
         for &at in &schema.indexed {
             command.arg(position[at]);
@@ -124,6 +133,11 @@ impl Saving {
     }
 }
 
+/// How many arguments of a record come before its specs.
+fn head(schema: &ModelSchema) -> usize {
+    if schema.expires_at.is_some() || schema.ttl.is_some() { 4 } else { 3 }
+}
+
 /// Adds what is the same for all records of a model: ARGV[1] to the names of save.lua. Says how many arguments that are.
 pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usize {
     let schema = target.schema;
@@ -142,7 +156,16 @@ pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usiz
     for &at in schema.indexed.iter().chain(&schema.automatic) {
         command.arg(schema.columns()[at].name());
     }
+    model_arguments(schema)
+}
+
+/// How many arguments [`push_model`] adds, and about how many bytes they have.
+pub(crate) fn model_arguments(schema: &ModelSchema) -> usize {
     7 + schema.indexed.len() + schema.automatic.len()
+}
+
+pub(crate) fn model_bytes(target: &Target) -> usize {
+    target.keys.prefix.len() + target.schema.names_length + 32
 }
 
 /// Takes what Redis assigned into the record that was saved.
@@ -159,7 +182,9 @@ pub(crate) fn saved<M: RedisModel>(record: &mut M, key: &[u8], mut values: Vec<V
 pub(crate) async fn save<M: RedisModel>(record: &mut M, db: &Db, verb: Verb) -> Result<()> {
     let target = Target::new::<M>(db);
     let saving = Saving::new(record, &target, verb)?;
-    let mut command = SAVE.call(&saving.write.key);
+    let (arguments, bytes) =
+        (saving.arguments() + model_arguments(target.schema), saving.bytes() + model_bytes(&target));
+    let mut command = SAVE.call_on([&saving.write.key[..]].into_iter(), arguments, bytes);
     let before = push_model(&target, verb, &mut command);
     saving.push(&mut command, before);
     let call = Call { command, write: saving.write };
@@ -264,7 +289,7 @@ pub(crate) fn version<M: RedisModel>(record: &M) -> Result<Option<Vec<u8>>> {
     let Some(at) = M::schema().version else { return Ok(None) };
     let mut writer = RecordWriter::new(M::schema());
     record.write(&mut writer)?;
-    Ok(writer.values[at].0.take())
+    Ok(writer.value(at).map(<[u8]>::to_vec))
 }
 
 pub(crate) async fn take<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {

@@ -47,7 +47,10 @@ const LAYOUT: &str = "1";
 impl ModelSchema {
     /// Builds the schema of the model `name` with its columns in declared order.
     #[doc(hidden)]
-    pub fn new(name: &'static str, columns: Vec<ColumnSchema>) -> Self {
+    pub fn new(name: &'static str, mut columns: Vec<ColumnSchema>) -> Self {
+        for column in &mut columns {
+            column.spec = column.index_spec();
+        }
         let positions = |wanted: fn(&ColumnSchema) -> bool| {
             columns.iter().enumerate().filter(|(_, column)| wanted(column)).map(|(at, _)| at).collect::<Vec<_>>()
         };
@@ -178,6 +181,7 @@ pub struct ColumnSchema {
     /// The stored form of the default, for a column that has one.
     pub(crate) default: Option<fn() -> Option<Vec<u8>>>,
     ordinal: fn(&[u8]) -> Option<u16>,
+    spec: String,
 }
 
 impl ColumnSchema {
@@ -201,6 +205,7 @@ impl ColumnSchema {
             unit: TimeUnit::Nanoseconds,
             default: None,
             ordinal: |stored| T::Value::decode(stored).ok().map(|value| value.ordinal()),
+            spec: String::new(),
         }
     }
 
@@ -364,6 +369,23 @@ impl ColumnSchema {
             }
         }
         description
+    }
+
+    /// How the scripts index the column, with the ordinal 0: see `scripts/index.lua`.
+    pub(crate) fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    fn index_spec(&self) -> String {
+        let how = match (self.index, self.has_sorted_set()) {
+            (_, false) if self.sort => 'k',
+            (true, true) => 'b',
+            (true, false) => 'c',
+            (false, true) => 's',
+            (false, false) => 'u',
+        };
+        let how = if self.unique { how.to_ascii_uppercase() } else { how };
+        format!("{how}{}0", self.kind.code())
     }
 
     /// The version after this one, if the column's type has one.

@@ -25,6 +25,7 @@ impl Script {
             .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
             .replace("-- include ids.lua\n", include_str!("scripts/ids.lua"))
             .replace("-- include index.lua\n", include_str!("scripts/index.lua"))
+            .replace("-- include elements.lua\n", include_str!("scripts/elements.lua"))
             .replace("-- include remove.lua\n", include_str!("scripts/remove.lua"))
             .replace("-- include apply.lua\n", include_str!("scripts/apply.lua"))
             .replace("-- include expire.lua\n", include_str!("scripts/expire.lua"));
@@ -34,12 +35,17 @@ impl Script {
 
     /// A call with one key, as a command. Arguments are added to it.
     pub(crate) fn call(&self, key: &[u8]) -> Cmd {
-        self.call_on([key].into_iter())
+        self.call_on([key].into_iter(), 0, 0)
     }
 
-    /// A call with some keys.
-    pub(crate) fn call_on<'a>(&self, keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Cmd {
-        let mut call = Cmd::new();
+    /// A call with some keys, and room for so many arguments of so many bytes in all.
+    pub(crate) fn call_on<'a>(
+        &self,
+        keys: impl ExactSizeIterator<Item = &'a [u8]>,
+        arguments: usize,
+        bytes: usize,
+    ) -> Cmd {
+        let mut call = Cmd::with_capacity(arguments + keys.len() + 3, bytes + 64 * keys.len() + 64);
         call.arg("EVALSHA").arg(&self.hash).arg(keys.len());
         for key in keys {
             call.arg(key);

@@ -1,5 +1,7 @@
 //! A call of a script that writes: made, and its answer or refusal understood.
 
+use std::borrow::Cow;
+
 use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::codec::printable;
@@ -49,16 +51,9 @@ pub(crate) struct Write {
 }
 
 /// How the scripts index a column: see `scripts/index.lua`.
-pub(crate) fn index_spec(column: &ColumnSchema, ordinal: u16) -> String {
-    let how = match (column.has_index(), column.has_sorted_set()) {
-        (_, false) if column.has_sort() => 'k',
-        (true, true) => 'b',
-        (true, false) => 'c',
-        (false, true) => 's',
-        (false, false) => 'u',
-    };
-    let how = if column.is_unique() { how.to_ascii_uppercase() } else { how };
-    format!("{how}{}{ordinal}", column.kind.code())
+pub(crate) fn index_spec(column: &ColumnSchema, ordinal: u16) -> Cow<'_, str> {
+    // Most have no ordinal, and a save makes one of these for each indexed column.
+    if ordinal == 0 { Cow::Borrowed(column.spec()) } else { Cow::Owned(format!("{}{ordinal}", &column.spec()[..2])) }
 }
 
 /// Adds the names of the indexed columns and how each is indexed.

@@ -29,10 +29,11 @@ elseif not has_type(key, types[what]) then
   return { 0, 0, found }
 end
 
+-- include elements.lua
 -- Whether a record with the stored value belongs into this container.
 local function belongs(stored)
   if kind ~= 108 or not stored or not value then return plain(kind, stored) == value end
-  local changes = elements()(nil, stored)
+  local changes = elements(nil, stored)
   for at = 1, #changes, 2 do
     if changes[at] == value then return true end
   end

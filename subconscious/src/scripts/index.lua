@@ -69,7 +69,8 @@ for i = 1, n do
     end
     local changes, sides = nil, 2
     if kind == 108 then
-      changes = elements()(before, new)
+      -- include elements.lua
+      changes = elements(before, new)
       sides = #changes / 2
     end
     for side = 1, sides do

@@ -19,6 +19,45 @@
 -- Returns   { 1, new value of each column with + or v }
 --           or nil, what is wrong, ..: { schema, stored schema }, { missing }, { conflict, version }, { duplicate, column, value },
 --           { overflow, column, value }, { lacks, column }, { number, column, value }, { corrupt, why }
+-- A function that adds two integers of any size, as decimal text; with a true third argument it subtracts the second.
+local function sums()
+  local byte, sub, text, floor = string.byte, string.sub, string.format, math.floor
+  -- The sum, or the difference if the first is not less, of two numbers without signs.
+  local function combine(x, y, sign)
+    local out, carry = '', 0
+    while #x > 0 or #y > 0 or carry > 0 do
+      local part = (tonumber(sub(x, -7)) or 0) + sign * (tonumber(sub(y, -7)) or 0) + carry
+      carry = floor(part / 10000000)
+      out = text('%07d', part - carry * 10000000) .. out
+      x, y = sub(x, 1, -8), sub(y, 1, -8)
+    end
+    return string.match(out, '^0*(%d+)$') or '0'
+  end
+  local function less(x, y)
+    if #x ~= #y then return #x < #y end
+    for i = 1, #x do
+      if byte(x, i) ~= byte(y, i) then return byte(x, i) < byte(y, i) end
+    end
+    return false
+  end
+  return function(x, y, subtract)
+    local minus_x, minus_y = byte(x) == 45, byte(y) == 45
+    if minus_x then x = sub(x, 2) end
+    if minus_y then y = sub(y, 2) end
+    if subtract then minus_y = not minus_y end
+    local size, minus
+    if minus_x == minus_y then
+      size, minus = combine(x, y, 1), minus_x
+    elseif less(x, y) then
+      size, minus = combine(y, x, -1), minus_y
+    else
+      size, minus = combine(x, y, -1), minus_x
+    end
+    if minus and size ~= '0' then return '-' .. size end
+    return size
+  end
+end
+
 local p, key, schema = ARGV[1], KEYS[1], ARGV[2]
 local m, n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local others = m + ARGV[5]

@@ -6,8 +6,8 @@
 -- several   whether rows and count in meta are left to the script that includes this
 -- key       the record's hash; where Redis assigns the id, what comes before the id in it
 -- at        where the record's arguments come in ARGV, less one: the id as the row directory holds it; how many arguments the record has;
---           z, the number of columns that are null; position in ARGV of the column with the time when the record expires, or
---           milliseconds that it lives; n specs (see index.lua); n positions in ARGV of the indexed columns' values, 0 for null;
+--           z, the number of columns that are null; if life is not "": position in ARGV of the column with the time when the record
+--           expires, or milliseconds that it lives; n specs (see index.lua); n positions in ARGV of the indexed columns' values, 0 for null;
 --           a times: position of the value in ARGV or 0 where it has none, the value, a parameter, what Redis assigns:
 --             k (the key), i (the next number; the parameter is the greatest or ""), v (the version; the parameter is the next),
 --             c or u (the time of creation or update; the parameter is n or m)
@@ -19,7 +19,7 @@
 --
 -- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
 -- is used up by a save that fails.
-local id, last, specs = ARGV[at + 1], at + ARGV[at + 2], at + 4
+local id, last, specs = ARGV[at + 1], at + ARGV[at + 2], at + (life == '' and 3 or 4)
 local positions, groups = specs + n, specs + 2 * n
 local first_null = groups + 4 * a + 1
 local first_pair = first_null + ARGV[at + 3]

@@ -1,0 +1,31 @@
+-- elements.lua: what changes in a list. It is included in the place of a line that names it, where there is a list: others do not
+-- pay for it.
+--
+-- elements  a function from the stored forms of a list before and after a write (nil if there is no record, false for null) to what
+--           changes: value and whether it comes, and so on. Each element ends with a comma; in it, \c is a comma and \\ a backslash.
+local function values(list)
+  if not list then return { list } end
+  local found = {}
+  for element in string.gmatch(list, '([^,]*),') do
+    found[#found + 1] = string.gsub(element, '\\(.)', function(mark) if mark == 'c' then return ',' end return mark end)
+  end
+  return found
+end
+local function elements(before, new)
+  local had, has, changes = {}, {}, {}
+  for _, value in ipairs(values(before)) do had[value] = true end
+  for _, value in ipairs(values(new)) do
+    if not had[value] and not has[value] then
+      changes[#changes + 1] = value
+      changes[#changes + 1] = true
+    end
+    has[value] = true
+  end
+  for value in pairs(had) do
+    if not has[value] then
+      changes[#changes + 1] = value
+      changes[#changes + 1] = false
+    end
+  end
+  return changes
+end
