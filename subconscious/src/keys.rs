@@ -7,17 +7,32 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `r:<id>` | hash | a record: a field for each column that is not null, and its row number in `#` |
-//! | `i:<column>:<segment>:<value>` | set | the rows of the segment that have the value, while few |
+//! | `i:<column>:<segment>:<value>` | set | the rows of the segment that have the value, while few; of a list, those that contain it |
 //! | `b:<column>:<segment>:<value>` | bitmap | the same once many |
 //! | `i:<column>:<segment>`, `b:<column>:<segment>` | | the same for null |
 //! | `s:<column>` | sorted set | rows in the order of a `sort` column |
 //! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal × 65,536 + segments with the value |
+//! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |
 //! | `d:<segment>` | string | row directory with ids of fixed width: entry after entry |
 //! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
 //! | `free` | sorted set | segments with rows to be used again, and how many |
-//! | `meta` | hash | `schema`: fingerprint, `rows`: rows handed out, `count`: records, `seq:<column>`: last number assigned |
+//! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds; 0 where Redis deleted the record at once |
+//! | `x:<row / 128>` | hash | what the removal of such a record needs, as its hash is gone by then: row % 128 → MessagePack of the values of the indexed columns by name, and the id by the empty name |
+//! | `meta` | hash | see below |
 //! | `t:<n>` | bitmap | intermediate results, only while a script runs |
+//!
+//! The fields of `meta`:
+//!
+//! | field | holds |
+//! | --- | --- |
+//! | `schema` | fingerprint of the schema that the indexes have, with a `+` at its end while a migration to it is under way |
+//! | `columns` | what the fingerprint stands for: [`ModelSchema::description`] |
+//! | `rows`, `count` | rows handed out, records |
+//! | `due` | when the next record expires, or earlier; not there if none does |
+//! | `seq:<column>` | the last number assigned |
+//! | `dropping`, `building` | during a migration: columns whose old indexes are being deleted, whose new ones are being filled, as `:name:name:` |
+//! | `built` | during a migration: rows that have been gone through |
 //!
 //! Only records and `meta` are addressed from Rust. The keys of rows and indexes depend on the row number,
 //! which only the server knows at the time of a write: `scripts/index.lua` and `scripts/filter.lua` build them.

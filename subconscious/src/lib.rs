@@ -31,6 +31,10 @@
 //! - [`ColumnValue`] says which types a column can have, and how to make one of yours one; [`Json`] makes one of any serde type.
 //! - [`Error`] says what went wrong, with model, column and key.
 //!
+//! - `#[column(unique)]`, `version`, `created_at`, `updated_at` and `expires_at` are [explained](derive@RedisModel#) with the other attributes;
+//!   [`RedisModel::patch`] changes some columns, [`RedisModel::take`] reads and deletes, [`RedisModel::save_many`] saves by the thousand.
+//! - [`RedisModel::migrate`] changes the indexes of records that are stored; [`RedisModel::check`] compares them with the records.
+//!
 //! Each write is one script, which the server runs as one step: a record and all its index entries change together or not at
 //! all. Nothing runs in the background, and queries leave nothing behind. A query does write intermediate bitmaps while it
 //! runs, so it needs a primary, and counts in `rdb_changes_since_last_save`.

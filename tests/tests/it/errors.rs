@@ -286,6 +286,21 @@ async fn a_script_that_the_server_lost_is_loaded_again() {
     assert_eq!(Account::all().fetch(&f.db).await.unwrap().len(), 702);
     flush().await;
     assert!(account("a").delete(&f.db).await.unwrap());
+    flush().await;
+    assert_eq!(Account::delete_many(&f.db, (0..600).map(|at| format!("{at}"))).await.unwrap().deleted, 600);
+    flush().await;
+    let soon = std::time::Duration::from_secs(1000);
+    account("b").expire(&f.db, soon).await.unwrap();
+    flush().await;
+    // Two scripts in one pipeline, of which neither is known, and then one.
+    assert_eq!(Account::all().fetch(&f.db).await.unwrap().len(), 101);
+    flush().await;
+    assert_eq!(Account::reap(&f.db).await.unwrap(), 0);
+    assert_eq!(Account::all().count(&f.db).await.unwrap(), 101);
+    flush().await;
+    assert!(Account::check(&f.db).await.unwrap().is_clean());
+    flush().await;
+    assert!(Account::take(&f.db, "b").await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -492,3 +492,173 @@ async fn large_values_and_many_fields_are_written_with_as_many_calls_as_small_on
     let fields: u64 = f.run(redis::cmd("HLEN").arg(&key)).await;
     assert_eq!(fields, 10_003);
 }
+
+/// A model of 5,000 columns, as no derive would be asked for.
+mod wide {
+    use std::sync::LazyLock;
+
+    use subconscious::__private::{ColumnSchema, ModelSchema, RecordReader, RecordWriter};
+    use subconscious::{RedisModel, Result};
+
+    pub(super) const COLUMNS: usize = 5_000;
+
+    #[derive(Debug, Clone, PartialEq)]
+    pub(super) struct Wide {
+        pub(super) id: u32,
+        pub(super) values: Vec<Option<String>>,
+    }
+
+    impl RedisModel for Wide {
+        type Id = u32;
+        type Columns = ();
+
+        fn schema() -> &'static ModelSchema {
+            static SCHEMA: LazyLock<ModelSchema> = LazyLock::new(|| {
+                let name = |at: usize| -> &'static str { Box::leak(format!("column {at}").into_boxed_str()) };
+                let mut columns = vec![ColumnSchema::new::<u32>("id").key::<u32>()];
+                columns.push(ColumnSchema::new::<Option<String>>(name(0)).index::<Option<String>>());
+                columns.extend((1..COLUMNS).map(|at| ColumnSchema::new::<Option<String>>(name(at))));
+                ModelSchema::new("Wide", columns)
+            });
+            &SCHEMA
+        }
+
+        fn columns() -> Self::Columns {}
+
+        fn id(&self) -> u32 {
+            self.id
+        }
+
+        fn write(&self, record: &mut RecordWriter) -> Result<()> {
+            record.column::<u32>(&self.id)?;
+            self.values.iter().try_for_each(|value| record.column::<Option<String>>(value))
+        }
+
+        fn read(record: &mut RecordReader<'_>) -> Result<Self> {
+            let id = record.column::<u32>()?;
+            let values = (0..COLUMNS).map(|_| record.column::<Option<String>>()).collect::<Result<_>>()?;
+            Ok(Self { id, values })
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_5_000_columns_is_saved_changed_and_taken() {
+    use wide::{COLUMNS, Wide};
+    let f = Fixture::new().await;
+    let full: Vec<_> = (0..COLUMNS).map(|at| Some(format!("value {at}"))).collect();
+    let mut records: Vec<_> = (0..3).map(|id| Wide { id, values: full.clone() }).collect();
+    records[0].save(&f.db).await.unwrap();
+    Wide::save_many(&f.db, &mut records[1..]).await.unwrap().into_result().unwrap();
+    // From all to one, to none, and to all.
+    for keep in [1, 0, COLUMNS] {
+        records[1].values = (0..COLUMNS).map(|at| (at < keep).then(|| format!("new {at}"))).collect();
+        records[1].save(&f.db).await.unwrap();
+        assert_eq!(Wide::load(&f.db, 1u32).await.unwrap().unwrap(), records[1]);
+        let fields: usize = f.run(redis::cmd("HLEN").arg(f.key("{Wide}:r:1"))).await;
+        assert_eq!(fields, keep + 1);
+    }
+    indexes::assert_exact::<Wide>(&f).await;
+    for record in &records {
+        assert_eq!(Wide::take(&f.db, record.id).await.unwrap().as_ref(), Some(record));
+    }
+    assert_eq!(indexes::assert_exact::<Wide>(&f).await.0, 0);
+}
+
+/// One script call saves several records; what fails for one is that one's failure.
+#[tokio::test]
+async fn a_key_of_another_type_fails_the_records_that_need_it_and_no_other() {
+    let f = Fixture::new().await;
+    let mut members: Vec<_> = (0..40).map(member).collect();
+    let () = f.run(redis::cmd("RPUSH").arg(f.key("{Member}:i:name:0")).arg("x")).await;
+    let (mut failing, mut expected) = (0, 0);
+    for (at, member) in members.iter_mut().enumerate() {
+        member.name = (at % 7 != 3).then(|| "one".into());
+        expected += usize::from(at % 7 == 3);
+    }
+    let report = Member::save_many(&f.db, &mut members).await.unwrap();
+    for (at, error) in &report.failed {
+        assert!(at % 7 == 3 && matches!(error, Error::Corrupt { .. }), "{at}: {error}");
+        failing += 1;
+    }
+    assert_eq!((failing, report.saved), (expected, 40 - expected as u64));
+    let () = f.run(redis::cmd("DEL").arg(f.key("{Member}:i:name:0"))).await;
+    assert_eq!(indexes::assert_exact::<Member>(&f).await.0, 40 - expected);
+}
+
+#[tokio::test]
+async fn equal_decimals_are_one_unique_value() {
+    use rust_decimal::Decimal;
+
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Price {
+        #[column(primary_key)]
+        id: u32,
+        #[column(unique)]
+        amount: Decimal,
+    }
+    let f = Fixture::new().await;
+    let price = |id, text: &str| Price { id, amount: text.parse().unwrap() };
+    price(1, "1.50").save(&f.db).await.unwrap();
+    for text in ["1.5", "1.500", "1.50"] {
+        let error = price(2, text).save(&f.db).await.unwrap_err();
+        assert!(error.is_duplicate(), "{text}: {error}");
+        let found = Price::filter_by(|p| p.amount.eq(text.parse::<Decimal>().unwrap())).first(&f.db).await.unwrap();
+        assert_eq!(found.unwrap().amount.to_string(), "1.50");
+    }
+    // Its own value in another form is no duplicate, and frees the other.
+    price(1, "1.5").save(&f.db).await.unwrap();
+    price(1, "-0").save(&f.db).await.unwrap();
+    assert!(price(2, "0.00").save(&f.db).await.unwrap_err().is_duplicate());
+    price(2, "1.50").save(&f.db).await.unwrap();
+    indexes::assert_exact::<Price>(&f).await;
+}
+
+#[tokio::test]
+async fn times_of_creation_and_update_have_the_precision_of_their_types() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Timed {
+        #[column(primary_key)]
+        id: u32,
+        #[column(created_at, sort)]
+        created: jiff::Timestamp,
+        #[column(updated_at, sort)]
+        updated: time::UtcDateTime,
+        label: String,
+    }
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Counted {
+        #[column(primary_key)]
+        id: u32,
+        #[column(created_at)]
+        created: u64,
+        #[column(updated_at)]
+        updated: SystemTime,
+    }
+    let f = Fixture::new().await;
+    let nanos = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as i128;
+    let before = nanos(SystemTime::now());
+    let mut timed =
+        Timed { id: 1, created: jiff::Timestamp::MIN, updated: time::UtcDateTime::MIN, label: String::new() };
+    timed.save(&f.db).await.unwrap();
+    let after = nanos(SystemTime::now());
+    // Redis counts microseconds.
+    let created = timed.created.as_nanosecond();
+    assert!(before / 1000 * 1000 <= created && created <= after, "{before} {created} {after}");
+    assert_eq!(timed.updated.unix_timestamp_nanos(), created);
+    assert_eq!(created % 1000, 0);
+    let first = timed.clone();
+    timed.label = "x".into();
+    timed.save(&f.db).await.unwrap();
+    assert_eq!(timed.created, first.created);
+    assert!(timed.updated > first.updated);
+    Timed::patch(&f.db, 1u32, |t| [t.label.set("y")]).await.unwrap();
+    let patched = Timed::load(&f.db, 1u32).await.unwrap().unwrap();
+    assert!(patched.updated > timed.updated && patched.created == first.created);
+
+    let mut counted = Counted { id: 1, created: 0, updated: SystemTime::UNIX_EPOCH };
+    counted.save(&f.db).await.unwrap();
+    let created = i128::from(counted.created);
+    assert_eq!(created, nanos(counted.updated) / 1_000_000);
+    indexes::assert_exact::<Timed>(&f).await;
+}
