@@ -662,3 +662,27 @@ async fn times_of_creation_and_update_have_the_precision_of_their_types() {
     assert_eq!(created, nanos(counted.updated) / 1_000_000);
     indexes::assert_exact::<Timed>(&f).await;
 }
+
+#[tokio::test]
+async fn a_version_ends_with_its_type() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Short {
+        #[column(primary_key)]
+        id: u32,
+        #[column(version)]
+        version: u8,
+        count: u64,
+    }
+    let f = Fixture::new().await;
+    Short { id: 1, version: 0, count: 0 }.save(&f.db).await.unwrap();
+    let () = f.run(redis::cmd("HSET").arg(f.key("{Short}:r:1")).arg("version").arg(254)).await;
+    let mut short = Short::load(&f.db, 1u32).await.unwrap().unwrap();
+    short.save(&f.db).await.unwrap();
+    assert_eq!(short.version, 255);
+    short.count = 7;
+    let error = short.save(&f.db).await.unwrap_err();
+    assert!(matches!(&error, Error::BadData { column: "version", .. }), "{error:?}");
+    let error = Short::patch(&f.db, 1u32, |s| [s.count.set(7)]).await.unwrap_err();
+    assert!(matches!(&error, Error::BadData { column: "version", .. }), "{error:?}");
+    assert_eq!(Short::load(&f.db, 1u32).await.unwrap().unwrap(), Short { id: 1, version: 255, count: 0 });
+}
