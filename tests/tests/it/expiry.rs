@@ -334,3 +334,29 @@ async fn a_storm_of_expiries_is_cleaned_up_in_steps_and_answers_are_right_from_t
     assert_eq!(page.iter().map(|session| session.id).collect::<Vec<_>>(), [99, 98, 97]);
     indexes::assert_exact::<Session>(&f).await;
 }
+
+/// Programs that only write leave no more and more expired entries behind.
+#[tokio::test]
+async fn saves_and_deletes_remove_some_expired_records_on_their_way() {
+    let f = Fixture::new().await;
+    for id in 0..30 {
+        session(id).save(&f.db).await.unwrap();
+        session(id).expire(&f.db, Duration::ZERO).await.unwrap();
+    }
+    let left = async || f.run::<u64>(redis::cmd("ZCARD").arg(f.key("{Session}:ttl"))).await;
+    // Each of the saves in between has removed what was there.
+    assert_eq!(left().await, 1);
+    for id in 100..120 {
+        session(id).save(&f.db).await.unwrap();
+    }
+    for id in 100..119 {
+        session(id).expire(&f.db, Duration::ZERO).await.unwrap();
+    }
+    assert_eq!(left().await, 19);
+    assert!(session(119).delete(&f.db).await.unwrap());
+    assert_eq!(left().await, 11);
+    let mut some = [session(200), session(201)];
+    Session::save_many(&f.db, &mut some).await.unwrap().into_result().unwrap();
+    assert_eq!(left().await, 0);
+    assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 2);
+}
