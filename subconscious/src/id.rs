@@ -1,5 +1,6 @@
 //! Ids: how the value of a key, or the tuple of a composite key, becomes the name of a record and back.
 
+use crate::codec::printable;
 use crate::error::{Error, Result};
 use crate::schema::ModelSchema;
 use crate::value::{IntoValue, KeyValue, Kind};
@@ -18,6 +19,9 @@ pub trait ModelId: Sized + Send + Sync + 'static {
     /// Appends the id's text, which ends the key of the record.
     #[doc(hidden)]
     fn encode(&self, schema: &'static ModelSchema, out: &mut Vec<u8>) -> Result<()>;
+    /// The id of the text.
+    #[doc(hidden)]
+    fn decode(schema: &'static ModelSchema, text: &[u8]) -> Result<Self>;
 }
 
 fn encode_part<T: KeyValue>(value: &T, schema: &'static ModelSchema, at: usize, out: &mut Vec<u8>) -> Result<()> {
@@ -25,9 +29,22 @@ fn encode_part<T: KeyValue>(value: &T, schema: &'static ModelSchema, at: usize, 
     value.encode(out).map_err(|reason| Error::bad_data(schema.name(), column, reason))
 }
 
+fn decode_part<T: KeyValue>(part: &[u8], schema: &'static ModelSchema, at: usize, text: &[u8]) -> Result<T> {
+    T::decode(part).map_err(|reason| Error::Corrupt {
+        model: schema.name(),
+        column: schema.key.get(at).map(|&at| schema.columns()[at].name()),
+        key: format!("{{{}}}:r:{}", schema.name(), printable(text)),
+        reason: reason.to_string(),
+    })
+}
+
 impl<T: KeyValue> ModelId for T {
     fn encode(&self, schema: &'static ModelSchema, out: &mut Vec<u8>) -> Result<()> {
         encode_part(self, schema, 0, out)
+    }
+
+    fn decode(schema: &'static ModelSchema, text: &[u8]) -> Result<Self> {
+        decode_part(text, schema, 0, text)
     }
 }
 
@@ -43,10 +60,20 @@ macro_rules! composite {
                 )*
                 Ok(())
             }
+
+            fn decode(schema: &'static ModelSchema, text: &[u8]) -> Result<Self> {
+                let parts = parts(text);
+                Ok(($(decode_part(parts.get($at).map_or(&[][..], Vec::as_slice), schema, $at, text)?,)*))
+            }
         }
         impl<$($type: KeyValue, $other: IntoValue<$type>),*> IntoValue<($($type,)*)> for ($($other,)*) {
             fn into_value(self) -> ($($type,)*) {
                 ($(self.$at.into_value(),)*)
+            }
+        }
+        impl<$($type: KeyValue),*> IntoValue<($($type,)*)> for &($($type,)*) {
+            fn into_value(self) -> ($($type,)*) {
+                self.clone()
             }
         }
     };
@@ -83,6 +110,21 @@ fn push_part(out: &mut Vec<u8>, at: usize, part: &[u8]) {
     }
 }
 
+/// The parts of a composite id's text, as [`push_part`] put them together.
+fn parts(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = text.iter();
+    while let Some(&byte) = bytes.next() {
+        match (byte, parts.last_mut()) {
+            (b':', _) => parts.push(Vec::new()),
+            (b'\\', Some(part)) => part.extend(bytes.next()),
+            (byte, Some(part)) => part.push(byte),
+            (_, None) => {}
+        }
+    }
+    parts
+}
+
 /// Refuses an id that is too long to be a key.
 pub(crate) fn check_length(schema: &'static ModelSchema, text: &[u8]) -> Result<()> {
     if text.len() <= LONGEST_ID {
@@ -117,7 +159,7 @@ pub(crate) fn from_directory(schema: &ModelSchema, stored: Vec<u8>) -> Option<Ve
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{parts, text};
 
     #[test]
     fn composite_ids_never_share_a_text() {
@@ -125,5 +167,8 @@ mod tests {
         assert_eq!(text(&["a", "b:c"]), br"a:b\:c");
         assert_eq!(text(&[r"a\", "b"]), br"a\\:b");
         assert_eq!(text(&[r"a\:b"]), br"a\:b");
+        for each in [["a:b", "c"], ["a", "b:c"], [r"a\", "b"], ["", ""], [r"\:", r":\"]] {
+            assert_eq!(parts(&text(&each)), each.map(|part| part.as_bytes().to_vec()));
+        }
     }
 }

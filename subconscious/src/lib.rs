@@ -69,6 +69,7 @@ pub use model::RedisModel;
 pub use patch::{Change, Patched};
 pub use query::Query;
 pub use query::column::{Column, Order};
+pub use query::cursor::{Cursor, Page};
 pub use query::filter::Filter;
 pub use query::stream::RecordStream;
 pub use subconscious_derive::{ColumnEnum, RedisModel};

@@ -1,6 +1,7 @@
 //! Queries: built step by step, run by a verb.
 
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 
 use futures::TryStreamExt;
@@ -10,30 +11,37 @@ use crate::error::Result;
 use crate::model::RedisModel;
 
 pub(crate) mod column;
+pub(crate) mod cursor;
 pub(crate) mod filter;
 mod page;
 mod plan;
 pub(crate) mod stream;
 
 use column::Order;
+use cursor::{Cursor, Page};
 use filter::{Condition, Filter};
-use page::Request;
+use page::{Position, Request};
 use stream::RecordStream;
+
+/// Records of a page where the query has no limit.
+const PAGE: u64 = 100;
 
 /// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or [`RedisModel::query`].
 ///
 /// Without `order_by` the records come in row order, which is stable: a record keeps its row as long as it lives.
-#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `count` or `exists` runs it"]
+#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `count` or `exists` runs it"]
 pub struct Query<M> {
     request: Request,
     limit: Option<u64>,
     offset: u64,
+    after: Option<Cursor>,
     model: PhantomData<fn() -> M>,
 }
 
 impl<M> Clone for Query<M> {
     fn clone(&self) -> Self {
-        Self { request: self.request.clone(), limit: self.limit, offset: self.offset, model: PhantomData }
+        let Self { request, limit, offset, after, .. } = self;
+        Self { request: request.clone(), limit: *limit, offset: *offset, after: after.clone(), model: PhantomData }
     }
 }
 
@@ -44,6 +52,7 @@ impl<M> fmt::Debug for Query<M> {
             .field("order", &self.request.order)
             .field("limit", &self.limit)
             .field("offset", &self.offset)
+            .field("after", &self.after)
             .finish()
     }
 }
@@ -51,7 +60,7 @@ impl<M> fmt::Debug for Query<M> {
 impl<M: RedisModel> Query<M> {
     pub(crate) fn new() -> Self {
         let request = Request { condition: Condition::All, order: None };
-        Self { request, limit: None, offset: 0, model: PhantomData }
+        Self { request, limit: None, offset: 0, after: None, model: PhantomData }
     }
 
     /// Narrows the query to the records that match this filter as well.
@@ -73,16 +82,76 @@ impl<M: RedisModel> Query<M> {
         self
     }
 
-    /// Leaves out so many records first.
+    /// Leaves out so many records first; none after a cursor.
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = offset;
         self
     }
 
+    /// Goes on where a [`page`](Self::page) of the same query ended; from the beginning if there is no cursor. A cursor of another query is
+    /// refused when the query is run.
+    pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
+        self.after = cursor.into();
+        self
+    }
+
+    /// Where to begin, and how many records to leave out from there.
+    fn begin(&self) -> Result<(Position, u64)> {
+        match &self.after {
+            Some(cursor) => Ok((cursor.position(M::schema(), &self.request)?, 0)),
+            None => Ok((Position::default(), self.offset)),
+        }
+    }
+
     /// Runs the query, page by page as the stream is read. One round trip for the first 100 records, then two for each
     /// following 1,000.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
-        RecordStream::new(db.clone(), self.request.clone(), self.limit, self.offset)
+        let (db, request) = (db.clone(), self.request.clone());
+        self.deliver(move |rows, skip, from| {
+            let (db, request) = (db.clone(), request.clone());
+            async move { page::records::<M>(&db, &request, rows, skip, &from).await }
+        })
+    }
+
+    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 1,000.
+    pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
+        let (db, request) = (db.clone(), self.request.clone());
+        self.deliver(move |rows, skip, from| {
+            let (db, request) = (db.clone(), request.clone());
+            async move { page::ids::<M>(&db, &request, rows, skip, &from).await }
+        })
+    }
+
+    fn deliver<T, F, B>(&self, read: F) -> RecordStream<T>
+    where
+        T: Send + 'static,
+        F: Fn(usize, u64, Position) -> B + Send + 'static,
+        B: Future<Output = Result<page::Batch<T>>> + Send,
+    {
+        let begin = self.begin();
+        let skip = begin.as_ref().map_or(0, |(_, skip)| *skip);
+        RecordStream::new(self.limit, skip, begin.map(|(from, _)| from), read)
+    }
+
+    /// A page of at most `limit` records, of 100 if the query has no limit, and a [`Cursor`] for the next one. One round trip for up to 100
+    /// records, two for up to 1,000, and two for each further 1,000.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch); [`Error::InvalidQuery`](crate::Error::InvalidQuery) for a cursor of another query.
+    pub async fn page(&self, db: &Db) -> Result<Page<M>> {
+        let (mut from, mut skip) = self.begin()?;
+        let mut left = self.limit.unwrap_or(PAGE);
+        let mut page = Page { items: Vec::new(), next: self.after.clone() };
+        while left > 0 {
+            let batch = page::records::<M>(db, &self.request, left.min(stream::PAGE) as usize, skip, &from).await?;
+            left -= batch.items.len() as u64;
+            page.items.extend(batch.items.into_iter().collect::<Result<Vec<_>>>()?);
+            page.next = batch.next.as_ref().map(|next| Cursor::new(M::schema(), &self.request, next));
+            let Some(next) = batch.next else { break };
+            (from, skip) = (next, 0);
+        }
+        Ok(page)
     }
 
     /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds fewer at a time.
@@ -104,7 +173,7 @@ impl<M: RedisModel> Query<M> {
         self.clone().limit(self.limit.unwrap_or(1).min(1)).stream(db).try_next().await
     }
 
-    /// The number of records, as limited by `limit` and `offset`. One round trip for up to 16 million rows.
+    /// The number of records, as limited by `limit` and `offset`; a cursor does not count. One round trip for up to 16 million rows.
     ///
     /// # Errors
     ///
@@ -123,6 +192,7 @@ impl<M: RedisModel> Query<M> {
         if self.limit == Some(0) {
             return Ok(false);
         }
-        page::exists::<M>(db, &self.request, self.offset).await
+        let (from, skip) = self.begin()?;
+        page::exists::<M>(db, &self.request, skip, from).await
     }
 }

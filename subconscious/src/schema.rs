@@ -136,12 +136,14 @@ impl ModelSchema {
     }
 }
 
-/// A short text that differs where the descriptions do: FNV-1a in 64 bits.
+/// A short text that differs where the descriptions do.
 fn fingerprint(description: &str) -> String {
-    let hash = description
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
+    format!("{:016x}", fnv(description.as_bytes()))
+}
+
+/// FNV-1a in 64 bits.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// What Redis assigns to a column.

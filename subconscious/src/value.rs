@@ -86,6 +86,15 @@ pub trait IndexValue: ColumnValue {}
 )]
 pub trait SortValue: ColumnValue {}
 
+/// A column type whose stored form is its text, so that it can be searched by how it begins.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{Self}` is not text",
+    label = "not text",
+    note = "`starts_with` is for columns of type String"
+)]
+pub trait TextValue: SortValue {}
+impl TextValue for String {}
+
 /// A column type that may be the key or a part of it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key",
@@ -429,6 +438,13 @@ impl SortKey {
 
 /// Bytes in an order-preserving form that no other one is a prefix of: NUL becomes NUL FF, and NUL NUL ends it.
 fn escape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = escape_beginning(bytes);
+    out.extend_from_slice(&[0, 0]);
+    out
+}
+
+/// What the forms of all bytes begin with that begin with these.
+pub(crate) fn escape_beginning(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 2);
     for &byte in bytes {
         out.push(byte);
@@ -436,7 +452,6 @@ fn escape(bytes: &[u8]) -> Vec<u8> {
             out.push(0xFF);
         }
     }
-    out.extend_from_slice(&[0, 0]);
     out
 }
 

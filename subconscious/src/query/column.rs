@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::codec::check_indexed;
 use crate::patch::{Change, What};
 use crate::query::filter::{Bound, Condition, Filter};
-use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue};
+use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
 
 /// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
 ///
@@ -344,6 +344,15 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         C: Sorted,
     {
         self.range(Some((low.into_value(), true)), Some((high.into_value(), true)))
+    }
+
+    /// Records whose text begins with this, byte for byte: capitals are other letters. Null does not.
+    pub fn starts_with(self, beginning: impl AsRef<str>) -> Filter<M>
+    where
+        C: Sorted,
+        T::Value: TextValue,
+    {
+        Filter::new(Condition::StartsWith { column: self.at, beginning: beginning.as_ref().into() })
     }
 
     /// From the least value to the greatest; nulls last, ties by row.

@@ -82,6 +82,11 @@ pub(crate) enum Condition {
         low: Option<Bound>,
         high: Option<Bound>,
     },
+    /// The text begins with this.
+    StartsWith {
+        column: usize,
+        beginning: Vec<u8>,
+    },
     And(Vec<Condition>),
     Or(Vec<Condition>),
     Not(Box<Condition>),
@@ -172,6 +177,9 @@ impl Condition {
                 low.as_ref().is_none_or(|low| beyond(low, std::cmp::Ordering::Greater))
                     && high.as_ref().is_none_or(|high| beyond(high, std::cmp::Ordering::Less))
             }),
+            Self::StartsWith { column, beginning } => {
+                stored(*column).is_some_and(|(_, found)| found.starts_with(beginning))
+            }
             Self::And(parts) => parts.iter().all(|part| part.matches(schema, fields)),
             Self::Or(parts) => parts.iter().any(|part| part.matches(schema, fields)),
             Self::Not(inner) => !inner.matches(schema, fields),

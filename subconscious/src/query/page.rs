@@ -5,7 +5,7 @@ use redis::Value;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::expiry;
-use crate::id;
+use crate::id::{self, ModelId};
 use crate::model::RedisModel;
 use crate::query::filter::Condition;
 use crate::query::plan;
@@ -22,22 +22,33 @@ pub(crate) struct Request {
 }
 
 /// Where a page ended, as the script said it and understands it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Position {
-    code: Vec<u8>,
-    first: Vec<u8>,
-    second: Vec<u8>,
+    pub(crate) code: Vec<u8>,
+    pub(crate) first: Vec<u8>,
+    pub(crate) second: Vec<u8>,
     /// Matching rows still to be left out, where a call looked through too much to find them all.
     skip: u64,
+}
+
+impl Position {
+    /// A position from what the script said of it; `None` for the one at the end.
+    pub(crate) fn of(code: Vec<u8>, first: Vec<u8>, second: Vec<u8>) -> Option<Self> {
+        if code.is_empty() {
+            return None;
+        }
+        let skip = if code == b"r" { String::from_utf8_lossy(&second).parse().unwrap_or(0) } else { 0 };
+        Some(Self { code, first, second, skip })
+    }
 }
 
 /// Rows up to this number come with their fields in the same round trip; more are read by a pipeline, which costs the
 /// server a third.
 const IN_SCRIPT: usize = 100;
 
-/// A page of decoded records, each `Err` if it can't be read, and where the next page starts.
-pub(crate) struct RecordPage<M> {
-    pub(crate) records: Vec<Result<M>>,
+/// A batch of what a query delivers, each `Err` if it can't be read, and where the next one starts.
+pub(crate) struct Batch<T> {
+    pub(crate) items: Vec<Result<T>>,
     pub(crate) next: Option<Position>,
 }
 
@@ -144,7 +155,7 @@ pub(crate) async fn records<M: RedisModel>(
     rows: usize,
     skip: u64,
     from: &Position,
-) -> Result<RecordPage<M>> {
+) -> Result<Batch<M>> {
     check::<M>(request)?;
     let target = Target::new::<M>(db);
     let schema = target.schema;
@@ -177,15 +188,36 @@ pub(crate) async fn records<M: RedisModel>(
     let decode = |(_, key, text, fields): (Value, Vec<u8>, Vec<u8>, Option<Value>)| {
         record::decode::<M>(&key, &text, fields?).transpose()
     };
-    Ok(RecordPage { records: found.into_iter().filter_map(decode).collect(), next })
+    Ok(Batch { items: found.into_iter().filter_map(decode).collect(), next })
+}
+
+/// Reads up to `rows` ids, after leaving out `skip` of them. One round trip.
+pub(crate) async fn ids<M: RedisModel>(
+    db: &Db,
+    request: &Request,
+    rows: usize,
+    skip: u64,
+    from: &Position,
+) -> Result<Batch<M::Id>> {
+    check::<M>(request)?;
+    let target = Target::new::<M>(db);
+    let mut values = run::<M>(db, &target, request, What::Ids(rows, skip + from.skip), from).await?.into_iter();
+    let next = position(&mut values);
+    let mut items = Vec::with_capacity(rows.min(values.len()));
+    while let (Some(_), Some(directory)) = (values.next(), values.next()) {
+        let Value::BulkString(stored) = directory else { continue };
+        let Some(text) = id::from_directory(target.schema, stored) else { continue };
+        items.push(M::Id::decode(target.schema, &text));
+    }
+    Ok(Batch { items, next })
 }
 
 /// Whether any record matches. One round trip.
-pub(crate) async fn exists<M: RedisModel>(db: &Db, request: &Request, skip: u64) -> Result<bool> {
+pub(crate) async fn exists<M: RedisModel>(db: &Db, request: &Request, skip: u64, from: Position) -> Result<bool> {
     check::<M>(request)?;
     let target = Target::new::<M>(db);
-    let mut from = Position::default();
-    let mut skip = skip;
+    let mut from = from;
+    let mut skip = skip + from.skip;
     loop {
         let mut values = run::<M>(db, &target, request, What::Ids(1, skip), &from).await?.into_iter();
         let next = position(&mut values);
@@ -201,11 +233,7 @@ pub(crate) async fn exists<M: RedisModel>(db: &Db, request: &Request, skip: u64)
 fn position(values: &mut impl Iterator<Item = Value>) -> Option<Position> {
     let mut next = || values.next().map(scripts::bytes).unwrap_or_default();
     let (code, first, second) = (next(), next(), next());
-    if code.is_empty() {
-        return None;
-    }
-    let skip = if code == b"r" { String::from_utf8_lossy(&second).parse().unwrap_or(0) } else { 0 };
-    Some(Position { code, first, second, skip })
+    Position::of(code, first, second)
 }
 
 fn still_matches(

@@ -2,7 +2,7 @@
 
 use crate::query::filter::{Bound, Condition};
 use crate::schema::ModelSchema;
-use crate::value::{SortKey, index_form};
+use crate::value::{SortKey, escape_beginning, index_form};
 
 /// What follows the tail of a value in a bound that is beyond all members of the value: rows are below 2^31, and a
 /// tail that continues another one begins with 0x80 or more.
@@ -31,6 +31,16 @@ fn push(schema: &ModelSchema, condition: &Condition, words: &mut Vec<Vec<u8>>) {
             words.push(schema.columns()[*column].name().into());
         }
         Condition::Range { column, low, high } => push_range(schema, *column, low.as_ref(), high.as_ref(), words),
+        Condition::StartsWith { column, beginning } => {
+            let low = escape_beginning(beginning);
+            let mut high = low.clone();
+            // The first text that does not begin so: the last byte that can be greater is, and the rest goes.
+            while high.pop_if(|byte| *byte == 0xFF).is_some() {}
+            let last = high.last_mut().map(|byte| *byte += 1);
+            words.extend([b"z".to_vec(), schema.columns()[*column].name().into()]);
+            words.extend(if low.is_empty() { [Vec::new(), Vec::new()] } else { [b"0".to_vec(), low] });
+            words.extend(if last.is_none() { [Vec::new(), Vec::new()] } else { [b"0".to_vec(), high] });
+        }
         Condition::And(parts) => push_parts(schema, b"&", parts, words),
         Condition::Or(parts) => push_parts(schema, b"|", parts, words),
         Condition::Not(inner) => {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use futures::TryStreamExt;
 use proptest::prelude::*;
-use subconscious::{ColumnEnum, Filter, Query, RedisModel};
+use subconscious::{ColumnEnum, Cursor, Error, Filter, Query, RedisModel};
 use subconscious_tests::Fixture;
 use tokio::sync::OnceCell;
 
@@ -128,6 +128,7 @@ enum Wanted {
     WeightAtLeast(f64),
     TitleAbove(String),
     TitleAtMost(String),
+    TitleBegins(String),
     And(Box<Wanted>, Box<Wanted>),
     Or(Box<Wanted>, Box<Wanted>),
     Not(Box<Wanted>),
@@ -157,6 +158,7 @@ impl Wanted {
             W::WeightAtLeast(weight) => u.weight.ge(weight),
             W::TitleAbove(title) => u.title.gt(title),
             W::TitleAtMost(title) => u.title.le(title),
+            W::TitleBegins(title) => u.title.starts_with(title),
             W::And(left, right) => left.filter() & right.filter(),
             W::Or(left, right) => left.filter() | right.filter(),
             W::Not(inner) => !inner.filter(),
@@ -183,6 +185,7 @@ impl Wanted {
             W::WeightAtLeast(weight) => item.weight >= *weight,
             W::TitleAbove(title) => item.title > *title,
             W::TitleAtMost(title) => item.title <= *title,
+            W::TitleBegins(title) => item.title.starts_with(title.as_str()),
             W::And(left, right) => left.matches(item) && right.matches(item),
             W::Or(left, right) => left.matches(item) || right.matches(item),
             W::Not(inner) => !inner.matches(item),
@@ -221,6 +224,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         weight().prop_map(W::WeightAtLeast),
         title().prop_map(W::TitleAbove),
         title().prop_map(W::TitleAtMost),
+        title().prop_map(W::TitleBegins),
     ];
     leaf.prop_recursive(4, 24, 2, |inner| {
         prop_oneof![
@@ -293,6 +297,7 @@ proptest! {
         order in prop::option::of((prop::sample::select(vec![By::Age, By::Size, By::Price, By::Weight, By::Title]), any::<bool>())),
         limit in prop::option::of(prop_oneof![0u64..20, 90u64..130, 700u64..900]),
         offset in prop_oneof![Just(0u64), 0u64..30, 100u64..900],
+        size in prop_oneof![30u64..150, 500u64..1500],
     ) {
         runtime().block_on(async {
             let (f, items) = store().await;
@@ -319,7 +324,100 @@ proptest! {
             let found = query.fetch(&f.db).await.unwrap();
             assert_eq!(ids(&found), ids(&expected));
             assert_eq!(found, expected);
+            let keys: Vec<String> = query.ids(&f.db).try_collect().await.unwrap();
+            assert_eq!(keys, ids(&expected));
+            // Page by page; of the first page alone, the offset counts.
+            let (mut turned, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = query.clone().limit(size).after(cursor.take()).page(&f.db).await.unwrap();
+                assert!(page.items.len() as u64 <= size);
+                turned.extend(page.items);
+                match page.next {
+                    Some(next) if turned.len() < expected.len() => cursor = Some(next.to_string().parse().unwrap()),
+                    _ => break,
+                }
+            }
+            turned.truncate(expected.len());
+            assert_eq!(ids(&turned), ids(&expected));
         });
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_keeps_its_place_while_records_come_and_go() {
+    let f = Fixture::new().await;
+    let item = |at: i64| Item {
+        id: format!("{at}"),
+        age: (at % 7) as u8,
+        size: None,
+        country: None,
+        price: (at % 10 > 0).then_some(at),
+        weight: 0.0,
+        title: format!("{:03}", at * 37 % 100),
+    };
+    let mut items: Vec<_> = (0..100).map(item).collect();
+    Item::save_many(&f.db, &mut items).await.unwrap().into_result().unwrap();
+    for query in [
+        Item::all(),
+        Item::all().order_by(|u| u.price.desc()),
+        Item::all().order_by(|u| u.age.asc()),
+        Item::filter_by(|u| u.age.lt(5)).order_by(|u| u.title.asc()),
+    ] {
+        let all = query.fetch(&f.db).await.unwrap();
+        let mut seen = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = query.clone().limit(9).offset(0).after(cursor).page(&f.db).await.unwrap();
+            // One that was seen goes, and comes back as it was but in another row.
+            if let Some(gone) = page.items.first() {
+                gone.delete(&f.db).await.unwrap();
+            }
+            let fresh = Item { title: String::new(), price: Some(-1), ..item(1_000 + seen.len() as i64) };
+            fresh.clone().save(&f.db).await.unwrap();
+            seen.extend(page.items);
+            cursor = page.next;
+            fresh.delete(&f.db).await.unwrap();
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(ids(&seen), ids(&all));
+        for item in &mut items {
+            item.save(&f.db).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_query_and_a_forged_one_are_refused() {
+    let (f, _) = store().await;
+    let query = || Item::filter_by(|u| u.age.lt(30)).order_by(|u| u.title.asc()).limit(5);
+    let page = query().page(&f.db).await.unwrap();
+    let cursor = page.next.unwrap();
+    assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+    // Another limit is no other query.
+    let rest = query().limit(10_000).after(cursor.clone()).fetch(&f.db).await.unwrap();
+    assert_eq!(page.items.len() + rest.len(), query().limit(10_000).fetch(&f.db).await.unwrap().len());
+    assert!(query().after(cursor.clone()).exists(&f.db).await.unwrap());
+    assert_eq!(query().after(cursor.clone()).first(&f.db).await.unwrap().as_ref(), rest.first());
+    for other in [
+        Item::all(),
+        Item::filter_by(|u| u.age.lt(31)).order_by(|u| u.title.asc()),
+        Item::filter_by(|u| u.age.lt(30)).order_by(|u| u.title.desc()),
+        Item::filter_by(|u| u.age.lt(30)),
+    ] {
+        let error = other.after(cursor.clone()).page(&f.db).await.unwrap_err();
+        assert!(matches!(&error, Error::InvalidQuery { reason, .. } if reason.contains("cursor")), "{error}");
+    }
+    let text = cursor.to_string();
+    for at in 0..text.len() {
+        let mut forged = text.clone().into_bytes();
+        forged[at] = if forged[at] == b'0' { b'1' } else { b'0' };
+        let forged: Cursor = String::from_utf8(forged).unwrap().parse().unwrap();
+        assert!(query().after(forged).fetch(&f.db).await.is_err(), "{at}");
+    }
+    for nonsense in ["", "0", "xyz", &text[..text.len() - 1], "0000000000000000", "AB", "é", &"é".repeat(9)] {
+        assert!(nonsense.parse::<Cursor>().is_err(), "{nonsense}");
     }
 }
 
@@ -363,4 +461,27 @@ async fn a_list_of_many_values_and_a_deep_filter_are_no_problem() {
     assert_eq!(Item::filter_by(|_| deep).count(&f.db).await.unwrap(), expected);
     assert_eq!(Item::filter_by(|u| u.age.is_in([0u8; 0])).fetch(&f.db).await.unwrap(), []);
     assert_eq!(Item::filter_by(|u| !u.age.is_in([0u8; 0])).count(&f.db).await.unwrap(), items.len() as u64);
+}
+
+#[tokio::test]
+async fn ids_of_composite_keys_come_back_whole() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Place {
+        #[column(composite_key)]
+        shelf: String,
+        #[column(composite_key)]
+        at: i16,
+        #[column(index)]
+        kind: u8,
+    }
+    let f = Fixture::new().await;
+    let shelves = ["", ":", r"\", r"\:a", "a:b:", "\0é"];
+    let mut places: Vec<_> =
+        shelves.iter().map(|shelf| Place { shelf: (*shelf).into(), at: -7, kind: (shelf.len() % 2) as u8 }).collect();
+    Place::save_many(&f.db, &mut places).await.unwrap().into_result().unwrap();
+    let ids: Vec<(String, i16)> = Place::all().ids(&f.db).try_collect().await.unwrap();
+    assert_eq!(ids, places.iter().map(Place::id).collect::<Vec<_>>());
+    assert_eq!(Place::load_many(&f.db, &ids).await.unwrap(), places.iter().cloned().map(Some).collect::<Vec<_>>());
+    let odd: Vec<(String, i16)> = Place::filter_by(|p| p.kind.eq(1)).limit(1).ids(&f.db).try_collect().await.unwrap();
+    assert_eq!(odd, [(":".to_owned(), -7)]);
 }

@@ -1,0 +1,111 @@
+//! Pages that a user turns: where one ended, as text.
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+use crate::error::Error;
+use crate::query::page::{Position, Request};
+use crate::query::plan;
+use crate::schema::{ModelSchema, fnv};
+
+/// One page of a query, made by [`Query::page`](crate::Query::page).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page<M> {
+    /// The records, at most as many as the query's limit.
+    pub items: Vec<M>,
+    /// Where the next page begins; `None` if this is the last one. A page that is just full has one, even if nothing follows.
+    pub next: Option<Cursor>,
+}
+
+/// Where a page ended, for [`Query::after`](crate::Query::after): printable, and read back by [`str::parse`].
+///
+/// It is the place of the page's last record in the query's order, not a number of records, so records that come and go before it
+/// move nothing. It stands for one query, and any other refuses it; limit and offset may change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cursor(Vec<u8>);
+
+/// Bytes of the tag that a cursor begins with: a hash of the query and the place.
+const TAG: usize = 8;
+
+impl Cursor {
+    pub(crate) fn new(schema: &ModelSchema, request: &Request, position: &Position) -> Self {
+        let mut place = position.code.clone();
+        place.extend_from_slice(&(position.first.len() as u16).to_be_bytes());
+        place.extend_from_slice(&position.first);
+        place.extend_from_slice(&position.second);
+        let mut bytes = tag(schema, request, &place).to_vec();
+        bytes.append(&mut place);
+        Self(bytes)
+    }
+
+    /// The position, if the cursor is one of this query.
+    pub(crate) fn position(&self, schema: &ModelSchema, request: &Request) -> Result<Position, Error> {
+        let read = || {
+            let (found, place) = self.0.split_at_checked(TAG)?;
+            if found != tag(schema, request, place) {
+                return None;
+            }
+            let [code, high, low, rest @ ..] = place else { return None };
+            let (first, second) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+            let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+            // A tag can be forged: what the script takes for numbers are some.
+            let sound = match code {
+                b'r' => {
+                    text(first)?.parse::<u32>().is_ok() && (second.is_empty() || text(second)?.parse::<u32>().is_ok())
+                }
+                b'k' => text(first)?.parse::<f64>().is_ok_and(|score| !score.is_nan()) && second.len() >= 4,
+                b'n' => text(first)?.parse::<u32>().is_ok() && second.is_empty(),
+                _ => false,
+            };
+            if sound { Position::of(vec![*code], first.to_vec(), second.to_vec()) } else { None }
+        };
+        read().ok_or_else(|| Error::InvalidQuery {
+            model: schema.name(),
+            reason: "the cursor is not one of this query: model, filter and order must be those of the page that it came from"
+                .into(),
+        })
+    }
+}
+
+/// Stands for a query and a place in it.
+fn tag(schema: &ModelSchema, request: &Request, place: &[u8]) -> [u8; TAG] {
+    let mut parts = vec![schema.name().as_bytes().to_vec(), schema.fingerprint.clone().into_bytes()];
+    if let Some((column, descending)) = request.order {
+        parts.push(format!("{}{descending}", schema.columns()[column].name()).into_bytes());
+    }
+    parts.extend(plan::program(schema, &request.condition));
+    parts.push(place.to_vec());
+    // With their lengths, so that no two lists of parts are one text.
+    let text: Vec<u8> = parts.iter().flat_map(|part| [&part.len().to_be_bytes()[..], part].concat()).collect();
+    fnv(&text).to_be_bytes()
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    /// Reads what `to_string` wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for what is no cursor. Whether it is one of a query is found out when the query is run.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => Some((digit(*high)? * 16 + digit(*low)?) as u8),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+        bytes.filter(|bytes| bytes.len() > TAG).map(Self).ok_or_else(|| {
+            let mut shown = String::new();
+            let _ = write!(shown, "{}", text.chars().take(40).collect::<String>().escape_debug());
+            Error::Unsupported(format!("\"{shown}\" is not a cursor"))
+        })
+    }
+}
