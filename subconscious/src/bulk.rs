@@ -187,7 +187,8 @@ where
             let mut calls = Vec::with_capacity(addresses.len());
             let mut outcomes = Vec::with_capacity(addresses.len());
             for address in addresses {
-                outcomes.push(address.map(|address| calls.push(record::delete_call(target, address.key, &[], None))));
+                outcomes
+                    .push(address.map(|address| calls.push(record::delete_call(target, address.key, &[], None, &[]))));
             }
             let mut replies = target.run_many(db, &DELETE, calls).await?.into_iter();
             let outcomes = outcomes.into_iter().map(|outcome| {

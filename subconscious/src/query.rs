@@ -29,7 +29,7 @@ const PAGE: u64 = 100;
 /// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or [`RedisModel::query`].
 ///
 /// Without `order_by` the records come in row order, which is stable: a record keeps its row as long as it lives.
-#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `count` or `exists` runs it"]
+#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `delete`, `count` or `exists` runs it"]
 pub struct Query<M> {
     request: Request,
     limit: Option<u64>,
@@ -171,6 +171,31 @@ impl<M: RedisModel> Query<M> {
     /// As [`fetch`](Self::fetch).
     pub async fn first(&self, db: &Db) -> Result<Option<M>> {
         self.clone().limit(self.limit.unwrap_or(1).min(1)).stream(db).try_next().await
+    }
+
+    /// Deletes the records, as limited by `limit` and `offset`, and says how many. In steps of 100 records, of two round trips each.
+    ///
+    /// A record is deleted together with its index entries, and only if it matches at that moment, whoever changes it meanwhile. The whole is
+    /// not one step.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch) and [`RedisModel::delete`]; what was deleted until then stays so.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some of the records are deleted. Calling it again deletes the others.
+    pub async fn delete(&self, db: &Db) -> Result<u64> {
+        let (mut from, mut skip) = self.begin()?;
+        let (mut left, mut deleted) = (self.limit.unwrap_or(u64::MAX), 0);
+        while left > 0 {
+            let (some, next) = page::delete::<M>(db, &self.request, left.min(PAGE) as usize, skip, &from).await?;
+            left -= some;
+            deleted += some;
+            let Some(next) = next else { break };
+            (from, skip) = (next, 0);
+        }
+        Ok(deleted)
     }
 
     /// The number of records, as limited by `limit` and `offset`; a cursor does not count. One round trip for up to 16 million rows.

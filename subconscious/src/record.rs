@@ -256,8 +256,17 @@ pub(crate) async fn exists<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
     Ok(db.send(redis::cmd("EXISTS").arg(&address.key)).await? == Value::Int(1))
 }
 
-/// A call of delete.lua that reads the fields and refuses another version.
-pub(crate) fn delete_call(target: &Target, key: Vec<u8>, fields: &[usize], expected: Option<Vec<u8>>) -> Call {
+/// A field of a record as it was seen: its name, and its value but for null.
+pub(crate) type Seen = (&'static str, Option<Vec<u8>>);
+
+/// A call of delete.lua that reads the fields, refuses another version, and leaves a record alone of which what was seen has changed.
+pub(crate) fn delete_call(
+    target: &Target,
+    key: Vec<u8>,
+    fields: &[usize],
+    expected: Option<Vec<u8>>,
+    seen: &[Seen],
+) -> Call {
     let schema = target.schema;
     let mut command = DELETE.call(&key);
     command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len());
@@ -266,9 +275,16 @@ pub(crate) fn delete_call(target: &Target, key: Vec<u8>, fields: &[usize], expec
         (Some(at), Some(expected)) => command.arg(schema.columns()[at].name()).arg(expected),
         _ => command.arg("").arg(""),
     };
+    command.arg(seen.len());
     push_indexes(schema, &mut command);
     for &at in fields {
         command.arg(schema.columns()[at].name());
+    }
+    for (name, value) in seen {
+        match value {
+            Some(value) => command.arg(name).arg([b"=", &value[..]].concat()),
+            None => command.arg(name).arg(""),
+        };
     }
     Call { command, write: Write { key, operation: "delete", repeatable: true, expected } }
 }
@@ -280,7 +296,7 @@ pub(crate) fn deleted(values: &[Value]) -> bool {
 
 pub(crate) async fn delete<M: RedisModel>(db: &Db, id: &M::Id, expected: Option<Vec<u8>>) -> Result<bool> {
     let target = Target::new::<M>(db);
-    let call = delete_call(&target, target.address(id)?.key, &[], expected);
+    let call = delete_call(&target, target.address(id)?.key, &[], expected, &[]);
     Ok(deleted(&target.run(db, &DELETE, &call).await?))
 }
 
@@ -296,7 +312,7 @@ pub(crate) async fn take<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>
     let target = Target::new::<M>(db);
     let address = target.address(id)?;
     let fields = &target.schema.stored;
-    let mut call = delete_call(&target, address.key.clone(), fields, None);
+    let mut call = delete_call(&target, address.key.clone(), fields, None, &[]);
     (call.write.operation, call.write.repeatable) = ("take", false);
     let mut values = target.run(db, &DELETE, &call).await?;
     match values.pop() {

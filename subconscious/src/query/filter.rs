@@ -1,5 +1,6 @@
 //! Filters: typed without, an expression over stored forms within.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{BitAnd, BitOr, Not};
@@ -134,6 +135,22 @@ impl Condition {
             Self::Nothing => Self::All,
             Self::Not(inner) => *inner,
             other => Self::Not(Box::new(other)),
+        }
+    }
+
+    /// Adds the columns that it is about.
+    pub(crate) fn columns(&self, found: &mut BTreeSet<usize>) {
+        match self {
+            Self::All | Self::Nothing => {}
+            Self::Equals { column, .. }
+            | Self::IsNull { column }
+            | Self::Range { column, .. }
+            | Self::StartsWith { column, .. }
+            | Self::Invalid { column, .. } => {
+                found.insert(*column);
+            }
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.columns(found)),
+            Self::Not(inner) => inner.columns(found),
         }
     }
 

@@ -1,5 +1,7 @@
 //! One page of a query: run, read, decoded.
 
+use std::collections::BTreeSet;
+
 use redis::Value;
 
 use crate::db::Db;
@@ -9,8 +11,8 @@ use crate::id::{self, ModelId};
 use crate::model::RedisModel;
 use crate::query::filter::Condition;
 use crate::query::plan;
-use crate::record;
-use crate::scripts::{self, Answer, QUERY, REAP};
+use crate::record::{self, Seen};
+use crate::scripts::{self, Answer, DELETE, QUERY, REAP};
 use crate::write::{Target, index_spec};
 
 /// What is asked for, without its model.
@@ -65,26 +67,26 @@ fn check<M: RedisModel>(request: &Request) -> Result<()> {
 
 /// What a call of the script answers.
 #[derive(Debug, Clone, Copy)]
-enum What {
+enum What<'a> {
     Count,
     /// At most so many rows and ids, after leaving out some.
     Ids(usize, u64),
-    /// The same with the fields of the records.
-    Records(usize, u64),
+    /// The same with the columns of the records that are at these positions.
+    Records(usize, u64, &'a [usize]),
 }
 
 async fn run<M: RedisModel>(
     db: &Db,
     target: &Target,
     request: &Request,
-    what: What,
+    what: What<'_>,
     from: &Position,
 ) -> Result<Vec<Value>> {
     let Target { schema, keys } = target;
     let (word, rows, skip) = match what {
         What::Count => ("count", 0, 0),
         What::Ids(rows, skip) => ("ids", rows, skip),
-        What::Records(rows, skip) => ("page", rows, skip),
+        What::Records(rows, skip, _) => ("page", rows, skip),
     };
     let mut command = QUERY.call(keys.meta().as_bytes());
     command.arg(&keys.prefix).arg(&schema.fingerprint).arg(word).arg(rows).arg(skip).arg(schema.id_width);
@@ -100,13 +102,10 @@ async fn run<M: RedisModel>(
         }
     }
     command.arg(&from.code).arg(&from.first).arg(&from.second);
-    if let What::Records(..) = what {
-        command.arg(schema.stored.len());
-        for &at in &schema.stored {
-            command.arg(schema.columns()[at].name());
-        }
-    } else {
-        command.arg(0);
+    let fields = if let What::Records(_, _, fields) = what { fields } else { &[] };
+    command.arg(fields.len());
+    for &at in fields {
+        command.arg(schema.columns()[at].name());
     }
     for word in plan::program(schema, &request.condition) {
         command.arg(word);
@@ -161,7 +160,7 @@ pub(crate) async fn records<M: RedisModel>(
     let schema = target.schema;
     let in_script = rows <= IN_SCRIPT;
     let skip = skip + from.skip;
-    let what = if in_script { What::Records(rows, skip) } else { What::Ids(rows, skip) };
+    let what = if in_script { What::Records(rows, skip, &schema.stored) } else { What::Ids(rows, skip) };
     let mut values = run::<M>(db, &target, request, what, from).await?.into_iter();
     let next = position(&mut values);
 
@@ -210,6 +209,80 @@ pub(crate) async fn ids<M: RedisModel>(
         items.push(M::Id::decode(target.schema, &text));
     }
     Ok(Batch { items, next })
+}
+
+/// Deletes up to `rows` records, after leaving out `skip` of them, and says how many. Two round trips, and two more if somebody changes one
+/// of them meanwhile: it is deleted only if it still matches.
+pub(crate) async fn delete<M: RedisModel>(
+    db: &Db,
+    request: &Request,
+    rows: usize,
+    skip: u64,
+    from: &Position,
+) -> Result<(u64, Option<Position>)> {
+    check::<M>(request)?;
+    let target = Target::new::<M>(db);
+    let schema = target.schema;
+    let mut columns = BTreeSet::new();
+    request.condition.columns(&mut columns);
+    // A key that is not a field never changes.
+    columns.retain(|at| schema.stored.contains(at));
+    let columns: Vec<usize> = columns.into_iter().collect();
+    let what = What::Records(rows.min(IN_SCRIPT), skip + from.skip, &columns);
+    let mut values = run::<M>(db, &target, request, what, from).await?.into_iter();
+    let next = position(&mut values);
+    let seen = |row: &Value, values: &mut dyn Iterator<Item = Value>| {
+        let row = ("#", Some(scripts::bytes(row.clone())));
+        let columns = columns.iter().zip(values).map(|(&at, value)| {
+            let value = if let Value::BulkString(value) = value { Some(value) } else { None };
+            (schema.columns()[at].name(), value)
+        });
+        std::iter::once(row).chain(columns).collect::<Vec<Seen>>()
+    };
+    let mut todo = Vec::new();
+    while let (Some(row), Some(directory), Some(fields)) = (values.next(), values.next(), values.next()) {
+        let (Value::BulkString(stored), Value::Array(fields)) = (directory, fields) else { continue };
+        let Some(text) = id::from_directory(schema, stored) else { continue };
+        // The first field is the row; there is none if the record is gone.
+        let mut fields = fields.into_iter();
+        if fields.next().is_some() {
+            let seen = seen(&row, &mut fields);
+            todo.push((row, target.keys.record(&text), seen));
+        }
+    }
+    let mut deleted = 0;
+    while !todo.is_empty() {
+        let calls = todo.iter().map(|(_, key, seen)| record::delete_call(&target, key.clone(), &[], None, seen));
+        let replies = target.run_many(db, &DELETE, calls.collect()).await?;
+        let mut changed = Vec::new();
+        for ((row, key, _), reply) in todo.into_iter().zip(replies) {
+            match reply?.first() {
+                Some(Value::Int(1)) => deleted += 1,
+                Some(Value::Int(2)) => changed.push((row, key)),
+                _ => {}
+            }
+        }
+        todo = Vec::new();
+        if changed.is_empty() {
+            break;
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(changed.len());
+        for (_, key) in &changed {
+            pipeline.add_command(record::read_command(schema, key));
+        }
+        for ((row, key), reply) in changed.into_iter().zip(db.send_all(&pipeline).await?) {
+            let fields = reply.map_err(|error| target.wrong_type(error))?;
+            if !still_matches(schema, &request.condition, &row, &fields) {
+                continue;
+            }
+            if let Value::Array(fields) = fields {
+                let all = schema.stored.iter().zip(fields.into_iter().skip(1));
+                let seen = seen(&row, &mut all.filter(|(at, _)| columns.contains(at)).map(|(_, value)| value));
+                todo.push((row, key, seen));
+            }
+        }
+    }
+    Ok((deleted, next))
 }
 
 /// Whether any record matches. One round trip.

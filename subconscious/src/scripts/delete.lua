@@ -9,13 +9,15 @@
 -- ARGV[5]   f, the number of fields to read besides the row
 -- ARGV[6]   the column with the version, or ""
 -- ARGV[7]   the version that the record must have
--- then      n names of indexed columns; n specs (see index.lua); f names of fields
+-- ARGV[8]   c, the number of fields that must be as the caller has seen them
+-- then      n names of indexed columns; n specs (see index.lua); f names of fields; c times: name, and = and the value, or "" for null
 --
--- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields } } or { 0 }
+-- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields } } or { 0 }; { 2 } if one of the c
+--           fields has changed
 --           or nil, what is wrong, ..: { schema, stored schema }, { conflict, version }, { corrupt, why }
 local p, key, schema, width, n = ARGV[1], KEYS[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local names, specs, positions = 7, 7 + n, nil
-local old = call('HMGET', key, '#', unpack(ARGV, 8, 7 + n))
+local names, specs, positions = 8, 8 + n, nil
+local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
 local known = old[1]
 if not known then return { 0 } end
 local meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
@@ -39,8 +41,13 @@ if ARGV[6] ~= '' then
   local version = call('HGET', key, ARGV[6]) or '0'
   if version ~= ARGV[7] then return refuse('conflict', version) end
 end
+local seen = 9 + 2 * n + ARGV[5]
+for i = seen, seen + 2 * ARGV[8] - 1, 2 do
+  local stored = call('HGET', key, ARGV[i])
+  if (stored and '=' .. stored or '') ~= ARGV[i + 1] then return { 2 } end
+end
 local reply = { 1 }
-if ARGV[5] ~= '0' then reply[2] = call('HMGET', key, '#', unpack(ARGV, 8 + 2 * n, 7 + 2 * n + ARGV[5])) end
+if ARGV[5] ~= '0' then reply[2] = call('HMGET', key, '#', unpack(ARGV, 9 + 2 * n, 8 + 2 * n + ARGV[5])) end
 
 local gone, segment, offset = key, nil, nil
 -- include index.lua

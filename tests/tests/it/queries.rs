@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use subconscious::{ColumnEnum, Cursor, Error, Filter, Query, RedisModel};
-use subconscious_tests::Fixture;
+use subconscious_tests::{Fixture, indexes};
 use tokio::sync::OnceCell;
 
 use crate::runtime;
@@ -484,4 +484,78 @@ async fn ids_of_composite_keys_come_back_whole() {
     assert_eq!(Place::load_many(&f.db, &ids).await.unwrap(), places.iter().cloned().map(Some).collect::<Vec<_>>());
     let odd: Vec<(String, i16)> = Place::filter_by(|p| p.kind.eq(1)).limit(1).ids(&f.db).try_collect().await.unwrap();
     assert_eq!(odd, [(":".to_owned(), -7)]);
+}
+
+#[tokio::test]
+async fn a_query_deletes_what_it_would_deliver() {
+    let f = Fixture::new().await;
+    let all = items();
+    let queries: [(Query<Item>, fn(&Item) -> bool); 4] = [
+        (Item::filter_by(|u| u.country.eq("DE") | u.price.is_none()), |item| {
+            item.country.as_deref() == Some("DE") || item.price.is_none()
+        }),
+        (Item::filter_by(|u| u.title.starts_with("a") & !u.size.ge(Size::Medium)), |item| {
+            item.title.starts_with('a') && !item.size.is_some_and(|size| size >= Size::Medium)
+        }),
+        (Item::filter_by(|u| u.weight.lt(0.0)).order_by(|u| u.title.desc()), |item| item.weight < 0.0),
+        (Item::all(), |_| true),
+    ];
+    for (query, matches) in queries {
+        Item::save_many(&f.db, &mut all.clone()).await.unwrap().into_result().unwrap();
+        let matching = all.iter().filter(|item| matches(item)).count() as u64;
+        assert!(matching > 100);
+        assert_eq!(query.clone().limit(0).delete(&f.db).await.unwrap(), 0);
+        // The first few in its order, then those after some.
+        let first = query.clone().limit(7).fetch(&f.db).await.unwrap();
+        assert_eq!(query.clone().limit(7).delete(&f.db).await.unwrap(), 7);
+        for item in &first {
+            assert!(!Item::exists(&f.db, &item.id).await.unwrap());
+        }
+        let kept = query.clone().limit(3).fetch(&f.db).await.unwrap();
+        assert_eq!(query.clone().offset(3).delete(&f.db).await.unwrap(), matching - 10);
+        assert_eq!(query.fetch(&f.db).await.unwrap(), kept);
+        assert_eq!(query.delete(&f.db).await.unwrap(), 3);
+        assert_eq!(query.delete(&f.db).await.unwrap(), 0);
+        let left = all.len() as u64 - matching;
+        assert_eq!(indexes::assert_exact::<Item>(&f).await.0 as u64, left);
+    }
+    let refused = Item::filter_by(|u| u.country.eq("x".repeat(2000))).delete(&f.db).await.unwrap_err();
+    assert!(matches!(refused, Error::InvalidQuery { .. }), "{refused}");
+}
+
+/// What has left the filter when its turn comes stays, and what changed but still matches goes.
+#[tokio::test]
+async fn a_query_deletes_no_record_that_somebody_saved_from_it() {
+    let f = Fixture::new().await;
+    let mut all: Vec<_> = items().into_iter().map(|item| Item { country: Some("USA".into()), ..item }).collect();
+    for round in 0..6 {
+        Item::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+        let (db, ids) = (f.db.clone(), all.iter().map(|item| item.id.clone()).collect::<Vec<_>>());
+        let saver = tokio::spawn(async move {
+            let mut saved = Vec::new();
+            // From the end, so that the two meet in the middle.
+            for (at, id) in ids.into_iter().enumerate().rev() {
+                let patched = if (at + round) % 2 == 0 {
+                    Item::patch(&db, &id, |u| [u.country.set("DE")]).await
+                } else {
+                    Item::patch(&db, &id, |u| [u.age.set(3)]).await
+                };
+                match patched {
+                    Ok(_) if (at + round) % 2 == 0 => saved.push(id),
+                    Ok(_) => {}
+                    Err(error) => assert!(error.is_not_found(), "{error}"),
+                }
+            }
+            saved
+        });
+        let db = f.db.clone();
+        let deleted =
+            tokio::spawn(
+                async move { Item::filter_by(|u| u.country.eq("USA") & u.age.lt(250)).delete(&db).await.unwrap() },
+            );
+        let (saved, deleted) = (saver.await.unwrap(), deleted.await.unwrap());
+        assert_eq!(deleted as usize + saved.len(), all.len());
+        assert_eq!(Item::filter_by(|u| u.country.eq("DE")).count(&f.db).await.unwrap(), saved.len() as u64);
+        assert_eq!(indexes::assert_exact::<Item>(&f).await.0, saved.len());
+    }
 }
