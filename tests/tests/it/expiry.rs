@@ -360,3 +360,21 @@ async fn saves_and_deletes_remove_some_expired_records_on_their_way() {
     assert_eq!(left().await, 0);
     assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 2);
 }
+
+/// More have expired than a save removes on its way, so that one of them is saved anew before its old row is cleaned up.
+#[tokio::test]
+async fn a_record_that_is_saved_anew_outlives_its_old_row() {
+    let f = Fixture::new().await;
+    for id in 0..20 {
+        session(id).save(&f.db).await.unwrap();
+    }
+    for id in 0..20 {
+        session(id).expire(&f.db, Duration::ZERO).await.unwrap();
+    }
+    session(9).save(&f.db).await.unwrap();
+    let left: u64 = f.run(redis::cmd("ZCARD").arg(f.key("{Session}:ttl"))).await;
+    assert_eq!(left, 12);
+    assert_eq!(Session::reap(&f.db).await.unwrap(), 12);
+    assert_eq!(Session::load(&f.db, 9u32).await.unwrap(), Some(session(9)));
+    assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 1);
+}
