@@ -60,7 +60,7 @@ mod tests;
 /// | `index` | can be filtered by equality; a `Vec` or `BTreeSet` by what it contains |
 /// | `sort` | can be ordered by and filtered by range |
 /// | `unique` | no two records have the same value, but any number have null; can be filtered by equality without `index`, too |
-/// | `version` | an integer that counts the record's writes from 1; a save of another version than the stored one is a conflict |
+/// | `version` | an integer that counts the record's writes from 1; a save of another version than the stored one is a conflict; a record that is deleted and inserted anew begins at 1 again |
 /// | `created_at` | Redis' time of the first save |
 /// | `updated_at` | Redis' time of the last write |
 /// | `expires_at` | the record lives until then, or for ever if it is `None` |

@@ -327,7 +327,7 @@ impl<M: RedisModel> Walk<'_, M> {
                 self.ask(&CHECK_RECORDS, vec![command]).await?;
                 let mut pipeline = Pipeline::with_capacity(keys.len());
                 for key in keys {
-                    pipeline.add_command(record::read_command(M::schema(), key));
+                    pipeline.add_command(record::read_command(M::schema(), key, &M::schema().stored));
                 }
                 for (key, reply) in keys.iter().zip(self.db.send_all(&pipeline).await?) {
                     self.read(key, &key[records.len()..], reply)?;

@@ -105,7 +105,7 @@ pub(crate) fn check_indexed(kind: Kind, stored: &[u8]) -> Result<(), ValueError>
 pub struct RecordReader<'a> {
     schema: &'static ModelSchema,
     /// The columns to read, as positions.
-    columns: &'static [usize],
+    columns: &'a [usize],
     next: usize,
     /// The id's text, the value of a key of one column; `None` where no record is read.
     id: Option<&'a [u8]>,
@@ -127,6 +127,29 @@ impl<'a> RecordReader<'a> {
     /// Reads the values that Redis assigned, in the order of `schema.automatic`.
     pub(crate) fn automatic(schema: &'static ModelSchema, key: &'a [u8], values: std::vec::IntoIter<Value>) -> Self {
         Self { schema, columns: &schema.automatic, next: 0, id: None, values, key }
+    }
+
+    /// Reads some columns of a record from the values of those that are fields.
+    pub(crate) fn some(
+        schema: &'static ModelSchema,
+        columns: &'a [usize],
+        key: &'a [u8],
+        id: &'a [u8],
+        fields: std::vec::IntoIter<Value>,
+    ) -> Self {
+        Self { schema, columns, next: 0, id: Some(id), values: fields, key }
+    }
+
+    /// The next column, or its model's default where a record was stored without it.
+    pub(crate) fn selected<T: ColumnType>(&mut self) -> Result<T> {
+        let (at, value) = self.next_value::<T::Value>()?;
+        let column = &self.schema.columns()[at];
+        let value = value.or_else(|| T::Value::decode(&column.default?()?).ok());
+        T::from_value(value).ok_or_else(|| Error::MissingColumn {
+            model: self.schema.name(),
+            column: column.name(),
+            key: printable(self.key),
+        })
     }
 
     /// The next column.

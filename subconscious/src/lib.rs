@@ -71,6 +71,7 @@ pub use query::Query;
 pub use query::column::{Column, Order};
 pub use query::cursor::{Cursor, Page};
 pub use query::filter::Filter;
+pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;
 pub use subconscious_derive::{ColumnEnum, RedisModel};
 pub use value::ColumnValue;

@@ -9,18 +9,21 @@ use futures::TryStreamExt;
 use crate::db::Db;
 use crate::error::Result;
 use crate::model::RedisModel;
+use crate::value::ColumnType;
 
 pub(crate) mod column;
 pub(crate) mod cursor;
 pub(crate) mod filter;
 mod page;
 mod plan;
+pub(crate) mod select;
 pub(crate) mod stream;
 
-use column::Order;
+use column::{Column, Order, Sorted};
 use cursor::{Cursor, Page};
 use filter::{Condition, Filter};
 use page::{Position, Request};
+use select::{Selected, Selection};
 use stream::RecordStream;
 
 /// Records of a page where the query has no limit.
@@ -103,6 +106,60 @@ impl<M: RedisModel> Query<M> {
         }
     }
 
+    /// Delivers only these columns of each record, as values or tuples of them.
+    pub fn select<S: Selection<M>>(self, columns: impl FnOnce(M::Columns) -> S) -> Selected<M, S> {
+        let selection = columns(M::columns());
+        Selected::new(self, &selection)
+    }
+
+    /// The least value of a column among the records, or `None` if there are no records or all have null. Limit and offset do not count.
+    /// One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    pub async fn min<T, C>(
+        &self,
+        db: &Db,
+        column: impl FnOnce(M::Columns) -> Column<M, T, C>,
+    ) -> Result<Option<T::Value>>
+    where
+        T: ColumnType + Send + 'static,
+        C: Sorted + 'static,
+    {
+        let column = column(M::columns());
+        self.edge(db, column, column.asc()).await
+    }
+
+    /// The greatest value of a column among the records; see [`min`](Self::min).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    pub async fn max<T, C>(
+        &self,
+        db: &Db,
+        column: impl FnOnce(M::Columns) -> Column<M, T, C>,
+    ) -> Result<Option<T::Value>>
+    where
+        T: ColumnType + Send + 'static,
+        C: Sorted + 'static,
+    {
+        let column = column(M::columns());
+        self.edge(db, column, column.desc()).await
+    }
+
+    async fn edge<T, C>(&self, db: &Db, column: Column<M, T, C>, order: Order<M>) -> Result<Option<T::Value>>
+    where
+        T: ColumnType + Send + 'static,
+        C: 'static,
+    {
+        let all = Self { limit: None, offset: 0, after: None, ..self.clone() };
+        // Nulls come last.
+        let first = all.order_by(|_| order).select(|_| column).first(db).await?;
+        Ok(first.and_then(ColumnType::into_value))
+    }
+
     /// Runs the query, page by page as the stream is read. One round trip for the first 100 records, then two for each
     /// following 1,000.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
@@ -122,7 +179,7 @@ impl<M: RedisModel> Query<M> {
         })
     }
 
-    fn deliver<T, F, B>(&self, read: F) -> RecordStream<T>
+    pub(super) fn deliver<T, F, B>(&self, read: F) -> RecordStream<T>
     where
         T: Send + 'static,
         F: Fn(usize, u64, Position) -> B + Send + 'static,

@@ -192,11 +192,11 @@ pub(crate) async fn save<M: RedisModel>(record: &mut M, db: &Db, verb: Verb) -> 
     saved(record, &call.write.key, values)
 }
 
-/// The command that reads a record: its row and then its stored columns.
-pub(crate) fn read_command(schema: &ModelSchema, key: &[u8]) -> Cmd {
-    let mut command = Cmd::with_capacity(schema.stored.len() + 3, key.len() + schema.names_length + 6);
+/// The command that reads a record: its row and then these columns.
+pub(crate) fn read_command(schema: &ModelSchema, key: &[u8], columns: &[usize]) -> Cmd {
+    let mut command = Cmd::with_capacity(columns.len() + 3, key.len() + schema.names_length + 6);
     command.arg("HMGET").arg(key).arg("#");
-    for &at in &schema.stored {
+    for &at in columns {
         command.arg(schema.columns()[at].name());
     }
     command
@@ -217,7 +217,7 @@ pub(crate) fn decode<M: RedisModel>(key: &[u8], id: &[u8], reply: Value) -> Resu
 
 pub(crate) async fn load<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {
     let address = Target::new::<M>(db).address(id)?;
-    let reply = db.send(&read_command(M::schema(), &address.key)).await;
+    let reply = db.send(&read_command(M::schema(), &address.key, &M::schema().stored)).await;
     let fields = reply.map_err(|error| wrong_type_at(M::schema(), &address.key, error))?;
     decode(&address.key, address.id(), fields)
 }
@@ -230,7 +230,7 @@ pub(crate) async fn load_many<M: RedisModel>(db: &Db, ids: &[M::Id]) -> Result<V
     }
     let mut pipeline = redis::Pipeline::with_capacity(addresses.len());
     for address in &addresses {
-        pipeline.add_command(read_command(M::schema(), &address.key));
+        pipeline.add_command(read_command(M::schema(), &address.key, &M::schema().stored));
     }
     let mut records = Vec::with_capacity(addresses.len());
     for (address, reply) in addresses.iter().zip(db.send_all(&pipeline).await?) {

@@ -270,6 +270,8 @@ pub trait ColumnType: Sized {
     const NULLABLE: bool;
     /// The value, or `None` for null.
     fn value(&self) -> Option<&Self::Value>;
+    /// The value itself, or `None` for null.
+    fn into_value(self) -> Option<Self::Value>;
     /// The column from a value, or `None` where it is null and can't be.
     fn from_value(value: Option<Self::Value>) -> Option<Self>;
 }
@@ -298,6 +300,9 @@ impl<T: ColumnValue> ColumnType for T {
     fn value(&self) -> Option<&T> {
         Some(self)
     }
+    fn into_value(self) -> Option<T> {
+        Some(self)
+    }
     fn from_value(value: Option<T>) -> Option<T> {
         value
     }
@@ -308,6 +313,9 @@ impl<T: ColumnValue> ColumnType for Option<T> {
     const NULLABLE: bool = true;
     fn value(&self) -> Option<&T> {
         self.as_ref()
+    }
+    fn into_value(self) -> Option<T> {
+        self
     }
     fn from_value(value: Option<T>) -> Option<Option<T>> {
         Some(value)

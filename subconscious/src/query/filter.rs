@@ -164,10 +164,10 @@ impl Condition {
         }
     }
 
-    /// Whether a record matches, by its stored fields in the order of `schema.stored`.
-    pub(crate) fn matches(&self, schema: &ModelSchema, fields: &[Value]) -> bool {
+    /// Whether a record matches, by its fields in the order of `columns`.
+    pub(crate) fn matches(&self, schema: &ModelSchema, columns: &[usize], fields: &[Value]) -> bool {
         let stored = |column: usize| {
-            let at = schema.stored.iter().position(|&stored| stored == column)?;
+            let at = columns.iter().position(|&stored| stored == column)?;
             match fields.get(at) {
                 Some(Value::BulkString(stored)) => Some((schema.columns()[column].kind, stored.as_slice())),
                 _ => None,
@@ -197,9 +197,9 @@ impl Condition {
             Self::StartsWith { column, beginning } => {
                 stored(*column).is_some_and(|(_, found)| found.starts_with(beginning))
             }
-            Self::And(parts) => parts.iter().all(|part| part.matches(schema, fields)),
-            Self::Or(parts) => parts.iter().any(|part| part.matches(schema, fields)),
-            Self::Not(inner) => !inner.matches(schema, fields),
+            Self::And(parts) => parts.iter().all(|part| part.matches(schema, columns, fields)),
+            Self::Or(parts) => parts.iter().any(|part| part.matches(schema, columns, fields)),
+            Self::Not(inner) => !inner.matches(schema, columns, fields),
         }
     }
 }

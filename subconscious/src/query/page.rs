@@ -155,12 +155,26 @@ pub(crate) async fn records<M: RedisModel>(
     skip: u64,
     from: &Position,
 ) -> Result<Batch<M>> {
+    read::<M, M>(db, request, &M::schema().stored, record::decode::<M>, rows, skip, from).await
+}
+
+/// Reads the fields `columns` of up to `rows` records, after leaving out `skip` of them, and makes of each what `decode` makes of its key, its
+/// id, and its row and fields. All columns of the condition have to be among them. Round trips as of [`records`].
+pub(crate) async fn read<M: RedisModel, T>(
+    db: &Db,
+    request: &Request,
+    columns: &[usize],
+    decode: impl Fn(&[u8], &[u8], Value) -> Result<Option<T>>,
+    rows: usize,
+    skip: u64,
+    from: &Position,
+) -> Result<Batch<T>> {
     check::<M>(request)?;
     let target = Target::new::<M>(db);
     let schema = target.schema;
     let in_script = rows <= IN_SCRIPT;
     let skip = skip + from.skip;
-    let what = if in_script { What::Records(rows, skip, &schema.stored) } else { What::Ids(rows, skip) };
+    let what = if in_script { What::Records(rows, skip, columns) } else { What::Ids(rows, skip) };
     let mut values = run::<M>(db, &target, request, what, from).await?.into_iter();
     let next = position(&mut values);
 
@@ -176,17 +190,17 @@ pub(crate) async fn records<M: RedisModel>(
     if !in_script && !found.is_empty() {
         let mut pipeline = redis::Pipeline::with_capacity(found.len());
         for (_, key, ..) in &found {
-            pipeline.add_command(record::read_command(schema, key));
+            pipeline.add_command(record::read_command(schema, key, columns));
         }
         for (place, reply) in found.iter_mut().zip(db.send_all(&pipeline).await?) {
             // The record may have changed, or given its row to another one, since the page was made.
             let fields = reply.map_err(|error| target.wrong_type(error))?;
-            place.3 = Some(fields).filter(|fields| still_matches(schema, &request.condition, &place.0, fields));
+            place.3 =
+                Some(fields).filter(|fields| still_matches(schema, &request.condition, columns, &place.0, fields));
         }
     }
-    let decode = |(_, key, text, fields): (Value, Vec<u8>, Vec<u8>, Option<Value>)| {
-        record::decode::<M>(&key, &text, fields?).transpose()
-    };
+    let decode =
+        |(_, key, text, fields): (Value, Vec<u8>, Vec<u8>, Option<Value>)| decode(&key, &text, fields?).transpose();
     Ok(Batch { items: found.into_iter().filter_map(decode).collect(), next })
 }
 
@@ -268,16 +282,15 @@ pub(crate) async fn delete<M: RedisModel>(
         }
         let mut pipeline = redis::Pipeline::with_capacity(changed.len());
         for (_, key) in &changed {
-            pipeline.add_command(record::read_command(schema, key));
+            pipeline.add_command(record::read_command(schema, key, &columns));
         }
         for ((row, key), reply) in changed.into_iter().zip(db.send_all(&pipeline).await?) {
             let fields = reply.map_err(|error| target.wrong_type(error))?;
-            if !still_matches(schema, &request.condition, &row, &fields) {
+            if !still_matches(schema, &request.condition, &columns, &row, &fields) {
                 continue;
             }
             if let Value::Array(fields) = fields {
-                let all = schema.stored.iter().zip(fields.into_iter().skip(1));
-                let seen = seen(&row, &mut all.filter(|(at, _)| columns.contains(at)).map(|(_, value)| value));
+                let seen = seen(&row, &mut fields.into_iter().skip(1));
                 todo.push((row, key, seen));
             }
         }
@@ -312,12 +325,13 @@ fn position(values: &mut impl Iterator<Item = Value>) -> Option<Position> {
 fn still_matches(
     schema: &'static crate::schema::ModelSchema,
     condition: &Condition,
+    columns: &[usize],
     row: &Value,
     fields: &Value,
 ) -> bool {
     let (Value::Array(fields), Value::Int(row)) = (fields, row) else { return false };
     let [Value::BulkString(found), fields @ ..] = fields.as_slice() else { return false };
-    *found == row.to_string().into_bytes() && condition.matches(schema, fields)
+    *found == row.to_string().into_bytes() && condition.matches(schema, columns, fields)
 }
 
 fn unexpected(target: &Target, values: &[Value]) -> Error {

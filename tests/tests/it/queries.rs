@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
 use subconscious::{ColumnEnum, Cursor, Error, Filter, Query, RedisModel};
 use subconscious_tests::{Fixture, indexes};
@@ -312,6 +312,12 @@ proptest! {
             }
             let matching = expected.len() as u64;
             assert_eq!(query.count(&f.db).await.unwrap(), matching);
+            let prices = || expected.iter().filter_map(|item| item.price);
+            assert_eq!(query.min(&f.db, |u| u.price).await.unwrap(), prices().min());
+            assert_eq!(query.max(&f.db, |u| u.price).await.unwrap(), prices().max());
+            let sizes = || expected.iter().filter_map(|item| item.size);
+            assert_eq!(query.clone().limit(3).offset(2).min(&f.db, |u| u.size).await.unwrap(), sizes().min());
+            assert_eq!(query.max(&f.db, |u| u.size).await.unwrap(), sizes().max());
             expected = expected.into_iter().skip(offset as usize).collect();
             query = query.offset(offset);
             if let Some(limit) = limit {
@@ -326,6 +332,12 @@ proptest! {
             assert_eq!(found, expected);
             let keys: Vec<String> = query.ids(&f.db).try_collect().await.unwrap();
             assert_eq!(keys, ids(&expected));
+            let some: Vec<(Option<i64>, String, String)> =
+                query.clone().select(|u| (u.price, u.id, u.title)).fetch(&f.db).await.unwrap();
+            let wanted = expected.iter().map(|item| (item.price, item.id.clone(), item.title.clone()));
+            assert_eq!(some, wanted.collect::<Vec<_>>());
+            let first = query.clone().select(|u| u.country).first(&f.db).await.unwrap();
+            assert_eq!(first, expected.first().map(|item| item.country.clone()));
             // Page by page; of the first page alone, the offset counts.
             let (mut turned, mut cursor) = (Vec::new(), None);
             loop {
@@ -558,4 +570,35 @@ async fn a_query_deletes_no_record_that_somebody_saved_from_it() {
         assert_eq!(Item::filter_by(|u| u.country.eq("DE")).count(&f.db).await.unwrap(), saved.len() as u64);
         assert_eq!(indexes::assert_exact::<Item>(&f).await.0, saved.len());
     }
+}
+
+#[tokio::test]
+async fn a_selected_column_has_its_default_and_an_unreadable_one_is_an_error_of_its_record_alone() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Old {
+        #[column(primary_key)]
+        id: u32,
+        name: String,
+    }
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    #[model(name = "Old")]
+    struct New {
+        #[column(primary_key)]
+        id: u32,
+        name: String,
+        #[column(default = 7)]
+        level: u8,
+        remark: Option<String>,
+        late: String,
+    }
+    let f = Fixture::new().await;
+    Old { id: 3, name: "a".into() }.save(&f.db).await.unwrap();
+    Old { id: 4, name: "b".into() }.save(&f.db).await.unwrap();
+    let () = f.run(redis::cmd("HSET").arg(f.key("{Old}:r:3")).arg("level").arg("high")).await;
+    let found: Vec<_> = New::all().select(|n| (n.id, n.level, n.remark, n.name)).stream(&f.db).collect().await;
+    assert!(matches!(&found[0], Err(Error::Corrupt { column: Some("level"), .. })), "{found:?}");
+    assert_eq!(found[1].as_ref().unwrap(), &(4, 7, None, "b".to_owned()));
+    let missing = New::all().select(|n| n.late).first(&f.db).await.unwrap_err();
+    assert!(matches!(missing, Error::MissingColumn { column: "late", .. }), "{missing}");
+    assert_eq!(New::all().select(|n| n.id).fetch(&f.db).await.unwrap(), [3, 4]);
 }

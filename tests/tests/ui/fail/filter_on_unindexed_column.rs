@@ -17,5 +17,6 @@ fn main() {
     let _ = User::filter_by(|u| u.age.gt(18));
     let _ = User::all().order_by(|u| u.age.desc());
     let _ = User::filter_by(|u| u.height.starts_with("1"));
+    let _ = User::all().select(|u| (u.name, 3));
     let _ = User::filter_by(|u| u.nmae.eq("Ann"));
 }

@@ -1,0 +1,142 @@
+//! Queries that deliver some columns instead of whole records.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use futures::TryStreamExt;
+use redis::Value;
+
+use crate::codec::RecordReader;
+use crate::db::Db;
+use crate::error::Result;
+use crate::model::RedisModel;
+use crate::query::Query;
+use crate::query::column::Column;
+use crate::query::page;
+use crate::query::stream::RecordStream;
+use crate::value::ColumnType;
+
+/// Columns that a query delivers: one, or a tuple of up to eight.
+#[diagnostic::on_unimplemented(
+    message = "this is no selection of columns of the model",
+    label = "not a column, nor a tuple of columns",
+    note = "select one column, `|u| u.name`, or a tuple of two to eight, `|u| (u.name, u.age)`"
+)]
+pub trait Selection<M>: Send + Sync + 'static {
+    /// What is delivered for each record: the column's type, or a tuple of the columns' types.
+    type Item: Send + 'static;
+
+    /// Positions of the columns in the model's schema.
+    #[doc(hidden)]
+    fn columns(&self) -> Vec<usize>;
+
+    /// Reads the columns in this order.
+    #[doc(hidden)]
+    fn read(record: &mut RecordReader<'_>) -> Result<Self::Item>;
+}
+
+impl<M: 'static, T: ColumnType + Send + 'static, C: 'static> Selection<M> for Column<M, T, C> {
+    type Item = T;
+
+    fn columns(&self) -> Vec<usize> {
+        vec![self.at()]
+    }
+
+    fn read(record: &mut RecordReader<'_>) -> Result<T> {
+        record.selected::<T>()
+    }
+}
+
+macro_rules! tuple {
+    ($($type:ident $caps:ident $at:tt),*) => {
+        impl<M: 'static, $($type: ColumnType + Send + 'static, $caps: 'static),*> Selection<M> for ($(Column<M, $type, $caps>,)*) {
+            type Item = ($($type,)*);
+
+            fn columns(&self) -> Vec<usize> {
+                vec![$(self.$at.at()),*]
+            }
+
+            fn read(record: &mut RecordReader<'_>) -> Result<Self::Item> {
+                Ok(($(record.selected::<$type>()?,)*))
+            }
+        }
+    };
+}
+tuple!(A K 0, B L 1);
+tuple!(A K 0, B L 1, C N 2);
+tuple!(A K 0, B L 1, C N 2, D O 3);
+tuple!(A K 0, B L 1, C N 2, D O 3, E P 4);
+tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5);
+tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6);
+tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6, H S 7);
+
+/// A query for some columns of records, made by [`Query::select`]: only these travel, besides those of the filter.
+#[must_use = "a query does nothing until one of `stream`, `fetch` or `first` runs it"]
+pub struct Selected<M, S> {
+    query: Query<M>,
+    columns: Vec<usize>,
+    selection: PhantomData<fn() -> S>,
+}
+
+impl<M, S> fmt::Debug for Selected<M, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selected").field("query", &self.query).field("columns", &self.columns).finish()
+    }
+}
+
+impl<M, S> Clone for Selected<M, S> {
+    fn clone(&self) -> Self {
+        Self { query: self.query.clone(), columns: self.columns.clone(), selection: PhantomData }
+    }
+}
+
+impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
+    pub(super) fn new(query: Query<M>, selection: &S) -> Self {
+        Self { query, columns: selection.columns(), selection: PhantomData }
+    }
+
+    /// Runs the query, page by page as the stream is read: see [`Query::stream`].
+    pub fn stream(&self, db: &Db) -> RecordStream<S::Item> {
+        let (db, request, selected) = (db.clone(), self.query.request.clone(), self.columns.clone());
+        let schema = M::schema();
+        // Beyond what is selected, what the filter is about: it is looked at again where reading takes a round trip of its own.
+        let mut columns = std::collections::BTreeSet::new();
+        request.condition.columns(&mut columns);
+        columns.extend(&selected);
+        columns.retain(|at| schema.stored.contains(at));
+        let columns: Vec<usize> = columns.into_iter().collect();
+        self.query.deliver(move |rows, skip, from| {
+            let (db, request, selected, columns) = (db.clone(), request.clone(), selected.clone(), columns.clone());
+            async move {
+                let decode = |key: &[u8], id: &[u8], fields: Value| {
+                    let Value::Array(fields) = fields else { return Ok(None) };
+                    let Some((Value::BulkString(_), fields)) = fields.split_first() else { return Ok(None) };
+                    let values = selected.iter().filter_map(|at| columns.iter().position(|column| column == at));
+                    let values: Vec<Value> = values.filter_map(|at| fields.get(at).cloned()).collect();
+                    S::read(&mut RecordReader::some(schema, &selected, key, id, values.into_iter())).map(Some)
+                };
+                page::read::<M, S::Item>(&db, &request, &columns, decode, rows, skip, &from).await
+            }
+        })
+    }
+
+    /// Runs the query and holds all that it delivers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::fetch`].
+    pub async fn fetch(&self, db: &Db) -> Result<Vec<S::Item>> {
+        self.stream(db).try_collect().await
+    }
+
+    /// What the first record has, or `None` if there is no record. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::fetch`].
+    pub async fn first(&self, db: &Db) -> Result<Option<S::Item>> {
+        let limit = self.query.limit.unwrap_or(1).min(1);
+        let first = Self { query: self.query.clone().limit(limit), ..self.clone() };
+        first.stream(db).try_next().await
+    }
+}
