@@ -116,13 +116,17 @@ impl Target {
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let calls = pipeline(commands);
         let mut replies = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
-        if replies
-            .iter()
-            .any(|reply| matches!(reply, Ok(Value::Array(answers)) if answers.iter().any(wants_description)))
-        {
-            // The model has no records, so that nothing has been written yet.
+        // A call that is refused so has written nothing for any of its records.
+        let again: Vec<usize> =
+            (0..replies.len()).filter(|&at| replies[at].as_ref().is_ok_and(wants_description)).collect();
+        if !again.is_empty() {
             self.describe(db).await?;
-            replies = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
+            let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
+            let calls = pipeline(calls.map(|(_, call)| call.clone()).collect());
+            let second = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
+            for (at, reply) in again.into_iter().zip(second) {
+                replies[at] = reply;
+            }
         }
         let mut results = Vec::with_capacity(writes.len());
         let mut writes = writes.iter();
@@ -230,8 +234,10 @@ fn pipeline(commands: Vec<Cmd>) -> Pipeline {
     pipeline
 }
 
-fn wants_description(answer: &Value) -> bool {
-    matches!(answer, Value::Array(words) if words.len() == 2 && words[0] == Value::Nil && words[1] == Value::BulkString(b"describe".to_vec()))
+/// Whether a call for several records was refused because the model has no records yet, and so no schema.
+fn wants_description(reply: &Value) -> bool {
+    let refused = |answer: &Value| matches!(answer, Value::Array(words) if matches!(&words[..], [Value::Nil, Value::BulkString(word)] if word == b"describe"));
+    matches!(reply, Value::Array(answers) if answers.first().is_some_and(refused))
 }
 
 /// The error that a script caught, as it would have come from the server.

@@ -57,3 +57,12 @@ fn a_range_of_a_sorted_set_has_the_first_place_in_it_and_the_first_after_it() {
     );
     assert_eq!(range(None, bound("9", 0, false)), "z seen   9 ");
 }
+
+#[test]
+fn a_beginning_of_texts_is_the_range_up_to_the_first_text_after_them() {
+    let begins = |text: &str| words(&Condition::StartsWith { column: 2, beginning: text.into() });
+    assert_eq!(begins("ab"), "z seen 0 ab 0 ac");
+    assert_eq!(begins(""), "z seen    ");
+    // A NUL is NUL FF there, and FF has nothing after it.
+    assert_eq!(begins("a\0"), r"z seen 0 a\x00\xff 0 a\x01");
+}

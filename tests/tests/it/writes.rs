@@ -686,3 +686,27 @@ async fn a_version_ends_with_its_type() {
     assert!(matches!(&error, Error::BadData { column: "version", .. }), "{error:?}");
     assert_eq!(Short::load(&f.db, 1u32).await.unwrap().unwrap(), Short { id: 1, version: 255, count: 0 });
 }
+
+/// The first records of a model, saved by many at once: whoever is told to store the schema first makes no record twice.
+#[tokio::test]
+async fn the_first_records_are_saved_once_each() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Ticket {
+        #[column(primary_key, auto_increment)]
+        number: u64,
+        #[column(index)]
+        who: u8,
+    }
+    for _ in 0..10 {
+        let f = Fixture::new().await;
+        let save = async |who| {
+            let mut tickets = vec![Ticket { number: 0, who }; 60];
+            Ticket::save_many(&f.db, &mut tickets).await.unwrap().into_result().unwrap();
+            tickets
+        };
+        let saved = futures::future::join_all((0..8).map(save)).await.concat();
+        let numbers: BTreeSet<u64> = saved.iter().map(|ticket| ticket.number).collect();
+        assert_eq!(numbers.len(), 480);
+        assert_eq!(indexes::assert_exact::<Ticket>(&f).await.0, 480);
+    }
+}
