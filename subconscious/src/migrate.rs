@@ -140,7 +140,7 @@ pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Mi
             Migration { dropped: stored.dropping.clone(), built: stored.building.clone(), ..Migration::default() };
         progress(&migration);
         if !stored.dropping.is_empty() {
-            drop_indexes(target, db, &stored.dropping).await?;
+            drop_indexes(target, db, &stored.dropping, || progress(&migration)).await?;
         }
         build(target, db, &stored.building, &mut migration, &mut progress).await?;
         return Ok(migration);
@@ -148,7 +148,7 @@ pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Mi
 }
 
 /// Deletes all keys of the columns' indexes.
-async fn drop_indexes(target: &Target, db: &Db, columns: &[String]) -> Result<()> {
+async fn drop_indexes(target: &Target, db: &Db, columns: &[String], mut progress: impl FnMut() + Send) -> Result<()> {
     let prefix = &target.keys.prefix;
     let drop_keys = async |keys: &[Vec<u8>]| -> Result<bool> {
         let mut command = DROP.call(target.keys.meta().as_bytes());
@@ -171,6 +171,7 @@ async fn drop_indexes(target: &Target, db: &Db, columns: &[String]) -> Result<()
                 return Ok(());
             }
         }
+        progress();
     }
     if drop_keys(&single).await? {
         drop_keys(&[]).await?;

@@ -347,3 +347,39 @@ async fn a_migration_under_writers_stopped_three_times_ends_exact() {
         indexes::assert_exact::<new::Task>(&f).await;
     }
 }
+
+/// While an old index is deleted key by key, writes leave what has its name alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_while_an_index_is_dropped_are_in_the_one_that_is_built() {
+    let f = Fixture::new().await;
+    let mut tasks: Vec<_> = (0..400).map(task).collect();
+    old::Task::save_many(&f.db, &mut tasks).await.unwrap().into_result().unwrap();
+    new::Task::migrate(&f.db).await.unwrap();
+    // Back to the index in which the values of `weight` are kept in order, too.
+    let (told, steps) = std::sync::mpsc::channel();
+    let (go_on, gone_on) = std::sync::mpsc::channel();
+    let db = f.db.clone();
+    let migration = tokio::spawn(async move {
+        let step = move |migration: &subconscious::Migration| {
+            if migration.rows == 0 {
+                told.send(()).unwrap();
+                tokio::task::block_in_place(|| gone_on.recv().unwrap());
+            }
+        };
+        old::Task::migrate_with(&db, step).await
+    });
+    let mut written = 0;
+    while let Ok(()) = tokio::task::block_in_place(|| steps.recv()) {
+        old::Task::patch(&f.db, written, |t| [t.weight.set(100 + written as u8), t.owner.set("somebody")])
+            .await
+            .unwrap();
+        written += 1;
+        go_on.send(()).unwrap();
+    }
+    migration.await.unwrap().unwrap();
+    assert!(written > 1, "{written}");
+    assert_eq!(indexes::assert_exact::<old::Task>(&f).await.0, 400);
+    assert_eq!(old::Task::filter_by(|t| t.weight.ge(100)).count(&f.db).await.unwrap(), u64::from(written));
+    let greatest = old::Task::all().order_by(|t| t.weight.desc()).first(&f.db).await.unwrap().unwrap();
+    assert_eq!(greatest.id, written - 1);
+}
