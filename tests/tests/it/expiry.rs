@@ -378,3 +378,25 @@ async fn a_record_that_is_saved_anew_outlives_its_old_row() {
     assert_eq!(Session::load(&f.db, 9u32).await.unwrap(), Some(session(9)));
     assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 1);
 }
+
+/// New records and those that are there already, in one call, beside some that expire.
+#[tokio::test]
+async fn many_saves_where_records_expire_give_each_its_own_row() {
+    let f = Fixture::new().await;
+    let mut first: Vec<_> = (0..10).map(session).collect();
+    Session::save_many(&f.db, &mut first).await.unwrap().into_result().unwrap();
+    for id in [0, 4] {
+        session(id).expire(&f.db, Duration::from_secs(1000)).await.unwrap();
+    }
+    session(8).expire(&f.db, Duration::ZERO).await.unwrap();
+    let mut mixed: Vec<_> =
+        (0..40).map(|at| Session { hits: 7, ..session(if at % 3 == 0 { at / 4 } else { 100 + at }) }).collect();
+    Session::save_many(&f.db, &mut mixed).await.unwrap().into_result().unwrap();
+    let ids: std::collections::BTreeSet<u32> = first.iter().chain(&mixed).map(|session| session.id).collect();
+    let gone = usize::from(!mixed.iter().any(|session| session.id == 8));
+    assert_eq!(indexes::assert_exact::<Session>(&f).await.0, ids.len() - gone);
+    for session in &mixed {
+        assert_eq!(Session::load(&f.db, session.id).await.unwrap().as_ref(), Some(session));
+    }
+    assert!(Session::ttl(&f.db, 0u32).await.unwrap().is_some());
+}
