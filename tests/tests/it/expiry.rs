@@ -398,3 +398,26 @@ async fn many_saves_where_records_expire_give_each_its_own_row() {
     }
     assert!(Session::ttl(&f.db, 0u32).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_record_may_live_longer_than_redis_can_count() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Stone {
+        #[column(primary_key)]
+        id: u32,
+        #[column(expires_at)]
+        until: Option<u64>,
+        #[column(index)]
+        kind: u8,
+    }
+    let f = Fixture::new().await;
+    for until in [u64::MAX, i64::MAX as u64, 1 << 53, 253_402_300_800_000] {
+        let mut stone = Stone { id: 1, until: Some(until), kind: 1 };
+        stone.save(&f.db).await.unwrap();
+        assert_eq!(Stone::load(&f.db, 1u32).await.unwrap(), Some(stone));
+        // Until the end of the year 9999.
+        let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(f.key("{Stone}:r:1"))).await;
+        assert_eq!(deadline, 253_402_300_799_999);
+        indexes::assert_exact::<Stone>(&f).await;
+    }
+}

@@ -710,3 +710,20 @@ async fn the_first_records_are_saved_once_each() {
         assert_eq!(indexes::assert_exact::<Ticket>(&f).await.0, 480);
     }
 }
+
+#[tokio::test]
+async fn a_number_that_a_record_lacks_is_not_counted_from_zero() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Tally {
+        #[column(primary_key)]
+        id: u32,
+        count: u64,
+    }
+    let f = Fixture::new().await;
+    Tally { id: 1, count: 5 }.save(&f.db).await.unwrap();
+    let () = f.run(redis::cmd("HDEL").arg(f.key("{Tally}:r:1")).arg("count")).await;
+    let error = Tally::patch(&f.db, 1u32, |t| [t.count.incr(1)]).await.unwrap_err();
+    assert!(matches!(&error, Error::MissingColumn { column: "count", .. }), "{error:?}");
+    let fields: u64 = f.run(redis::cmd("HLEN").arg(f.key("{Tally}:r:1"))).await;
+    assert_eq!(fields, 1);
+}
