@@ -4,7 +4,6 @@ use redis::{Cmd, Value};
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::model::RedisModel;
 use crate::scripts::REAP;
 use crate::write::{Call, Target, Write, push_indexes};
 
@@ -21,9 +20,8 @@ pub(crate) fn reap_command(target: &Target) -> Cmd {
 }
 
 /// Removes all records that are due, some at a time. Says how many.
-pub(crate) async fn reap<M: RedisModel>(db: &Db) -> Result<u64> {
-    let target = Target::new::<M>(db);
-    let command = reap_command(&target);
+pub(crate) async fn reap(db: &Db, target: &Target) -> Result<u64> {
+    let command = reap_command(target);
     let key = target.keys.meta().into_bytes();
     let call = Call { command, write: Write { key, operation: "reap", repeatable: true, expected: None } };
     let mut removed = 0;

@@ -70,6 +70,7 @@ pub use patch::{Change, Patched};
 pub use query::Query;
 pub use query::column::{Column, Order};
 pub use query::cursor::{Cursor, Page};
+pub use query::explain::{Plan, PlanFilter, PlanStep, PlanWay};
 pub use query::filter::Filter;
 pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;

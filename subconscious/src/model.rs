@@ -19,6 +19,7 @@ use crate::query::filter::Filter;
 use crate::record::{self, Verb};
 use crate::schema::ModelSchema;
 use crate::value::IntoValue;
+use crate::write::Target;
 
 /// A struct whose values are records in Redis. `#[derive(RedisModel)]` implements it.
 ///
@@ -348,7 +349,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, each record was removed with all its index entries or not at all.
     fn reap(db: &Db) -> impl Future<Output = Result<u64>> + Send {
-        expiry::reap::<Self>(db)
+        async move { expiry::reap(db, &Target::new::<Self>(db)).await }
     }
 
     /// Compares the indexes with the records, both ways, and says what differs. Nothing that this library does makes them differ;

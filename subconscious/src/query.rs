@@ -1,38 +1,48 @@
 //! Queries: built step by step, run by a verb.
 
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::id::ModelId;
 use crate::model::RedisModel;
+use crate::record;
 use crate::value::ColumnType;
+use crate::write::Target;
 
 pub(crate) mod column;
 pub(crate) mod cursor;
+pub(crate) mod explain;
 pub(crate) mod filter;
-mod page;
+pub(crate) mod page;
 mod plan;
+pub(crate) mod reader;
 pub(crate) mod select;
 pub(crate) mod stream;
 
 use column::{Column, Order, Sorted};
 use cursor::{Cursor, Page};
+use explain::Plan;
 use filter::{Condition, Filter};
 use page::{Position, Request};
+use reader::{Delivery, Reader};
 use select::{Selected, Selection};
 use stream::RecordStream;
 
 /// Records of a page where the query has no limit.
 const PAGE: u64 = 100;
 
+/// Records that are deleted in a step.
+const STEP: u64 = 100;
+
 /// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or [`RedisModel::query`].
 ///
 /// Without `order_by` the records come in row order, which is stable: a record keeps its row as long as it lives.
-#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `delete`, `count` or `exists` runs it"]
+#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `delete`, `count`, `exists` or `explain` runs it"]
 pub struct Query<M> {
     request: Request,
     limit: Option<u64>,
@@ -62,7 +72,7 @@ impl<M> fmt::Debug for Query<M> {
 
 impl<M: RedisModel> Query<M> {
     pub(crate) fn new() -> Self {
-        let request = Request { condition: Condition::All, order: None };
+        let request = Request { condition: Condition::All, order: Vec::new(), backwards: false };
         Self { request, limit: None, offset: 0, after: None, model: PhantomData }
     }
 
@@ -72,10 +82,12 @@ impl<M: RedisModel> Query<M> {
         self
     }
 
-    /// Orders by a column, instead of by the one given before.
+    /// Orders by a column; called again, by a further one where the columns before are equal.
+    ///
+    /// By one column, the records come in pages from the index of the column. By several, all records that match are found first, and
+    /// their rows and these columns held and sorted by this program; as many of them as are wanted, if there is a limit.
     pub fn order_by(mut self, order: impl FnOnce(M::Columns) -> Order<M>) -> Self {
-        let order = order(M::columns());
-        self.request.order = Some((order.column, order.descending));
+        self.request.order.push(order(M::columns()).key);
         self
     }
 
@@ -91,19 +103,35 @@ impl<M: RedisModel> Query<M> {
         self
     }
 
-    /// Goes on where a [`page`](Self::page) of the same query ended; from the beginning if there is no cursor. A cursor of another query is
-    /// refused when the query is run.
+    /// Goes on where a [`page`](Self::page) of the same query ended, or goes back to where it began, by one of the cursors of that page; from
+    /// the beginning if there is no cursor. A cursor of another query is refused when the query is run.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
         self.after = cursor.into();
         self
     }
 
-    /// Where to begin, and how many records to leave out from there.
-    fn begin(&self) -> Result<(Position, u64)> {
+    /// What finds the rows, from where the query begins.
+    fn reader(&self, db: &Db) -> Result<Reader> {
+        let target = Target::new::<M>(db);
         match &self.after {
-            Some(cursor) => Ok((cursor.position(M::schema(), &self.request)?, 0)),
-            None => Ok((Position::default(), self.offset)),
+            None => Reader::new(db, target, self.request.clone(), Position::default(), self.offset),
+            Some(cursor) => {
+                let position = cursor.position(target.schema, &self.request)?;
+                let request = if cursor.is_backwards() { self.request.reversed() } else { self.request.clone() };
+                Reader::new(db, target, request, position, 0)
+            }
         }
+    }
+
+    /// The same for all verbs but `page`, which alone can go back.
+    fn forwards(&self, db: &Db) -> Result<Reader> {
+        if self.after.as_ref().is_some_and(Cursor::is_backwards) {
+            return Err(Error::InvalidQuery {
+                model: M::schema().name(),
+                reason: "the cursor is one of a previous page: only `page` goes back".into(),
+            });
+        }
+        self.reader(db)
     }
 
     /// Delivers only these columns of each record, as values or tuples of them.
@@ -154,61 +182,68 @@ impl<M: RedisModel> Query<M> {
         T: ColumnType + Send + 'static,
         C: 'static,
     {
-        let all = Self { limit: None, offset: 0, after: None, ..self.clone() };
         // Nulls come last.
-        let first = all.order_by(|_| order).select(|_| column).first(db).await?;
+        let request = Request { condition: self.request.condition.clone(), order: vec![order.key], backwards: false };
+        let all = Self { request, limit: None, offset: 0, after: None, model: PhantomData };
+        let first = all.select(|_| column).first(db).await?;
         Ok(first.and_then(ColumnType::into_value))
     }
 
+    /// What whole records are made of.
+    fn records() -> Delivery<M> {
+        let decode =
+            |place: page::Place| place.fields.map_or(Ok(None), |fields| record::decode(&place.key, &place.id, fields));
+        Delivery { columns: Some(M::schema().stored.as_slice().into()), decode: Arc::new(decode) }
+    }
+
     /// Runs the query, page by page as the stream is read. One round trip for the first 100 records, then two for each
-    /// following 1,000.
+    /// following 1,000; more where many records have to be looked at for each one that matches, as no call takes longer than
+    /// [`query_budget`](crate::DbBuilder::query_budget) on the server.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
-        let (db, request) = (db.clone(), self.request.clone());
-        self.deliver(move |rows, skip, from| {
-            let (db, request) = (db.clone(), request.clone());
-            async move { page::records::<M>(&db, &request, rows, skip, &from).await }
-        })
+        RecordStream::new(self.limit, self.forwards(db), Self::records())
     }
 
-    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 1,000.
+    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 1,000; see
+    /// [`stream`](Self::stream).
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
-        let (db, request) = (db.clone(), self.request.clone());
-        self.deliver(move |rows, skip, from| {
-            let (db, request) = (db.clone(), request.clone());
-            async move { page::ids::<M>(&db, &request, rows, skip, &from).await }
-        })
+        let decode = |place: page::Place| M::Id::decode(M::schema(), &place.id).map(Some);
+        let delivery = Delivery { columns: None, decode: Arc::new(decode) };
+        RecordStream::new(self.limit, self.forwards(db), delivery)
     }
 
-    pub(super) fn deliver<T, F, B>(&self, read: F) -> RecordStream<T>
-    where
-        T: Send + 'static,
-        F: Fn(usize, u64, Position) -> B + Send + 'static,
-        B: Future<Output = Result<page::Batch<T>>> + Send,
-    {
-        let begin = self.begin();
-        let skip = begin.as_ref().map_or(0, |(_, skip)| *skip);
-        RecordStream::new(self.limit, skip, begin.map(|(from, _)| from), read)
-    }
-
-    /// A page of at most `limit` records, of 100 if the query has no limit, and a [`Cursor`] for the next one. One round trip for up to 100
-    /// records, two for up to 1,000, and two for each further 1,000.
+    /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the pages before and after. One round trip for
+    /// up to 100 records, two for up to 1,000, and two for each further 1,000; see [`stream`](Self::stream).
     ///
     /// # Errors
     ///
     /// As [`fetch`](Self::fetch); [`Error::InvalidQuery`](crate::Error::InvalidQuery) for a cursor of another query.
     pub async fn page(&self, db: &Db) -> Result<Page<M>> {
-        let (mut from, mut skip) = self.begin()?;
+        self.turn(db, &Self::records()).await
+    }
+
+    async fn turn<T>(&self, db: &Db, delivery: &Delivery<T>) -> Result<Page<T>> {
+        let mut reader = self.reader(db)?;
+        let backwards = self.after.as_ref().is_some_and(Cursor::is_backwards);
         let mut left = self.limit.unwrap_or(PAGE);
-        let mut page = Page { items: Vec::new(), next: self.after.clone() };
-        while left > 0 {
-            let batch = page::records::<M>(db, &self.request, left.min(stream::PAGE) as usize, skip, &from).await?;
-            left -= batch.items.len() as u64;
-            page.items.extend(batch.items.into_iter().collect::<Result<Vec<_>>>()?);
-            page.next = batch.next.as_ref().map(|next| Cursor::new(M::schema(), &self.request, next));
-            let Some(next) = batch.next else { break };
-            (from, skip) = (next, 0);
+        let mut items = Vec::new();
+        while left > 0 && reader.position().is_some() {
+            let some = reader.items(left.min(stream::PAGE) as usize, left, delivery).await?;
+            left -= some.len() as u64;
+            for item in some {
+                items.push(item?);
+            }
         }
-        Ok(page)
+        let cursor = |position: &Position, backwards| Cursor::new(M::schema(), &self.request, position, backwards);
+        let (first, last) = (reader.first().cloned(), reader.position());
+        // Where there is no record, the page before ends with the last one of all, and the one after begins with the first.
+        let edge = cursor(&first.unwrap_or_default(), !backwards);
+        let last = last.map(|last| cursor(last, backwards));
+        if backwards {
+            items.reverse();
+            return Ok(Page { items, next: Some(edge), previous: last });
+        }
+        let previous = Some(edge).filter(|_| self.after.is_some() || self.offset > 0);
+        Ok(Page { items, next: last, previous })
     }
 
     /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds fewer at a time.
@@ -221,7 +256,7 @@ impl<M: RedisModel> Query<M> {
         self.stream(db).try_collect().await
     }
 
-    /// The first record, or `None`. One round trip.
+    /// The first record, or `None`. One round trip; see [`stream`](Self::stream).
     ///
     /// # Errors
     ///
@@ -243,29 +278,51 @@ impl<M: RedisModel> Query<M> {
     ///
     /// If the future is dropped, some of the records are deleted. Calling it again deletes the others.
     pub async fn delete(&self, db: &Db) -> Result<u64> {
-        let (mut from, mut skip) = self.begin()?;
+        let mut reader = self.forwards(db)?;
         let (mut left, mut deleted) = (self.limit.unwrap_or(u64::MAX), 0);
-        while left > 0 {
-            let (some, next) = page::delete::<M>(db, &self.request, left.min(PAGE) as usize, skip, &from).await?;
+        while left > 0 && reader.position().is_some() {
+            let some = reader.delete(left.min(STEP) as usize, left).await?;
             left -= some;
             deleted += some;
-            let Some(next) = next else { break };
-            (from, skip) = (next, 0);
         }
         Ok(deleted)
     }
 
-    /// The number of records, as limited by `limit` and `offset`; a cursor does not count. One round trip for up to 16 million rows.
+    /// The number of records, as limited by `limit` and `offset`; a cursor does not count. One round trip for each millisecond that the
+    /// server takes: as a rule, some six million rows.
     ///
     /// # Errors
     ///
     /// As [`fetch`](Self::fetch), but records are not read.
     pub async fn count(&self, db: &Db) -> Result<u64> {
-        let matching = page::count::<M>(db, &self.request).await?;
+        let matching = page::count(db, &Target::new::<M>(db), &self.request).await?;
         Ok(matching.saturating_sub(self.offset).min(self.limit.unwrap_or(u64::MAX)))
     }
 
-    /// Whether there is any record. One round trip.
+    /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took. Then it counts what matches each
+    /// part of the filter. Give it a limit, if the query has many records.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch), but for records that can't be read.
+    pub async fn explain(&self, db: &Db) -> Result<Plan> {
+        let mut reader = self.forwards(db)?;
+        reader.explain();
+        let delivery = Self::records();
+        let (mut left, mut rows) = (self.limit.unwrap_or(u64::MAX), 0);
+        let mut size = stream::FIRST_PAGE;
+        while left > 0 && reader.position().is_some() {
+            let some = reader.items(left.min(size) as usize, left, &delivery).await?.len() as u64;
+            (left, rows, size) = (left - some, rows + some, stream::PAGE);
+        }
+        let target = Target::new::<M>(db);
+        let mut plan = Plan::new(target.schema, &self.request, reader.spent(), rows);
+        (plan.limit, plan.offset) = (self.limit, self.offset);
+        plan.filter = explain::filter(db, &target, &self.request.condition).await?;
+        Ok(plan)
+    }
+
+    /// Whether there is any record. One round trip; see [`stream`](Self::stream).
     ///
     /// # Errors
     ///
@@ -274,7 +331,14 @@ impl<M: RedisModel> Query<M> {
         if self.limit == Some(0) {
             return Ok(false);
         }
-        let (from, skip) = self.begin()?;
-        page::exists::<M>(db, &self.request, skip, from).await
+        let mut reader = self.forwards(db)?;
+        // In whichever order is the cheapest.
+        reader.forget_order(self.after.is_some());
+        while reader.position().is_some() {
+            if !reader.next(1, 1, None).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -21,6 +21,8 @@ impl Script {
         let text = parts
             .concat()
             .replace("-- include put.lua\n", include_str!("scripts/put.lua"))
+            .replace("-- include ready.lua\n", include_str!("scripts/ready.lua"))
+            .replace("-- include cost.lua\n", include_str!("scripts/cost.lua"))
             .replace("-- include schema.lua\n", include_str!("scripts/schema.lua"))
             .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
             .replace("-- include ids.lua\n", include_str!("scripts/ids.lua"))
@@ -117,6 +119,7 @@ fn is_unknown(error: &RedisError) -> bool {
 const ROWS: &str = include_str!("scripts/rows.lua");
 const INSPECT: &str = include_str!("scripts/inspect.lua");
 const FILTER: &str = include_str!("scripts/filter.lua");
+const WALK: &str = include_str!("scripts/walk.lua");
 
 macro_rules! scripts {
     ($($name:ident = [$($part:expr),*];)*) => {$(
@@ -138,7 +141,8 @@ scripts! {
     CHECK_ROWS = [ROWS, INSPECT, include_str!("scripts/check_rows.lua")];
     CHECK_VALUES = [ROWS, INSPECT, include_str!("scripts/check_values.lua")];
     CHECK_COUNTS = [ROWS, INSPECT, include_str!("scripts/check_counts.lua")];
-    QUERY = [ROWS, FILTER, include_str!("scripts/query.lua")];
+    QUERY = [ROWS, FILTER, WALK, include_str!("scripts/query.lua")];
+    COUNT = [ROWS, FILTER, WALK, include_str!("scripts/count.lua")];
 }
 
 /// What a script answered: it did its work, or says in words what it found wrong before it wrote anything.

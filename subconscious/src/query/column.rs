@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use crate::codec::check_indexed;
 use crate::patch::{Change, What};
 use crate::query::filter::{Bound, Condition, Filter};
+use crate::query::page::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
 
 /// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
@@ -360,7 +361,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     where
         C: Sorted,
     {
-        Order { column: self.at, descending: false, model: PhantomData }
+        Order::new(self.at, false)
     }
 
     /// From the greatest value to the least; nulls last, ties by row, the latest first.
@@ -368,26 +369,37 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     where
         C: Sorted,
     {
-        Order { column: self.at, descending: true, model: PhantomData }
+        Order::new(self.at, true)
     }
 }
 
 /// An order of the records of the model `M`, made by [`Column::asc`] and [`Column::desc`].
 #[must_use = "an order does nothing until a query is made with it"]
 pub struct Order<M> {
-    pub(crate) column: usize,
-    pub(crate) descending: bool,
+    pub(crate) key: OrderKey,
     model: PhantomData<fn() -> M>,
+}
+
+impl<M> Order<M> {
+    fn new(column: usize, descending: bool) -> Self {
+        Self { key: OrderKey { column, descending, nulls_first: false }, model: PhantomData }
+    }
+
+    /// With the records before all others whose column is null; else they come last, in both directions.
+    pub fn nulls_first(mut self) -> Self {
+        self.key.nulls_first = true;
+        self
+    }
 }
 
 impl<M> Clone for Order<M> {
     fn clone(&self) -> Self {
-        Self { column: self.column, descending: self.descending, model: PhantomData }
+        Self { key: self.key, model: PhantomData }
     }
 }
 
 impl<M> fmt::Debug for Order<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Order({}{})", if self.descending { "-" } else { "" }, self.column)
+        write!(f, "Order({}{})", if self.key.descending { "-" } else { "" }, self.key.column)
     }
 }

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::query::page::{Position, Request};
 use crate::query::plan;
+use crate::query::reader::read_keys;
 use crate::schema::{ModelSchema, fnv};
+use crate::value::SortKey;
 
 /// One page of a query, made by [`Query::page`](crate::Query::page).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +18,13 @@ pub struct Page<M> {
     pub items: Vec<M>,
     /// Where the next page begins; `None` if this is the last one. A page that is just full has one, even if nothing follows.
     pub next: Option<Cursor>,
+    /// Where the page before ends; `None` if this is the first one. It may have one even if nothing comes before.
+    pub previous: Option<Cursor>,
 }
 
-/// Where a page ended, for [`Query::after`](crate::Query::after): printable, and read back by [`str::parse`].
+/// Where a page ended or began, for [`Query::after`](crate::Query::after): printable, and read back by [`str::parse`].
 ///
-/// It is the place of the page's last record in the query's order, not a number of records, so records that come and go before it
+/// It is the place of the page's last or first record in the query's order, not a number of records, so records that come and go before it
 /// move nothing. It stands for one query, and any other refuses it; limit and offset may change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
@@ -29,14 +33,20 @@ pub struct Cursor(Vec<u8>);
 const TAG: usize = 8;
 
 impl Cursor {
-    pub(crate) fn new(schema: &ModelSchema, request: &Request, position: &Position) -> Self {
-        let mut place = position.code.clone();
+    pub(crate) fn new(schema: &ModelSchema, request: &Request, position: &Position, backwards: bool) -> Self {
+        let code = position.code.first().copied().unwrap_or(BEGINNING);
+        let mut place = vec![if backwards { code.to_ascii_uppercase() } else { code }];
         place.extend_from_slice(&(position.first.len() as u16).to_be_bytes());
         place.extend_from_slice(&position.first);
         place.extend_from_slice(&position.second);
         let mut bytes = tag(schema, request, &place).to_vec();
         bytes.append(&mut place);
         Self(bytes)
+    }
+
+    /// Whether it leads to the page before.
+    pub(crate) fn is_backwards(&self) -> bool {
+        self.0.get(TAG).is_some_and(u8::is_ascii_uppercase)
     }
 
     /// The position, if the cursor is one of this query.
@@ -48,17 +58,27 @@ impl Cursor {
             }
             let [code, high, low, rest @ ..] = place else { return None };
             let (first, second) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
-            let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+            let is_row = |bytes: &[u8]| {
+                std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<u32>().is_ok_and(|row| row <= 1 << 31))
+            };
+            let is_score = |bytes: &[u8]| {
+                std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<f64>().is_ok_and(|score| !score.is_nan()))
+            };
+            let code = code.to_ascii_lowercase();
             // A tag can be forged: what the script takes for numbers are some.
             let sound = match code {
-                b'r' => {
-                    text(first)?.parse::<u32>().is_ok() && (second.is_empty() || text(second)?.parse::<u32>().is_ok())
+                BEGINNING => first.is_empty() && second.is_empty(),
+                b'r' | b'n' => (first.is_empty() || is_row(first)) && second.is_empty(),
+                b'k' => first.is_empty() && second.is_empty() || is_score(first) && second.len() >= 4,
+                b'm' => {
+                    let keys = read_keys(first, request.order.len());
+                    let sound = |keys: Vec<Option<SortKey>>| keys.iter().flatten().all(|key| is_score(&key.score));
+                    keys.is_some_and(sound) && is_row(second)
                 }
-                b'k' => text(first)?.parse::<f64>().is_ok_and(|score| !score.is_nan()) && second.len() >= 4,
-                b'n' => text(first)?.parse::<u32>().is_ok() && second.is_empty(),
                 _ => false,
             };
-            if sound { Position::of(vec![*code], first.to_vec(), second.to_vec()) } else { None }
+            let code = if code == BEGINNING { Vec::new() } else { vec![code] };
+            sound.then(|| Position { code, first: first.to_vec(), second: second.to_vec() })
         };
         read().ok_or_else(|| Error::InvalidQuery {
             model: schema.name(),
@@ -68,11 +88,15 @@ impl Cursor {
     }
 }
 
+/// The code of the place before all records.
+const BEGINNING: u8 = b'b';
+
 /// Stands for a query and a place in it.
 fn tag(schema: &ModelSchema, request: &Request, place: &[u8]) -> [u8; TAG] {
     let mut parts = vec![schema.name().as_bytes().to_vec(), schema.fingerprint.clone().into_bytes()];
-    if let Some((column, descending)) = request.order {
-        parts.push(format!("{}{descending}", schema.columns()[column].name()).into_bytes());
+    for key in &request.order {
+        let column = schema.columns()[key.column].name();
+        parts.push(format!("{column}:{}:{}", key.descending, key.nulls_first).into_bytes());
     }
     parts.extend(plan::program(schema, &request.condition));
     parts.push(place.to_vec());

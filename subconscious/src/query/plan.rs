@@ -1,7 +1,9 @@
 //! From a condition to the program that `filter.lua` evaluates. Pure: no connection, no model.
 
+use std::cmp::Ordering;
+
 use crate::query::filter::{Bound, Condition};
-use crate::schema::ModelSchema;
+use crate::schema::{ColumnSchema, ModelSchema};
 use crate::value::{SortKey, escape_beginning, index_form};
 
 /// What follows the tail of a value in a bound that is beyond all members of the value: rows are below 2^31, and a
@@ -30,18 +32,12 @@ fn push(schema: &ModelSchema, condition: &Condition, words: &mut Vec<Vec<u8>>) {
             words.push(b"0".to_vec());
             words.push(schema.columns()[*column].name().into());
         }
-        Condition::Range { column, low, high } => push_range(schema, *column, low.as_ref(), high.as_ref(), words),
-        Condition::StartsWith { column, beginning } => {
-            let low = escape_beginning(beginning);
-            let mut high = low.clone();
-            // The first text that does not begin so: the last byte that can be greater is, and the rest goes.
-            while high.pop_if(|byte| *byte == 0xFF).is_some() {}
-            let last = high.last_mut().map(|byte| *byte += 1);
-            words.extend([b"z".to_vec(), schema.columns()[*column].name().into()]);
-            words.extend(if low.is_empty() { [Vec::new(), Vec::new()] } else { [b"0".to_vec(), low] });
-            words.extend(if last.is_none() { [Vec::new(), Vec::new()] } else { [b"0".to_vec(), high] });
+        Condition::Range { .. } | Condition::StartsWith { .. } => {
+            if let Some((column, span)) = Span::of(schema, condition) {
+                span.push(&schema.columns()[column], words);
+            }
         }
-        Condition::And(parts) => push_parts(schema, b"&", parts, words),
+        Condition::And(parts) => push_and(schema, parts, words),
         Condition::Or(parts) => push_parts(schema, b"|", parts, words),
         Condition::Not(inner) => {
             words.push(b"!".to_vec());
@@ -58,41 +54,140 @@ fn push_parts(schema: &ModelSchema, operator: &[u8], parts: &[Condition], words:
     }
 }
 
-fn push_range(
-    schema: &ModelSchema,
-    column: usize,
-    low: Option<&Bound>,
-    high: Option<&Bound>,
-    words: &mut Vec<Vec<u8>>,
-) {
-    let column = &schema.columns()[column];
-    if !column.has_sorted_set() {
-        let lowest = low.map_or(0, |low| i64::from(low.ordinal) + i64::from(!low.inclusive));
-        let highest = high.map_or(i64::from(u16::MAX), |high| i64::from(high.ordinal) - i64::from(!high.inclusive));
-        if lowest > highest {
+/// Ranges of one column become one: `at >= a & at < b` is as narrow as both together.
+fn push_and(schema: &ModelSchema, parts: &[Condition], words: &mut Vec<Vec<u8>>) {
+    let (mut spans, mut others) = (Vec::<(usize, Span)>::new(), Vec::new());
+    for part in parts {
+        match Span::of(schema, part) {
+            Some((column, span)) => match spans.iter_mut().find(|(other, _)| *other == column) {
+                Some((_, before)) => before.narrow(span),
+                None => spans.push((column, span)),
+            },
+            None => others.push(part),
+        }
+    }
+    if spans.iter().any(|(_, span)| span.is_empty()) {
+        words.push(b"-".to_vec());
+        return;
+    }
+    if spans.len() + others.len() > 1 {
+        words.extend([b"&".to_vec(), (spans.len() + others.len()).to_string().into()]);
+    }
+    for part in others {
+        push(schema, part, words);
+    }
+    for (column, span) in spans {
+        span.push(&schema.columns()[column], words);
+    }
+}
+
+/// The values of a column that a range has.
+enum Span {
+    /// Of a column of few values, by their ordinals, both of which belong to it.
+    Few(i64, i64),
+    /// Of a sorted set: the place of the first member of the range, and of the first one after it.
+    Sorted(Option<SortKey>, Option<SortKey>),
+}
+
+impl Span {
+    fn of(schema: &ModelSchema, condition: &Condition) -> Option<(usize, Self)> {
+        match condition {
+            Condition::Range { column, low, high } => {
+                let schema = &schema.columns()[*column];
+                if !schema.has_sorted_set() {
+                    let lowest = low.as_ref().map_or(0, |low| i64::from(low.ordinal) + i64::from(!low.inclusive));
+                    let highest = high
+                        .as_ref()
+                        .map_or(i64::from(u16::MAX), |high| i64::from(high.ordinal) - i64::from(!high.inclusive));
+                    return Some((*column, Self::Few(lowest, highest)));
+                }
+                let place = |bound: &Bound, beyond: bool| {
+                    let mut key = SortKey::of(schema.kind, &bound.stored);
+                    if beyond {
+                        key.tail.extend_from_slice(BEYOND_ROWS);
+                    }
+                    key
+                };
+                let low = low.as_ref().map(|low| place(low, !low.inclusive));
+                let high = high.as_ref().map(|high| place(high, high.inclusive));
+                Some((*column, Self::Sorted(low, high)))
+            }
+            Condition::StartsWith { column, beginning } => {
+                let low = escape_beginning(beginning);
+                let mut high = low.clone();
+                // The first text that does not begin so: the last byte that can be greater is, and the rest goes.
+                while high.pop_if(|byte| *byte == 0xFF).is_some() {}
+                let ends = high.last_mut().map(|byte| *byte += 1).is_some();
+                let place = |tail| SortKey { score: b"0".to_vec(), tail };
+                let low = (!low.is_empty()).then(|| place(low));
+                Some((*column, Self::Sorted(low, ends.then(|| place(high)))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Leaves what is in the other span as well.
+    fn narrow(&mut self, other: Self) {
+        fn chosen(one: Option<SortKey>, two: Option<SortKey>, wanted: Ordering) -> Option<SortKey> {
+            match (one, two) {
+                (Some(one), Some(two)) => Some(if one.compare(&two) == wanted { one } else { two }),
+                (one, two) => one.or(two),
+            }
+        }
+        match (self, other) {
+            (Self::Few(lowest, highest), Self::Few(low, high)) => {
+                (*lowest, *highest) = (low.max(*lowest), high.min(*highest));
+            }
+            (Self::Sorted(lowest, highest), Self::Sorted(low, high)) => {
+                *lowest = chosen(lowest.take(), low, Ordering::Greater);
+                *highest = chosen(highest.take(), high, Ordering::Less);
+            }
+            // A column is of one kind.
+            _ => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Few(lowest, highest) => lowest > highest,
+            Self::Sorted(Some(low), Some(high)) => low.compare(high).is_ge(),
+            Self::Sorted(..) => false,
+        }
+    }
+
+    fn push(self, column: &ColumnSchema, words: &mut Vec<Vec<u8>>) {
+        if self.is_empty() {
             words.push(b"-".to_vec());
             return;
         }
-        words.extend([b"v".to_vec(), column.name().into(), lowest.to_string().into(), highest.to_string().into()]);
-        return;
-    }
-    words.extend([b"z".to_vec(), column.name().into()]);
-    // The first member of the range, and the first one after it.
-    let lower_edge = low.map(|low| (low, !low.inclusive));
-    let upper_edge = high.map(|high| (high, high.inclusive));
-    for edge in [lower_edge, upper_edge] {
-        match edge {
-            None => words.extend([Vec::new(), Vec::new()]),
-            Some((bound, beyond)) => {
-                let mut key = SortKey::of(column.kind, &bound.stored);
-                if beyond {
-                    key.tail.extend_from_slice(BEYOND_ROWS);
+        match self {
+            Self::Few(lowest, highest) => {
+                let bounds = [lowest, highest].map(|bound| bound.to_string().into_bytes());
+                words.extend([b"v".to_vec(), column.name().into()]);
+                words.extend(bounds);
+            }
+            Self::Sorted(low, high) => {
+                words.extend([b"z".to_vec(), column.name().into(), vec![column.kind.code() as u8]]);
+                for place in [low, high] {
+                    let SortKey { score, tail } =
+                        place.unwrap_or_else(|| SortKey { score: Vec::new(), tail: Vec::new() });
+                    words.extend([score, tail]);
                 }
-                words.extend([key.score, key.tail]);
             }
         }
     }
 }
+
+/// Whether so many microseconds spent on walking an order are reason enough to read all rows that are expected to match and to sort them.
+///
+/// As who rents skis until the rent has cost as much as skis: whatever the data turn out to be, this takes at most twice as long as the better
+/// of the two ways.
+pub(crate) fn sorting_is_cheaper(walked: u64, expected: u64) -> bool {
+    expected <= SORTED && walked > expected.saturating_mul(5) / 2
+}
+
+/// Rows that are held at most to be sorted, where the order could be walked.
+const SORTED: u64 = 100_000;
 
 #[cfg(test)]
 #[path = "plan_tests.rs"]

@@ -50,19 +50,36 @@ fn a_range_of_few_values_is_one_of_ordinals() {
 #[test]
 fn a_range_of_a_sorted_set_has_the_first_place_in_it_and_the_first_after_it() {
     let range = |low, high| words(&Condition::Range { column: 2, low, high });
-    assert_eq!(range(bound("5", 0, true), bound("9", 0, false)), "z seen 5  9 ");
+    assert_eq!(range(bound("5", 0, true), bound("9", 0, false)), "z seen i 5  9 ");
     assert_eq!(
         range(bound("5", 0, false), bound("9", 0, true)),
-        r"z seen 5 \x7f\xff\xff\xff\xff 9 \x7f\xff\xff\xff\xff"
+        r"z seen i 5 \x7f\xff\xff\xff\xff 9 \x7f\xff\xff\xff\xff"
     );
-    assert_eq!(range(None, bound("9", 0, false)), "z seen   9 ");
+    assert_eq!(range(None, bound("9", 0, false)), "z seen i   9 ");
 }
 
 #[test]
 fn a_beginning_of_texts_is_the_range_up_to_the_first_text_after_them() {
     let begins = |text: &str| words(&Condition::StartsWith { column: 2, beginning: text.into() });
-    assert_eq!(begins("ab"), "z seen 0 ab 0 ac");
-    assert_eq!(begins(""), "z seen    ");
+    assert_eq!(begins("ab"), "z seen i 0 ab 0 ac");
+    assert_eq!(begins(""), "z seen i    ");
     // A NUL is NUL FF there, and FF has nothing after it.
-    assert_eq!(begins("a\0"), r"z seen 0 a\x00\xff 0 a\x01");
+    assert_eq!(begins("a\0"), r"z seen i 0 a\x00\xff 0 a\x01");
+}
+
+#[test]
+fn ranges_of_one_column_are_one() {
+    let seen = |low, high| Condition::Range { column: 2, low, high };
+    let age = |low, high| Condition::Range { column: 1, low, high };
+    let since = seen(bound("5", 0, true), None);
+    let until = seen(None, bound("90", 0, false));
+    assert_eq!(words(&since.clone().and(until.clone())), "z seen i 5  90 ");
+    let both = since.clone().and(Condition::IsNull { column: 1 }).and(until).and(seen(None, bound("10", 0, false)));
+    assert_eq!(words(&both), "& 2 0 age z seen i 5  10 ");
+    assert_eq!(words(&since.clone().and(seen(None, bound("5", 0, false)))), "-");
+    assert_eq!(words(&since.clone().and(Condition::StartsWith { column: 2, beginning: vec![] })), "z seen i 5   ");
+    assert_eq!(words(&age(bound("3", 3, true), None).and(age(None, bound("9", 9, false)))), "v age 3 8");
+    // Of an OR they are not.
+    let apart = since.or(seen(None, bound("3", 0, false)));
+    assert_eq!(words(&apart), "| 2 z seen i 5    z seen i   3 ");
 }

@@ -1,7 +1,9 @@
 //! Queries that deliver some columns instead of whole records.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use redis::Value;
@@ -12,7 +14,9 @@ use crate::error::Result;
 use crate::model::RedisModel;
 use crate::query::Query;
 use crate::query::column::Column;
-use crate::query::page;
+use crate::query::cursor::Page;
+use crate::query::page::Place;
+use crate::query::reader::Delivery;
 use crate::query::stream::RecordStream;
 use crate::value::ColumnType;
 
@@ -71,7 +75,7 @@ tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6);
 tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6, H S 7);
 
 /// A query for some columns of records, made by [`Query::select`]: only these travel, besides those of the filter.
-#[must_use = "a query does nothing until one of `stream`, `fetch` or `first` runs it"]
+#[must_use = "a query does nothing until one of `stream`, `fetch`, `page` or `first` runs it"]
 pub struct Selected<M, S> {
     query: Query<M>,
     columns: Vec<usize>,
@@ -95,29 +99,36 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
         Self { query, columns: selection.columns(), selection: PhantomData }
     }
 
-    /// Runs the query, page by page as the stream is read: see [`Query::stream`].
-    pub fn stream(&self, db: &Db) -> RecordStream<S::Item> {
-        let (db, request, selected) = (db.clone(), self.query.request.clone(), self.columns.clone());
+    fn delivery(&self) -> Delivery<S::Item> {
         let schema = M::schema();
         // Beyond what is selected, what the filter is about: it is looked at again where reading takes a round trip of its own.
-        let mut columns = std::collections::BTreeSet::new();
-        request.condition.columns(&mut columns);
-        columns.extend(&selected);
-        columns.retain(|at| schema.stored.contains(at));
-        let columns: Vec<usize> = columns.into_iter().collect();
-        self.query.deliver(move |rows, skip, from| {
-            let (db, request, selected, columns) = (db.clone(), request.clone(), selected.clone(), columns.clone());
-            async move {
-                let decode = |key: &[u8], id: &[u8], fields: Value| {
-                    let Value::Array(fields) = fields else { return Ok(None) };
-                    let Some((Value::BulkString(_), fields)) = fields.split_first() else { return Ok(None) };
-                    let values = selected.iter().filter_map(|at| columns.iter().position(|column| column == at));
-                    let values: Vec<Value> = values.filter_map(|at| fields.get(at).cloned()).collect();
-                    S::read(&mut RecordReader::some(schema, &selected, key, id, values.into_iter())).map(Some)
-                };
-                page::read::<M, S::Item>(&db, &request, &columns, decode, rows, skip, &from).await
-            }
-        })
+        let mut columns = BTreeSet::new();
+        self.query.request.condition.columns(&mut columns);
+        columns.extend(&self.columns);
+        let columns: Arc<[usize]> = columns.into_iter().filter(|at| schema.stored.contains(at)).collect();
+        let (selected, read) = (self.columns.clone(), Arc::clone(&columns));
+        let decode = move |place: Place| {
+            let Some(Value::Array(fields)) = place.fields else { return Ok(None) };
+            let Some((Value::BulkString(_), fields)) = fields.split_first() else { return Ok(None) };
+            let values = selected.iter().filter_map(|at| read.iter().position(|column| column == at));
+            let values: Vec<Value> = values.filter_map(|at| fields.get(at).cloned()).collect();
+            S::read(&mut RecordReader::some(schema, &selected, &place.key, &place.id, values.into_iter())).map(Some)
+        };
+        Delivery { columns: Some(columns), decode: Arc::new(decode) }
+    }
+
+    /// Runs the query, page by page as the stream is read: see [`Query::stream`].
+    pub fn stream(&self, db: &Db) -> RecordStream<S::Item> {
+        RecordStream::new(self.query.limit, self.query.forwards(db), self.delivery())
+    }
+
+    /// A page of what it delivers: see [`Query::page`]. Its cursors are those of the query, whatever is selected.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::page`].
+    pub async fn page(&self, db: &Db) -> Result<Page<S::Item>> {
+        self.query.turn(db, &self.delivery()).await
     }
 
     /// Runs the query and holds all that it delivers.

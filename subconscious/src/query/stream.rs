@@ -1,25 +1,26 @@
 //! Pages as a stream.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use futures::Stream;
+use futures::future::{Fuse, FusedFuture, FutureExt};
 use futures::stream::BoxStream;
 
 use crate::error::Result;
-use crate::query::page::{Batch, Position};
+use crate::query::reader::{Delivery, Reader};
 
 /// The first page is small, so that it comes in one round trip and early; the following ones are large.
-const FIRST_PAGE: u64 = 100;
+pub(crate) const FIRST_PAGE: u64 = 100;
 pub(crate) const PAGE: u64 = 1000;
 
 /// What a query delivers, one after the other: records, made by [`Query::stream`](crate::Query::stream), or ids, made by
 /// [`Query::ids`](crate::Query::ids).
 ///
-/// Records come in pages: one of 100 and then some of 1,000, of which one is held at a time. Each page is read in one atomic step; a
-/// record that changes between pages is delivered at most once in row order, and only if it still matches. An item is a
+/// Records come in pages: one of 100 and then some of up to 1,000. The next one is asked for when half of a page has been used, and no more than
+/// these two are held. A record that changes meanwhile is delivered at most once, and only if it matched at some moment since the stream began;
+/// one whose column to order by changes may be passed over. An item is a
 /// `Result`: a stored record that can't be read is an `Err`, after which the stream goes on; an error of the
 /// connection ends it. Dropping the stream leaves nothing behind on the server.
 #[must_use = "a stream does nothing until it is polled"]
@@ -34,39 +35,61 @@ impl<T> fmt::Debug for RecordStream<T> {
 }
 
 impl<T: Send + 'static> RecordStream<T> {
-    /// A stream of at most `limit` items, after leaving out `skip` from the position on; `read` reads some of them.
-    pub(crate) fn new<F, B>(limit: Option<u64>, skip: u64, from: Result<Position>, read: F) -> Self
-    where
-        F: Fn(usize, u64, Position) -> B + Send + 'static,
-        B: Future<Output = Result<Batch<T>>> + Send,
-    {
+    /// A stream of at most `limit` items.
+    pub(crate) fn new(limit: Option<u64>, reader: Result<Reader>, delivery: Delivery<T>) -> Self {
         let items = async_stream::stream! {
-            let mut from = match from {
-                Ok(from) => from,
+            let reader = match reader {
+                Ok(reader) => reader,
                 Err(error) => {
                     yield Err(error);
                     return;
                 }
             };
-            let (mut left, mut skip, mut size) = (limit.unwrap_or(u64::MAX), skip, FIRST_PAGE);
-            while left > 0 {
-                let batch = match read(left.min(size) as usize, skip, from).await {
-                    Ok(batch) => batch,
+            let mut left = limit.unwrap_or(u64::MAX);
+            if left == 0 {
+                return;
+            }
+            let mut batch = read(reader, left.min(FIRST_PAGE), left, delivery.clone()).await;
+            loop {
+                let (reader, items) = batch;
+                let items = match items {
+                    Ok(items) => items,
                     Err(error) => {
                         yield Err(error);
                         return;
                     }
                 };
-                for item in batch.items {
-                    left -= 1;
+                left -= items.len() as u64;
+                let mut reader = Some(reader).filter(|reader| left > 0 && reader.position().is_some());
+                let half = items.len() / 2;
+                let mut ahead = pin!(Fuse::terminated());
+                let mut ready = None;
+                for (at, item) in items.into_iter().enumerate() {
+                    // The next page is asked for when half of this one was used, and on its way while the other half is.
+                    if at == half && let Some(reader) = reader.take() {
+                        ahead.set(read(reader, left.min(PAGE), left, delivery.clone()).fuse());
+                    }
+                    if at >= half && at % 8 == 0 && let Poll::Ready(batch) = futures::poll!(&mut ahead) {
+                        ready = Some(batch);
+                    }
                     yield item;
                 }
-                let Some(next) = batch.next else { return };
-                (skip, from, size) = (0, next, PAGE);
+                batch = match (ready, reader) {
+                    (Some(batch), _) => batch,
+                    // There was no item.
+                    (None, Some(reader)) => read(reader, left.min(PAGE), left, delivery.clone()).await,
+                    (None, None) if ahead.is_terminated() => return,
+                    (None, None) => ahead.await,
+                };
             }
         };
         Self { items: Box::pin(items) }
     }
+}
+
+async fn read<T>(mut reader: Reader, rows: u64, left: u64, delivery: Delivery<T>) -> (Reader, Result<Vec<Result<T>>>) {
+    let items = reader.items(rows as usize, left, &delivery).await;
+    (reader, items)
 }
 
 impl<T> Stream for RecordStream<T> {

@@ -1,18 +1,36 @@
--- filter.lua: evaluates a filter segment by segment into sets of rows. It comes after rows.lua and before the text of each
--- script that says so. KEYS, ARGV and Returns are those of that script.
+-- filter.lua: evaluates a filter, segment by segment into sets of rows, or for one row. It comes after rows.lua and before the text of
+-- each script that says so. KEYS, ARGV and Returns are those of that script, and these of them:
+--
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one
+-- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 --
 -- A filter is in prefix form, an argument a word:
 --   * all | - none | = name value | q name value (of a unique column) | 0 name (is null) | & n .. | | n .. | ! .. |
---   v name lowest highest (ordinals) | z name score member score member (at least, below; score "" for no bound)
+--   v name lowest highest (ordinals) | z name kind score member score member (at least, below; score "" for no bound)
 --
 -- Nothing of it reaches replicas or the append-only file, and nothing is left behind: the script that includes this
 -- runs by `leave_nothing`.
 redis.set_repl(redis.REPL_NONE)
 
-local p = ARGV[1]
+local p, width = ARGV[1], tonumber(ARGV[4])
+local place, bits = places(), bits()
 
--- Temporary bitmaps in use, and the most there were.
-local in_use, temporaries = 0, 0
+-- Microseconds. Servers since 7.2 stop TIME while a script runs, but let it ask for the processor's time.
+local os = rawget(_G, 'os')
+local function clock()
+  if os then return os.clock() * 1000000 end
+  local now = call('TIME')
+  return now[1] * 1000000 + now[2]
+end
+local began, budget = clock(), tonumber(ARGV[3])
+local function spent() return clock() - began >= budget end
+
+-- Rows of a range that are listed at most, in a fifth of the time; of a wider range, each row is tested by its record.
+local LISTED = budget / 2
+
+-- Temporary bitmaps in use, the most there were, and those of them that are used on when a segment is done.
+local in_use, temporaries, pinned = 0, 0, 0
 local function temporary()
   -- The first write of a script must not be one that a full server refuses, or reading would need free memory.
   if temporaries == 0 then call('DEL', p .. 't:1') end
@@ -45,6 +63,36 @@ local function rank(key, score, member)
   return low
 end
 
+local UUID = string.rep('%02x', 4) .. string.rep('-%02x%02x', 4) .. string.rep('%02x', 4)
+
+-- The id of a row as the directory holds it.
+local function id_of(row)
+  if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
+  local segment = floor(row / SEGMENT)
+  local first = (row - segment * SEGMENT) * width
+  return call('GETRANGE', p .. 'd:' .. segment, text('%d', first), text('%d', first + width - 1))
+end
+
+-- The key of the record with such an id.
+local function record_of(id)
+  if width == 16 and #id == 16 then id = text(UUID, byte(id, 1, 16)) end
+  return p .. 'r:' .. id
+end
+
+-- Where a row stands in the order of a column: the score as text, and the member. nil for null.
+local function standing(row, name, kind)
+  local id = id_of(row)
+  local value = id and call('HGET', record_of(id), name)
+  if not value then return nil end
+  local score, tail = place(kind, value)
+  return score, tail .. struct.pack('>I4', row)
+end
+
+local function earlier(score, member, edge)
+  if score ~= edge[1] then return score < edge[1] end
+  return less(member, edge[2])
+end
+
 -- A set of rows of one segment is nil if empty, the key of a bitmap (a string), or a list of offsets (a table).
 local function size(set)
   if not set then return 0 end
@@ -56,6 +104,11 @@ local function lookup(list)
   local set = {}
   for _, offset in ipairs(list) do set[offset] = true end
   return set
+end
+
+local function has(bytes, offset)
+  local value = byte(bytes, floor(offset / 8) + 1)
+  return value and floor(value / 2 ^ (7 - offset % 8)) % 2 == 1
 end
 
 -- A function that says whether an offset is in the set.
@@ -75,8 +128,7 @@ local function member_test(set)
       end
       bytes = call('GET', set)
     end
-    local value = byte(bytes, floor(offset / 8) + 1)
-    return value and floor(value / 2 ^ (7 - offset % 8)) % 2 == 1
+    return has(bytes, offset)
   end
 end
 
@@ -98,84 +150,209 @@ local function bitop(operation, sources)
   if length > 0 then return key end
 end
 
+-- A node of a filter is { operator, .. }; those for all and for no rows are these two. `wide` marks a node with a range in it
+-- that is too wide to list.
+local ALL, NONE = { '*' }, { '-' }
+
+local function negate(node)
+  if node == ALL then return NONE elseif node == NONE then return ALL elseif node[1] == '!' then return node[2] end
+  return { '!', node, wide = node.wide }
+end
+
+local function join(operator, parts)
+  local neutral, decisive = ALL, NONE
+  if operator == '|' then neutral, decisive = NONE, ALL end
+  local node = { operator }
+  for _, part in ipairs(parts) do
+    if part == decisive then return decisive end
+    if part ~= neutral then
+      node[#node + 1] = part
+      node.wide = node.wide or part.wide
+    end
+  end
+  if #node == 1 then return neutral elseif #node == 2 then return node[2] end
+  return node
+end
+
 -- Columns whose indexes are being built, as :name:name:, and the first of them that the query needs.
 local building, unbuilt = nil, nil
 local function uses(name)
   if building and name ~= '' and string.find(building, ':' .. name .. ':', 1, true) then unbuilt = unbuilt or name end
 end
 
--- Parses the filter that begins at ARGV[at]. A node is { operator, .. }.
+-- Parses the filter that begins at ARGV[at]; parts of an AND with a range of this column stay as they are.
 local at
 local function parse()
-  local operator = ARGV[at]
+  local operator, name = ARGV[at], ARGV[at + 1]
   at = at + 1
-  if operator == '=' or operator == 'q' or operator == '0' or operator == 'v' or operator == 'z' then uses(ARGV[at]) end
+  if operator == '*' then return ALL elseif operator == '-' then return NONE end
+  if operator == '!' then return negate(parse()) end
   if operator == '&' or operator == '|' then
-    local node = { operator }
-    local parts = tonumber(ARGV[at])
     at = at + 1
-    for i = 1, parts do node[i + 1] = parse() end
-    return node
-  elseif operator == '!' then
-    return { operator, parse() }
+    local parts = {}
+    for i = 1, tonumber(name) do parts[i] = parse() end
+    return join(operator, parts)
+  end
+  uses(name)
+  if operator == '0' then
+    at = at + 1
+    return { '=', name, false }
   elseif operator == '=' then
     at = at + 2
-    return { '=', ARGV[at - 2], ARGV[at - 1] }
+    return { '=', name, ARGV[at - 1] }
   elseif operator == 'q' then
     at = at + 2
-    local row = tonumber(call('HGET', p .. 'u:' .. ARGV[at - 2], ARGV[at - 1]) or nil)
-    if not row then return { '-' } end
-    return { 'q', floor(row / SEGMENT), row % SEGMENT }
-  elseif operator == '0' then
-    at = at + 1
-    return { '=', ARGV[at - 1], false }
+    local row = tonumber(call('HGET', p .. 'u:' .. name, ARGV[at - 1]) or nil)
+    return row and { 'q', floor(row / SEGMENT), row % SEGMENT } or NONE
   elseif operator == 'v' then
     at = at + 3
-    local name = ARGV[at - 3]
-    local node = { '|' }
-    for _, value in ipairs(call('ZRANGE', p .. 'v:' .. name, ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535, 'BYSCORE')) do
-      node[#node + 1] = { '=', name, value }
-    end
+    local lowest, highest, values = ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535, {}
+    for i, value in ipairs(call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE')) do values[i] = { '=', name, value } end
+    local node = join('|', values)
+    if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
     return node
-  elseif operator == 'z' then
-    at = at + 5
-    local key = p .. 's:' .. ARGV[at - 5]
-    local low, high = 0, nil
-    if ARGV[at - 4] ~= '' then low = rank(key, ARGV[at - 4], ARGV[at - 3]) end
-    if ARGV[at - 2] ~= '' then high = rank(key, ARGV[at - 2], ARGV[at - 1]) else high = call('ZCARD', key) end
-    return { 'z', key, low, high, ARGV[at - 5] }
   end
-  return { operator }
+  at = at + 6
+  local key = p .. 's:' .. name
+  local all = call('ZCARD', key)
+  local node = { 'z', name, byte(ARGV[at - 5]), key = key, all = all, from = 0, to = all, of = name }
+  if ARGV[at - 4] ~= '' then
+    node.from, node.low = rank(key, ARGV[at - 4], ARGV[at - 3]), { tonumber(ARGV[at - 4]), ARGV[at - 3] }
+  end
+  if ARGV[at - 2] ~= '' then
+    node.to, node.high = rank(key, ARGV[at - 2], ARGV[at - 1]), { tonumber(ARGV[at - 2]), ARGV[at - 1] }
+  end
+  if node.from >= node.to then return NONE end
+  return node
 end
 
--- The rows of a range of a sorted set, by segment.
-local function materialise(node)
-  local sets = {}
-  for first = node[3], node[4] - 1, 1000 do
-    for _, member in ipairs(call('ZRANGE', node[2], first, math.min(first + 999, node[4] - 1))) do
+-- Decides for each range whether its rows are listed, or those that are not in it, or each row is tested by its record.
+local function settle(node)
+  local operator = node[1]
+  if operator == '!' then return negate(settle(node[2])) end
+  if operator == '&' or operator == '|' then
+    local parts = {}
+    for i = 2, #node do parts[i - 1] = settle(node[i]) end
+    return join(operator, parts)
+  end
+  if operator == 'z' and node.to - node.from > LISTED then
+    if node.from + node.all - node.to > LISTED then
+      node.wide = true
+    else
+      local null = { '=', node[2], false }
+      local below, above = { 'z', key = node.key, from = 0, to = node.from }, { 'z', key = node.key, from = node.to, to = node.all }
+      return negate(join('|', { null, below.to > 0 and below or NONE, above.from < above.to and above or NONE }))
+    end
+  end
+  return node
+end
+
+-- A node without wide ranges that has all rows of this one; or, for `less`, none that this one has not.
+local function approximate(node, less)
+  if not node.wide then return node end
+  local operator = node[1]
+  if operator == 'z' then return less and NONE or negate({ '=', node[2], false }) end
+  if operator == '!' then return negate(approximate(node[2], not less)) end
+  local parts = {}
+  for i = 2, #node do parts[i - 1] = approximate(node[i], less) end
+  return join(operator, parts)
+end
+
+-- A node as two: one that sets can be made of, and what its rows still have to be tested for, nil if nothing.
+local function split(node)
+  if not node.wide then return node, nil end
+  if node[1] ~= '&' then return approximate(node), node end
+  local parts, rest = {}, {}
+  for i = 2, #node do
+    if node[i].wide then rest[#rest + 1] = node[i] end
+    parts[i - 1] = approximate(node[i])
+  end
+  return join('&', parts), join('&', rest)
+end
+
+-- The rows of a container in a segment, as a set.
+local function container(name, value, segment)
+  local rest = name .. ':' .. segment
+  if value then rest = rest .. ':' .. value end
+  if call('EXISTS', p .. 'b:' .. rest) == 1 then return p .. 'b:' .. rest end
+  local list = call('SMEMBERS', p .. 'i:' .. rest)
+  if #list == 0 then return nil end
+  for i = 1, #list do list[i] = tonumber(list[i]) end
+  return list
+end
+
+-- The rows of a range that is listed, as a list for each segment.
+local function listed(node)
+  if not node.lists then
+    local lists = {}
+    for _, member in ipairs(call('ZRANGE', node.key, node.from, node.to - 1)) do
       local row = row_of(member)
       local segment = floor(row / SEGMENT)
-      local offset, set = row - segment * SEGMENT, sets[segment]
-      if not set then
-        set = {}
-        sets[segment] = set
+      local list = lists[segment]
+      if not list then
+        list = {}
+        lists[segment] = list
       end
-      if type(set) == 'string' then
-        call('SETBIT', set, offset, 1)
-      else
-        set[#set + 1] = offset
-        if #set > PROMOTE then
-          local key = temporary()
-          for _, each in ipairs(set) do call('SETBIT', key, each, 1) end
-          sets[segment] = key
-        end
-      end
+      list[#list + 1] = row - segment * SEGMENT
     end
+    node.lists = lists
   end
-  return sets
+  return node.lists
 end
 
--- The rows of a segment that match the node, as a set.
+-- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows.
+local function tester(node)
+  local operator = node[1]
+  if operator == '=' then
+    local found, name, value = {}, node[2], node[3]
+    return function(segment, offset)
+      local set = found[segment]
+      if set == nil then
+        set = container(name, value, segment) or false
+        if type(set) == 'table' then set = lookup(set) end
+        found[segment] = set
+      end
+      if type(set) == 'string' then return call('GETBIT', set, offset) == 1 end
+      return set and set[offset] or false
+    end
+  elseif operator == 'z' and node.wide then
+    local low, high = node.low, node.high
+    return function(segment, offset)
+      local score, member = standing(segment * SEGMENT + offset, node[2], node[3])
+      score = tonumber(score)
+      return score and not (low and earlier(score, member, low)) and (not high or earlier(score, member, high)) or false
+    end
+  elseif operator == 'z' then
+    local found = {}
+    return function(segment, offset)
+      local set = found[segment]
+      if not set then
+        set = lookup(listed(node)[segment] or {})
+        found[segment] = set
+      end
+      return set[offset] or false
+    end
+  elseif operator == 'q' then
+    return function(segment, offset) return node[2] == segment and node[3] == offset end
+  elseif operator == '!' then
+    local inner = tester(node[2])
+    return function(segment, offset) return not inner(segment, offset) end
+  elseif operator == '&' or operator == '|' then
+    local tests, decisive = {}, operator == '|'
+    -- Those that read the record come last.
+    for i = 2, #node do if not node[i].wide then tests[#tests + 1] = tester(node[i]) end end
+    for i = 2, #node do if node[i].wide then tests[#tests + 1] = tester(node[i]) end end
+    return function(segment, offset)
+      for i = 1, #tests do
+        if tests[i](segment, offset) == decisive then return decisive end
+      end
+      return not decisive
+    end
+  end
+  return function() return operator == '*' end
+end
+
+-- The rows of a segment that match a node without wide ranges, as a set.
 local evaluate
 
 local function intersection(node, segment)
@@ -215,18 +392,18 @@ local function intersection(node, segment)
 end
 
 local function union(node, segment)
-  local lists, keys, listed = {}, {}, 0
+  local lists, keys, count = {}, {}, 0
   for i = 2, #node do
     local set = evaluate(node[i], segment)
     if type(set) == 'table' then
       lists[#lists + 1] = set
-      listed = listed + #set
+      count = count + #set
     elseif set then
       keys[#keys + 1] = set
     end
   end
   if #keys == 0 and #lists <= 1 then return lists[1] end
-  if #keys == 0 and listed <= 4 * PROMOTE then
+  if #keys == 0 and count <= 4 * PROMOTE then
     local seen, all = {}, {}
     for _, list in ipairs(lists) do
       for _, offset in ipairs(list) do
@@ -248,27 +425,10 @@ local function union(node, segment)
   return result
 end
 
--- Materialises the ranges of a filter whose segments are then looked at one by one, so that what comes after
--- can be overwritten from segment to segment.
-local function prepare(node)
-  if node[1] == 'z' then node.sets = node.sets or materialise(node) end
-  for i = 2, #node do
-    if type(node[i]) == 'table' then prepare(node[i]) end
-  end
-end
-
 function evaluate(node, segment)
   local operator = node[1]
   if operator == '=' then
-    local rest = node[2] .. ':' .. segment
-    if node[3] then rest = rest .. ':' .. node[3] end
-    if call('EXISTS', p .. 'b:' .. rest) == 1 then return p .. 'b:' .. rest end
-    local list = call('SMEMBERS', p .. 'i:' .. rest)
-    if #list == 0 then return nil end
-    for i = 1, #list do list[i] = tonumber(list[i]) end
-    return list
-  elseif operator == 'q' then
-    if node[2] == segment then return { node[3] } end
+    return container(node[2], node[3], segment)
   elseif operator == '&' then
     return intersection(node, segment)
   elseif operator == '|' then
@@ -276,8 +436,17 @@ function evaluate(node, segment)
   elseif operator == '!' then
     return intersection({ '&', node }, segment)
   elseif operator == 'z' then
-    node.sets = node.sets or materialise(node)
-    return node.sets[segment]
+    return listed(node)[segment]
+  elseif operator == 'q' then
+    if node[2] == segment then return { node[3] } end
+  elseif operator == '#' then
+    -- A node whose sets are kept, as they are asked for again.
+    local set = node[3][segment]
+    if set == nil then
+      set = evaluate(node[2], segment) or false
+      node[3][segment], pinned = set, in_use
+    end
+    return set or nil
   elseif operator == '*' then
     local key = p .. 'live:' .. segment
     if call('EXISTS', key) == 1 then return key end

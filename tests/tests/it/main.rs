@@ -6,6 +6,7 @@
 mod check;
 mod errors;
 mod expiry;
+mod explain;
 mod hammer;
 mod indexes;
 mod migrate;

@@ -1,0 +1,240 @@
+//! How a query was answered: what `explain` tells.
+
+use std::fmt::{self, Write as _};
+
+use crate::db::Db;
+use crate::error::Result;
+use crate::query::filter::{Bound, Condition};
+use crate::query::page::{self, OrderKey, Request};
+use crate::query::reader::Spent;
+use crate::schema::ModelSchema;
+use crate::value::Excerpt;
+use crate::write::Target;
+
+/// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Plan {
+    /// The model's name.
+    pub model: String,
+    /// The keys of the order, such as `created_at desc`; empty for row order.
+    pub order: Vec<String>,
+    /// Greatest number of records.
+    pub limit: Option<u64>,
+    /// Records left out first.
+    pub offset: u64,
+    /// The ways that were taken, one after the other.
+    pub steps: Vec<PlanStep>,
+    /// Records that were estimated to match, where there was a choice between ways.
+    pub estimated_rows: Option<u64>,
+    /// Records that were delivered.
+    pub rows: u64,
+    /// Rows that were looked at one by one: few beside `rows` if the indexes fit the query.
+    pub looked_at: u64,
+    /// Times that a request waited for its reply.
+    pub round_trips: u64,
+    /// Commands sent; the call of a script is one.
+    pub commands: u64,
+    /// Microseconds that the scripts kept the server.
+    pub script_microseconds: u64,
+    /// Bytes of ids and fields that came back.
+    pub bytes: u64,
+    /// The filter, with the number of records that match each part of it; `None` for all records.
+    pub filter: Option<PlanFilter>,
+}
+
+/// A way that a query took, and in how many calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct PlanStep {
+    /// The way.
+    pub way: PlanWay,
+    /// Calls of the script.
+    pub calls: u64,
+}
+
+/// A way to find the rows that match, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum PlanWay {
+    /// Segment after segment, in row order.
+    Scan,
+    /// Along the sorted set of the first column of the order, looking which rows match.
+    Walk,
+    /// Along the values of a column of few values, meeting the rows of each with those that match.
+    Values,
+    /// The few rows that match were gathered and sorted on the server.
+    Gather,
+    /// The rows that match were gathered and sorted by this program.
+    Sort,
+}
+
+/// A part of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct PlanFilter {
+    /// `and`, `or`, `not`, or a condition such as `age >= 18`.
+    pub condition: String,
+    /// Records that match it.
+    pub rows: u64,
+    /// Its parts.
+    pub parts: Vec<PlanFilter>,
+}
+
+impl Plan {
+    pub(crate) fn new(schema: &ModelSchema, request: &Request, spent: Spent, rows: u64) -> Self {
+        let key = |key: &OrderKey| {
+            let name = schema.columns()[key.column].name();
+            let direction = if key.descending { "desc" } else { "asc" };
+            format!("{name} {direction}{}", if key.nulls_first { " nulls first" } else { "" })
+        };
+        Self {
+            model: schema.name().to_owned(),
+            order: request.order.iter().map(key).collect(),
+            limit: None,
+            offset: 0,
+            steps: spent.steps,
+            estimated_rows: spent.expected,
+            rows,
+            looked_at: spent.looked,
+            round_trips: spent.round_trips,
+            commands: spent.commands,
+            script_microseconds: spent.microseconds,
+            bytes: spent.bytes,
+            filter: None,
+        }
+    }
+}
+
+/// Counts what matches a condition and each part of it.
+pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> Result<Option<PlanFilter>> {
+    if *condition == Condition::All {
+        return Ok(None);
+    }
+    // Parents before their parts; each knows how many parts it has.
+    let (mut parts, mut todo) = (Vec::new(), vec![condition]);
+    while let Some(condition) = todo.pop() {
+        let request = Request { condition: condition.clone(), order: Vec::new(), backwards: false };
+        let rows = page::count(db, target, &request).await?;
+        let (condition, children) = described(target.schema, condition);
+        parts.push((PlanFilter { condition, rows, parts: Vec::new() }, children.len()));
+        todo.extend(children.into_iter().rev());
+    }
+    // From the end, so that the parts of each are whole.
+    let mut whole = Vec::<PlanFilter>::new();
+    while let Some((mut filter, count)) = parts.pop() {
+        for _ in 0..count {
+            filter.parts.extend(whole.pop());
+        }
+        whole.push(filter);
+    }
+    Ok(whole.pop())
+}
+
+/// A condition in words, and its parts.
+fn described<'a>(schema: &ModelSchema, condition: &'a Condition) -> (String, Vec<&'a Condition>) {
+    let name = |column: usize| schema.columns()[column].name();
+    let text = match condition {
+        Condition::All => "all".into(),
+        Condition::Nothing | Condition::Invalid { .. } => "none".into(),
+        Condition::Equals { column, stored } => format!("{} = {}", name(*column), Excerpt(stored)),
+        Condition::IsNull { column } => format!("{} is null", name(*column)),
+        Condition::StartsWith { column, beginning } => {
+            format!("{} starts with {}", name(*column), Excerpt(beginning))
+        }
+        Condition::Range { column, low, high } => {
+            let bound = |bound: &Bound, sign: &str| {
+                format!("{} {sign}{} {}", name(*column), if bound.inclusive { "=" } else { "" }, Excerpt(&bound.stored))
+            };
+            let low = low.iter().map(|low| bound(low, ">"));
+            low.chain(high.iter().map(|high| bound(high, "<"))).collect::<Vec<_>>().join(" and ")
+        }
+        Condition::And(parts) => return ("and".into(), parts.iter().collect()),
+        Condition::Or(parts) => {
+            let value = |part: &'a Condition| match part {
+                Condition::Equals { column, stored } => Some((*column, stored)),
+                _ => None,
+            };
+            let values: Option<Vec<_>> = parts.iter().map(value).collect();
+            match values.as_deref() {
+                // One column's values are one condition, as they were written.
+                Some([(column, first), rest @ ..]) if rest.iter().all(|(other, _)| other == column) => {
+                    let mut text = format!("{} in ({}", name(*column), Excerpt(first));
+                    for (_, value) in rest.iter().take(9) {
+                        let _ = write!(text, ", {}", Excerpt(value));
+                    }
+                    if rest.len() > 9 {
+                        let _ = write!(text, ", and {} more", rest.len() - 9);
+                    }
+                    text + ")"
+                }
+                _ => return ("or".into(), parts.iter().collect()),
+            }
+        }
+        Condition::Not(inner) => return ("not".into(), vec![inner]),
+    };
+    (text, Vec::new())
+}
+
+impl fmt::Display for PlanWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scan => "scan of the matching rows",
+            Self::Walk => "walk along the order",
+            Self::Values => "walk along the values of the order",
+            Self::Gather => "gathering of the matching rows, sorted on the server",
+            Self::Sort => "gathering of the matching rows, sorted here",
+        })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = if self.order.is_empty() { "row order".to_owned() } else { self.order.join(", ") };
+        write!(f, "{} in {order}", self.model)?;
+        if let Some(limit) = self.limit {
+            write!(f, ", limit {limit}")?;
+        }
+        if self.offset > 0 {
+            write!(f, ", offset {}", self.offset)?;
+        }
+        for PlanStep { way, calls } in &self.steps {
+            write!(f, "\n  {way}, {}", number(*calls, "call"))?;
+        }
+        write!(f, "\n  {}", number(self.rows, "row"))?;
+        if let Some(estimated) = self.estimated_rows {
+            write!(f, " of an estimated {estimated} that match")?;
+        }
+        write!(f, ", {} looked at one by one", self.looked_at)?;
+        let trips = number(self.round_trips, "round trip");
+        let (commands, bytes) = (number(self.commands, "command"), number(self.bytes, "byte"));
+        write!(f, "\n  {trips}, {commands}, {} us of scripts, {bytes}", self.script_microseconds)?;
+        match &self.filter {
+            Some(filter) => {
+                write!(f, "\n  filter")?;
+                filter.print(f, "  ", true)
+            }
+            None => write!(f, "\n  no filter"),
+        }
+    }
+}
+
+impl PlanFilter {
+    fn print(&self, f: &mut fmt::Formatter<'_>, indent: &str, last: bool) -> fmt::Result {
+        let branch = if last { "└ " } else { "├ " };
+        write!(f, "\n{indent}{branch}{}: {}", self.condition, number(self.rows, "row"))?;
+        let indent = format!("{indent}{}", if last { "  " } else { "│ " });
+        for (at, part) in self.parts.iter().enumerate() {
+            part.print(f, &indent, at + 1 == self.parts.len())?;
+        }
+        Ok(())
+    }
+}
+
+fn number(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

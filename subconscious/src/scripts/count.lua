@@ -1,0 +1,69 @@
+-- count.lua: counts the rows that match a filter. Includes rows.lua, filter.lua, walk.lua and ready.lua.
+--
+-- KEYS[1]   the model's meta
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   fingerprint of the schema
+-- ARGV[3]   microseconds after which the call ends where it is
+-- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[5]   where the last call ended: a code and two marks (see walk.lua), "" for the first call
+-- ARGV[6], ARGV[7]
+-- then      the filter (see filter.lua)
+--
+-- Returns   { count, 1 or 0: whether there is more to count, code, mark, mark, microseconds, rows looked at }
+--           or nil, what is wrong, .. (see ready.lua)
+at = 8
+
+local function run()
+  -- include ready.lua
+  local n, more = 0, false
+  local node = parse()
+  if unbuilt then return refuse('building', unbuilt) end
+  local code, first, second = ARGV[5], ARGV[6], ARGV[7]
+  local function visit()
+    n = n + 1
+    return false
+  end
+  if node == ALL then
+    n = total
+  elseif node[1] == 'z' and code == '' then
+    n = node.to - node.from
+  elseif node ~= NONE then
+    -- A range that is narrower than the rows to be tested for it is walked, and its rows are tested for the rest.
+    local parts = node[1] == '&' and node or { '&', node }
+    local walked, others, range = string.match(code, '^k(.+)$'), {}, nil
+    for i = 2, #parts do
+      local part = parts[i]
+      local better = not range or part.to and part.to - part.from < range.to - range.from
+      if part[1] == 'z' and (walked and part[2] == walked or code == '' and better) then
+        range, part = part, range
+      end
+      others[#others + 1] = part
+    end
+    local cheap, rest = split(settle(join('&', others)))
+    if code == '' and range and range.to - range.from > LISTED and (range.to - range.from) * 0.5 < estimate(cheap) * 2.5 then
+      code = 'k' .. range[2]
+    end
+    if sub(code, 1, 1) == 'k' then
+      -- Without a range any more, nothing matches any more.
+      if range then
+        local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
+        more = walk(range.key, low, range.to, cheap, rest, false, 200, visit)
+        position[1] = code
+      end
+    else
+      cheap, rest = split(settle(node))
+      more = scan(cheap, rest, tonumber(first), false, 'r', visit, function(segment, set, within)
+        if not within then
+          n = n + size(set)
+        elseif type(set) == 'string' then
+          n = n + call('BITCOUNT', set, within + 1, -1, 'BIT')
+        else
+          n = n + #offsets(set, within, 0, SEGMENT, false)
+        end
+      end)
+    end
+  end
+  return { n, more and 1 or 0, position[1], position[2], position[3], text('%d', clock() - began), looked }
+end
+
+return leave_nothing(run)

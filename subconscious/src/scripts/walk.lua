@@ -1,0 +1,196 @@
+-- walk.lua: goes through the rows that match a filter, in row order or in that of a column. It comes after filter.lua and before the
+-- text of each script that says so. KEYS, ARGV and Returns are those of that script.
+--
+-- Each way calls a function `visit` for the rows one after the other, until it answers true or the time is spent. It returns true if it
+-- ended so, before its end, with where in `position`: rows up to there have been looked at.
+
+-- Rows that are gathered and sorted at most, in all of the time, rather than found by walking the order.
+local GATHER = budget * 0.4
+
+-- Segments that may have rows, records, and rows looked at one by one.
+local segments, total, looked = 0, 0, 0
+
+-- A code and up to two marks: r row | n row (among the nulls) | k score member. Without marks, from the beginning.
+local position = { '', '', '' }
+local function stop(code, first, second)
+  position = { code, first, second or '' }
+  return true
+end
+
+-- Offsets of a set in ascending or descending order, at most `wanted`, after `skip` of them; only those beyond `from`.
+local function offsets(set, from, skip, wanted, backwards)
+  local found = {}
+  if type(set) == 'table' then
+    table.sort(set, function(x, y) if backwards then return x > y end return x < y end)
+    for _, offset in ipairs(set) do
+      local beyond = not from or (backwards and offset < from) or (not backwards and offset > from)
+      if beyond and skip > 0 then
+        skip = skip - 1
+      elseif beyond then
+        found[#found + 1] = offset
+        if #found == wanted then break end
+      end
+    end
+    return found
+  end
+  local length = call('STRLEN', set)
+  local first, last = 0, length - 1
+  if from and backwards then last = math.min(last, floor(from / 8)) end
+  if from and not backwards then first = floor(from / 8) end
+  -- Halves the bytes to look at until the first one wanted is at the edge.
+  local function before(offset) return backwards and offset >= from or not backwards and offset <= from end
+  if from and first <= last then
+    local edge = backwards and last or first
+    for _, offset in ipairs(bits(call('GETRANGE', set, edge, edge))) do
+      if before(edge * 8 + offset) then skip = skip + 1 end
+    end
+  end
+  if skip > 0 then
+    local low, high = first, last + 1
+    while low < high do
+      local middle = floor((low + high) / 2)
+      local passed
+      if backwards then
+        passed = call('BITCOUNT', set, last - (middle - first), last)
+      else
+        passed = call('BITCOUNT', set, first, middle)
+      end
+      if passed <= skip then low = middle + 1 else high = middle end
+    end
+    -- `low` bytes from the edge hold no wanted row.
+    local step = low - first
+    if step > 0 then
+      if backwards then
+        skip = skip - call('BITCOUNT', set, last - step + 1, last)
+        last = last - step
+      else
+        skip = skip - call('BITCOUNT', set, first, first + step - 1)
+        first = first + step
+      end
+    end
+  end
+  while first <= last and #found < wanted do
+    local from_byte, to_byte
+    if backwards then
+      from_byte, to_byte = math.max(first, last - 63), last
+      last = from_byte - 1
+    else
+      local hit = call('BITPOS', set, 1, first)
+      if hit < 0 then break end
+      from_byte = floor(hit / 8)
+      to_byte = math.min(last, from_byte + 63)
+      first = to_byte + 1
+    end
+    local list = bits(call('GETRANGE', set, from_byte, to_byte))
+    local start, stop, step = 1, #list, 1
+    if backwards then start, stop, step = #list, 1, -1 end
+    for i = start, stop, step do
+      if skip > 0 then
+        skip = skip - 1
+      else
+        found[#found + 1] = from_byte * 8 + list[i]
+        if #found == wanted then break end
+      end
+    end
+  end
+  return found
+end
+
+-- The number of rows that a node without wide ranges has, estimated from two segments.
+local function estimate(node)
+  if node == ALL then return total end
+  local sum, samples = 0, 0
+  for segment = floor(segments / 4), segments - 1, math.max(1, math.ceil(segments / 2)) do
+    sum, samples = sum + size(evaluate(node, segment)), samples + 1
+    in_use = pinned
+  end
+  return sum * segments / samples
+end
+
+-- In row order, beyond the row `from` if there is one; the two nodes are what `split` made. Where no row has to be tested,
+-- `visit_set` gets the set of each segment, and the offset beyond which it counts, instead.
+local function scan(cheap, rest, from, backwards, code, visit, visit_set)
+  local test = rest and tester(rest)
+  local first, last, step = 0, segments - 1, 1
+  if from then first = floor((from + 1) / SEGMENT) end
+  if backwards then
+    first, last, step = segments - 1, 0, -1
+    if from then first = math.min(first, floor((from - 1) / SEGMENT)) end
+  end
+  for segment = first, last, step do
+    local base, within = segment * SEGMENT, nil
+    if from and from >= base and from < base + SEGMENT then within = from - base end
+    local set = evaluate(cheap, segment)
+    if set and not test then
+      if visit_set(segment, set, within) then return true end
+    elseif set then
+      repeat
+        local list = offsets(set, within, 0, 64, backwards)
+        for i, offset in ipairs(list) do
+          looked = looked + 1
+          if test(segment, offset) and visit(base + offset, code, base + offset) or i % 16 == 0 and spent() then
+            return stop(code, base + offset)
+          end
+        end
+        within = list[#list]
+      until #list < 64
+    end
+    in_use = pinned
+    if segment ~= last and spent() then return stop(code, backwards and base or base + SEGMENT - 1) end
+  end
+  return false
+end
+
+-- Whether a row is in what the node's sets are: asked of each set a few times, then of the whole.
+local function chooser(node)
+  if node == ALL then return nil end
+  local test, asked = tester(node), {}
+  return function(segment, offset)
+    local known = asked[segment] or 0
+    if type(known) == 'function' then return known(offset) end
+    if known < 12 then
+      asked[segment] = known + 1
+      return test(segment, offset)
+    end
+    local set = evaluate(node, segment)
+    if type(set) == 'string' then
+      local bytes = call('GET', set)
+      known = function(offset) return has(bytes, offset) end
+    else
+      known = member_test(set)
+    end
+    in_use = pinned
+    asked[segment] = known
+    return known(offset)
+  end
+end
+
+-- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows.
+local function walk(key, low, high, cheap, rest, descending, chunk, visit)
+  local passes, exact = chooser(cheap), rest and tester(rest)
+  while low < high do
+    local list
+    if descending then
+      local first = math.max(low, high - chunk)
+      list = call('ZRANGE', key, first, high - 1, 'WITHSCORES')
+      high = first
+    else
+      list = call('ZRANGE', key, low, math.min(low + chunk, high) - 1, 'WITHSCORES')
+      low = low + chunk
+    end
+    local start, last, step = 1, #list - 1, 2
+    if descending then start, last, step = #list - 1, 1, -2 end
+    for i = start, last, step do
+      local row = row_of(list[i])
+      local segment = floor(row / SEGMENT)
+      local offset = row - segment * SEGMENT
+      looked = looked + 1
+      local found = (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
+      if found and visit(row, 'k', list[i + 1], list[i]) or looked % 16 == 0 and spent() then
+        return stop('k', list[i + 1], list[i])
+      end
+    end
+    chunk = 200
+  end
+  return false
+end

@@ -1,0 +1,108 @@
+//! Which way a query takes, and what it says of it.
+
+use subconscious::{Plan, PlanWay, Query, RedisModel};
+use subconscious_tests::Fixture;
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Visit {
+    #[column(primary_key)]
+    id: u32,
+    #[column(index, sort)]
+    level: u8,
+    #[column(index)]
+    page: Option<u16>,
+    #[column(sort)]
+    at: i64,
+}
+
+async fn visits(f: &Fixture) {
+    let page = |id: u32| match id % 300 {
+        0 => Some(1),
+        1..=50 => Some(2),
+        51..=200 => Some(3),
+        _ => None,
+    };
+    let visit = |id: u32| Visit { id, level: (id % 7) as u8, page: page(id), at: i64::from(id * 7919 % 3_000) };
+    let mut all: Vec<_> = (0..3_000).map(visit).collect();
+    Visit::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+}
+
+async fn ways(f: &Fixture, query: Query<Visit>) -> (Vec<PlanWay>, Plan) {
+    let plan = query.explain(&f.db).await.unwrap();
+    assert_eq!(plan.rows, query.fetch(&f.db).await.unwrap().len() as u64);
+    (plan.steps.iter().map(|step| step.way).collect(), plan)
+}
+
+#[tokio::test]
+async fn a_query_takes_the_cheaper_way() {
+    let f = Fixture::new().await;
+    visits(&f).await;
+    let on = |page: u16| Visit::filter_by(|v| v.page.eq(page));
+
+    // Every second row matches: the ten newest are soon met.
+    let (way, plan) = ways(&f, on(3).order_by(|v| v.at.desc()).limit(10)).await;
+    assert_eq!(way, [PlanWay::Walk]);
+    assert!(plan.looked_at < 60 && plan.estimated_rows == Some(1_500), "{plan:?}");
+    assert_eq!((plan.round_trips, plan.commands), (1, 1));
+    // Ten of all match: all of the order would be walked.
+    let (way, plan) = ways(&f, on(1).order_by(|v| v.at.desc()).limit(10)).await;
+    assert_eq!((way, plan.looked_at), (vec![PlanWay::Gather], 10));
+    // So many that match are sorted here rather than on the server.
+    let (way, plan) = ways(&f, on(2).order_by(|v| v.at.asc())).await;
+    assert_eq!((way, plan.rows), (vec![PlanWay::Sort], 500));
+    // Several keys are always.
+    let (way, _) = ways(&f, on(3).order_by(|v| v.level.asc()).order_by(|v| v.at.desc()).limit(5)).await;
+    assert_eq!(way, [PlanWay::Sort]);
+    // Without a filter, and with a range of the same column, the order is walked and no other row is looked at.
+    for query in [Visit::all(), Visit::filter_by(|v| v.at.ge(1_000) & v.at.lt(2_000))] {
+        let (way, plan) = ways(&f, query.order_by(|v| v.at.asc()).offset(700).limit(20)).await;
+        assert_eq!((way, plan.looked_at), (vec![PlanWay::Walk], 20));
+    }
+    let (way, plan) = ways(&f, on(3).order_by(|v| v.level.desc()).limit(20)).await;
+    assert_eq!((way, plan.looked_at), (vec![PlanWay::Values], 0));
+    let (way, plan) = ways(&f, on(2).limit(20)).await;
+    assert_eq!((way, plan.looked_at), (vec![PlanWay::Scan], 0));
+    // A range that is wider than what can be listed is tested for the rows that match the rest.
+    let (way, plan) = ways(&f, Visit::filter_by(|v| v.at.between(600, 2_400) & v.page.eq(1))).await;
+    assert_eq!((way, plan.looked_at), (vec![PlanWay::Scan], 10));
+}
+
+#[tokio::test]
+async fn a_plan_prints_as_a_tree_and_travels_as_json() {
+    let f = Fixture::new().await;
+    visits(&f).await;
+    let query = Visit::filter_by(|v| (v.page.is_in([1u16, 2]) | v.page.is_none()) & !v.level.ge(3) & v.at.lt(2_000));
+    let mut plan = query.order_by(|v| v.at.desc().nulls_first()).offset(2).limit(5).explain(&f.db).await.unwrap();
+    assert!(plan.script_microseconds > 0 && plan.bytes > 50, "{plan:?}");
+    let json = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    assert!(json.contains(r#""way":"walk""#), "{json}");
+    (plan.script_microseconds, plan.bytes) = (210, 120);
+    let expected = "\
+Visit in at desc nulls first, limit 5, offset 2
+  walk along the order, 1 call
+  5 rows of an estimated 642 that match, 29 looked at one by one
+  1 round trip, 1 command, 210 us of scripts, 120 bytes
+  filter
+  └ and: 429 rows
+    ├ or: 1500 rows
+    │ ├ page = \"1\": 10 rows
+    │ ├ page = \"2\": 500 rows
+    │ └ page is null: 990 rows
+    ├ not: 1287 rows
+    │ └ level >= \"3\": 1713 rows
+    └ at < \"2000\": 2000 rows";
+    assert_eq!(plan.to_string(), expected);
+    let some = Visit::filter_by(|v| v.page.is_in(1..=20u16)).explain(&f.db).await.unwrap().filter.unwrap();
+    assert!(
+        some.condition.starts_with(r#"page in ("1", "2", "#) && some.condition.ends_with(r#""10", and 10 more)"#),
+        "{some:?}"
+    );
+    assert_eq!((some.rows, some.parts.len()), (2_010, 0));
+    let all = Visit::all().limit(1).explain(&f.db).await.unwrap().to_string();
+    assert!(
+        all.starts_with("Visit in row order, limit 1\n  scan of the matching rows, 1 call\n  1 row, 0 looked"),
+        "{all}"
+    );
+    assert!(all.ends_with("\n  no filter"), "{all}");
+}
