@@ -97,6 +97,7 @@ pub(crate) struct Plain {
 const PARTS: &str = "SINTERCARD of each part";
 const EACH_AGE: &str = "SINTER of each age";
 const UNION: &str = "SUNIONSTORE, SINTER";
+const RANGE: &str = "ZRANGESTORE, ZINTERCARD";
 const STORE: &str = "ZINTERSTORE";
 const WALK: &str = "ZRANGE, SMISMEMBER";
 const SCORES: &str = "SINTER, ZMSCORE";
@@ -105,7 +106,7 @@ impl Plain {
     pub(crate) fn forms(job: &Job) -> Vec<&'static str> {
         match job {
             Job { or_not: true, .. } => vec![UNION, PARTS],
-            Job { count: true, created: Some(_), .. } => vec![STORE],
+            Job { count: true, created: Some(_), .. } => vec![RANGE],
             Job { count: true, .. } => vec![UNION, PARTS],
             Job { order: None, .. } => vec![UNION, EACH_AGE],
             Job { created: Some(_), .. } | Job { listed: false, ages: Some(_), .. } | Job { after: Some(_), .. } => {
@@ -137,7 +138,7 @@ impl Plain {
         let mut pipeline = pipe();
         let mut signs = vec![1; 10];
         match form {
-            _ if job.created.is_some() => {
+            RANGE => {
                 let (low, high) = job.scores();
                 pipeline.cmd("ZRANGESTORE").arg(SOME).arg(BY_CREATED).arg(low).arg(high).arg("BYSCORE").ignore();
                 pipeline.cmd("ZINTERCARD").arg(2).arg(SOME).arg(sets(job));
