@@ -21,12 +21,17 @@ pub(crate) fn svg(report: &Report) -> String {
     let ratios =
         report.sizes.iter().flat_map(|size| &size.rows).flat_map(|row| shown.iter().map(|side| ratio(row, *side)));
     let (least, greatest) = ratios.fold((1.0f64, 1.0f64), |(least, greatest), one| (least.min(one), greatest.max(one)));
-    let (low, high) = ((least * 0.7).log10().floor(), (greatest * 1.4).log10().ceil());
+    // Room for the numbers at the ends of the bars.
+    let (low, high) = ((least * 0.6).log10(), (greatest * 1.7).log10());
+    let steps: &[f64] = if high - low < 2.2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let powers = low.floor() as i32..=high.ceil() as i32;
+    let ticks = powers.flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
+    let ticks: Vec<f64> = ticks.filter(|tick| (low..=high).contains(&tick.log10())).collect();
     let kinds: Vec<&str> =
         report.sizes.first().map_or(vec![], |size| size.rows.iter().map(|row| row.name.as_str()).collect());
     let group = BAR * shown.len() as f64 + GAP;
     let bottom = TOP + group * kinds.len() as f64;
-    let (width, height) = (LEFT + PANEL * report.sizes.len() as f64 + 20.0, bottom + 64.0);
+    let (width, height) = (LEFT + PANEL * report.sizes.len() as f64 + 20.0, bottom + 86.0);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#1f2328\">\n\
@@ -64,9 +69,9 @@ pub(crate) fn svg(report: &Report) -> String {
             TOP - 10.0,
             number(size.records as f64)
         );
-        for power in low as i32..=high as i32 {
-            let x = place(10f64.powi(power));
-            let (colour, width) = if power == 0 { ("#1f2328", 1.2) } else { ("#d1d9e0", 1.0) };
+        for tick in &ticks {
+            let x = place(*tick);
+            let (colour, width) = if *tick == 1.0 { ("#1f2328", 1.2) } else { ("#d1d9e0", 1.0) };
             let _ = writeln!(
                 text,
                 "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>"
@@ -75,9 +80,17 @@ pub(crate) fn svg(report: &Report) -> String {
                 text,
                 "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#59636e\">{}x</text>",
                 bottom + 16.0,
-                if power < 0 { format!("{}", 10f64.powi(power)) } else { format!("{:.0}", 10f64.powi(power)) }
+                (tick * 1e6).round() / 1e6
             );
         }
+        let memory = names.iter().zip(&size.memory);
+        let memory: Vec<String> = memory.map(|(name, bytes)| format!("{} {bytes:.0}", short(name))).collect();
+        let _ = writeln!(
+            text,
+            "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\" fill=\"#59636e\" font-size=\"11\">bytes a record: {}</text>",
+            bottom + 34.0,
+            memory.join(", ")
+        );
         for (at, kind) in kinds.iter().enumerate() {
             let Some(row) = size.rows.iter().find(|row| row.name == *kind) else { continue };
             for (line, side) in shown.iter().enumerate() {
@@ -106,11 +119,11 @@ pub(crate) fn svg(report: &Report) -> String {
     }
     let axis =
         format!("operations a second, as a multiple of those of {against} (log scale); right of the line is faster");
-    let _ = writeln!(text, "<text x=\"16\" y=\"{}\" fill=\"#59636e\">{axis}</text>", bottom + 38.0);
+    let _ = writeln!(text, "<text x=\"16\" y=\"{}\" fill=\"#59636e\">{axis}</text>", bottom + 58.0);
     let _ = writeln!(
         text,
         "<text x=\"16\" y=\"{}\" fill=\"#59636e\" font-size=\"10.5\">{}</text>",
-        bottom + 54.0,
+        bottom + 74.0,
         report.about()
     );
     text + "</svg>\n"
@@ -136,4 +149,13 @@ fn label(name: &str) -> (&'static str, &'static str) {
         _ => "RediSearch",
     };
     (label, colour)
+}
+
+fn short(name: &str) -> &str {
+    match name {
+        "ours" => "subconscious",
+        "plain" => "by hand",
+        "redisearch" => "RediSearch",
+        other => other,
+    }
 }
