@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use benches::{Server, flight};
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Value, cmd};
 use subconscious::Db;
@@ -50,7 +51,8 @@ struct Arguments {
     /// Only workloads with this in their name.
     #[arg(long, default_value = "")]
     only: String,
-    #[arg(long, value_delimiter = ',', default_values_t = SIDES.map(String::from))]
+    /// Who takes part.
+    #[arg(long, value_delimiter = ',', default_values_t = SIDES.map(String::from), value_parser = PossibleValuesParser::new(SIDES))]
     sides: Vec<String>,
     #[arg(long)]
     json: Option<PathBuf>,
@@ -222,35 +224,37 @@ impl Contender {
 
     /// The fastest way to go about it whose answers are right, and what is wrong with others.
     async fn best(&self, cases: &[(Job, Answer)]) -> (&'static str, Vec<String>) {
-        let (mut best, mut notes) = (None, Vec::new());
-        let forms = self.side.forms(&cases[0].0);
-        for form in &forms {
+        let (mut right, mut notes) = (Vec::new(), Vec::new());
+        for form in self.side.forms(&cases[0].0) {
             let mut reason = None;
             for (turn, (job, answer)) in cases.iter().enumerate() {
                 match self.side.run(job, form).await {
                     Ok(found) if found.is(answer, job.order.is_some()) => {}
                     Ok(found) => {
-                        reason = Some(format!("wrong: case {turn} has {} for {}", found.size(), answer.size()));
+                        reason = Some(format!("wrong: question {turn}, {} for {}", found.size(), answer.size()));
                     }
                     Err(error) => reason = Some(format!("fails: {error}")),
                 }
             }
-            if let Some(reason) = reason {
-                notes.push(format!("{form}: {reason}"));
-                continue;
-            }
-            if forms.len() == 1 {
-                return (form, notes);
-            }
-            let begin = Instant::now();
-            let (operations, _) = self.ask(cases, form, TRIAL).await;
-            let rate = operations as f64 / begin.elapsed().as_secs_f64();
-            notes.push(format!("{form}: {rate:.1}/s"));
-            if best.is_none_or(|(_, fastest)| rate > fastest) {
-                best = Some((*form, rate));
+            match reason {
+                Some(reason) => notes.push(format!("{form}: {reason}")),
+                None => right.push((form, 0.0)),
             }
         }
-        (best.unwrap_or_else(|| panic!("{}: no right answer: {notes:?}", self.name)).0, notes)
+        // Twice and the better of each, for a machine that does other things too; what is far behind has no second chance.
+        for turn in 0..2 {
+            let best = right.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+            let alone = right.len() == 1;
+            for (form, rate) in right.iter_mut().filter(|(_, rate)| !alone && (turn == 0 || *rate > best / 2.0)) {
+                let begin = Instant::now();
+                let (operations, _) = self.ask(cases, form, TRIAL).await;
+                *rate = rate.max(operations as f64 / begin.elapsed().as_secs_f64());
+            }
+        }
+        right.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        notes.extend(right.iter().filter(|_| right.len() > 1).map(|(form, rate)| format!("{form}: {rate:.1}/s")));
+        let Some((best, _)) = right.first() else { panic!("{}: no right answer: {notes:?}", self.name) };
+        (best, notes)
     }
 
     /// How many calls since the last time were slow, and the longest, in microseconds.
@@ -397,6 +401,7 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
     for name in names {
         sides.extend(Contender::start(name).await);
     }
+    assert!(!sides.is_empty(), "no side has a server");
     let note = sides[0].server.note.clone();
     eprintln!("{records} records: filling");
     let (filling, memory) = fill(&mut sides, records).await;

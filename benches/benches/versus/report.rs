@@ -9,6 +9,8 @@ pub(crate) struct Report {
     command: String,
     date: String,
     machine: String,
+    /// Of the machine before the benchmark began: what is not near 0 disturbs it.
+    load: String,
     rounds: usize,
     pub(crate) note: String,
     /// Names of the sides and what their servers are.
@@ -86,6 +88,7 @@ impl Report {
             command: format!("cargo bench -p benches --bench versus -- {}", words.join(" ")),
             date: String::from_utf8_lossy(&date).trim().into(),
             machine: format!("{}, {cores} cores", model.unwrap_or("unknown processor")),
+            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().into(),
             rounds,
             note: String::new(),
             versions: vec![],
@@ -100,7 +103,14 @@ impl Report {
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         let versions: Vec<String> = self.versions.iter().map(|(side, version)| format!("{side}: {version}")).collect();
-        let _ = writeln!(text, "`{}`\n\n{}; {}", self.command.trim(), self.about(), versions.join(", "));
+        let _ = writeln!(
+            text,
+            "`{}`\n\n{}; load before {}; {}",
+            self.command.trim(),
+            self.about(),
+            self.load,
+            versions.join(", ")
+        );
         for size in &self.sizes {
             self.table(&mut text, size);
         }
@@ -150,7 +160,7 @@ impl Report {
             .collect();
         let _ = writeln!(
             text,
-            "\nCalls on our server of more than 2 ms: {count}, the longest {longest} us. {}",
+            "\nCalls on our server of more than 2 ms by the clock: {count}, the longest {longest} us. {}",
             slow.join("; ")
         );
         let _ = writeln!(text, "\n| workload |{}", columns(&|name| format!(" {name} |")));
@@ -165,7 +175,7 @@ impl Report {
         let sizes: Vec<Value> = self.sizes.iter().map(|size| self.size(size)).collect();
         let servers: Value = self.versions.iter().map(|(side, version)| (side.clone(), json!(version))).collect();
         let all = json!({
-            "command": self.command, "date": self.date, "machine": self.machine, "note": self.note,
+            "command": self.command, "date": self.date, "machine": self.machine, "note": self.note, "load_before": self.load,
             "rounds": self.rounds, "servers": servers, "sizes": sizes,
         });
         format!("{all:#}\n")
