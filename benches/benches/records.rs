@@ -148,7 +148,7 @@ async fn main() {
     let mut arguments = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
     let records = arguments.next().unwrap_or(100_000);
     let rounds = arguments.next().unwrap_or(7) as usize;
-    let server = Server::start();
+    let server = Server::start().await;
     let client = redis::Client::open(server.url.as_str()).unwrap();
     let mut connection = client.get_connection_manager().await.unwrap();
     let db = &Db::from_connection_manager(connection.clone()).await.unwrap();

@@ -1,17 +1,17 @@
 //! What the benchmarks share: a pinned server, and two ways to do the same job measured in turn.
 
 use std::future::Future;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use futures::StreamExt;
 use redis::aio::ConnectionManager;
+use subconscious::testing::TestServer;
 
-/// A server for the benchmark; pinned to the first core, where `taskset` can.
+/// A server for the benchmark; pinned to the first core, where `taskset` can. It ends with this process, however that ends.
 #[derive(Debug)]
 pub struct Server {
-    child: Option<(Child, PathBuf)>,
+    own: Option<TestServer>,
     /// Its address.
     pub url: String,
     /// What to say about the machine.
@@ -19,47 +19,39 @@ pub struct Server {
 }
 
 impl Server {
-    /// Uses the server at `REDIS_URL`, or starts one and pins it to core 0 and this process to core 1.
+    /// Uses the server at `REDIS_URL`, or starts `SUBCONSCIOUS_SERVER` or `redis-server` as [`run`](Self::run) does.
     ///
     /// # Panics
     ///
     /// If no server can be started.
-    #[must_use]
-    pub fn start() -> Self {
+    pub async fn start() -> Self {
         if let Ok(url) = std::env::var("REDIS_URL") {
-            return Self { child: None, url, note: "server at REDIS_URL, not pinned".into() };
+            return Self { own: None, url, note: "server at REDIS_URL, not pinned".into() };
         }
-        let binary = std::env::var("SUBCONSCIOUS_SERVER").unwrap_or_else(|_| "redis-server".into());
-        let folder = std::env::temp_dir().join(format!("subconscious-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let socket = folder.join("s");
+        Self::run(&std::env::var("SUBCONSCIOUS_SERVER").unwrap_or_else(|_| "redis-server".into())).await
+    }
+
+    /// Starts a server and pins it to core 0 and this process to core 1.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be started.
+    pub async fn run(binary: &str) -> Self {
+        let own = TestServer::builder().binary(binary).start().await.unwrap_or_else(|error| panic!("{error}"));
         let pin = |core: &str, pid: u32| {
             let status =
                 Command::new("taskset").args(["-a", "-c", "-p", core, &pid.to_string()]).stdout(Stdio::null()).status();
             status.is_ok_and(|status| status.success())
         };
-        let child = Command::new(&binary)
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(&socket)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{binary}: {error}"));
-        let pinned = pin("0", child.id()) && pin("1", std::process::id());
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let pinned = pin("0", own.pid()) && pin("1", std::process::id());
         let note = if pinned { "server on core 0, client on core 1" } else { "not pinned: expect noise" };
-        Self { child: Some((child, folder)), url: format!("redis+unix://{}", socket.display()), note: note.into() }
+        Self { url: own.url().into(), own: Some(own), note: note.into() }
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some((child, folder)) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-            let _ = std::fs::remove_dir_all(folder);
-        }
+    /// The process, if it is ours.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref().map(TestServer::pid)
     }
 }
 

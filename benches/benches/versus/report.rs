@@ -1,0 +1,206 @@
+//! The numbers as markdown, which reads well in a terminal too, and as JSON.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+pub(crate) struct Report {
+    command: String,
+    date: String,
+    machine: String,
+    /// Of the machine before the benchmark began: what is not near 0 disturbs it.
+    load: String,
+    rounds: usize,
+    pub(crate) note: String,
+    /// Names of the sides and what their servers are.
+    pub(crate) versions: Vec<(String, String)>,
+    pub(crate) sizes: Vec<Size>,
+}
+
+pub(crate) struct Size {
+    pub(crate) records: u64,
+    /// Bytes a record, by side.
+    pub(crate) memory: Vec<f64>,
+    pub(crate) rows: Vec<Row>,
+    /// By side.
+    pub(crate) pings: Vec<[f64; 3]>,
+}
+
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) rows: bool,
+    pub(crate) sides: Vec<Measured>,
+    /// Slow calls on our server, and the longest in microseconds.
+    pub(crate) slow: Option<(u64, u64)>,
+}
+
+pub(crate) struct Measured {
+    /// Of each round.
+    pub(crate) rates: Vec<f64>,
+    pub(crate) server_us: f64,
+    pub(crate) reads: f64,
+    pub(crate) form: String,
+    /// What other forms did.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Measured {
+    pub(crate) fn rate(&self) -> f64 {
+        median(self.rates.iter().copied())
+    }
+}
+
+pub(crate) fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = numbers.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// With separators, and of small numbers no more digits than they deserve.
+pub(crate) fn number(value: f64) -> String {
+    match value {
+        value if value < 10.0 => format!("{value:.2}"),
+        value if value < 100.0 => format!("{value:.1}"),
+        _ => {
+            let digits = format!("{value:.0}");
+            let mut text = String::new();
+            for (at, digit) in digits.chars().enumerate() {
+                if at > 0 && (digits.len() - at) % 3 == 0 {
+                    text.push(',');
+                }
+                text.push(digit);
+            }
+            text
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn new(rounds: usize) -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let model = read("/proc/cpuinfo");
+        let model = model.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|pair| pair.1);
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let date = Command::new("date").args(["-u", "+%F"]).output().map(|output| output.stdout).unwrap_or_default();
+        let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+        Self {
+            command: format!("cargo bench -p benches --bench versus -- {}", words.join(" ")),
+            date: String::from_utf8_lossy(&date).trim().into(),
+            machine: format!("{}, {cores} cores", model.unwrap_or("unknown processor")),
+            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().into(),
+            rounds,
+            note: String::new(),
+            versions: vec![],
+            sizes: vec![],
+        }
+    }
+
+    pub(crate) fn about(&self) -> String {
+        format!("{}; {}; {}", self.machine, self.note, self.date)
+    }
+
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = String::new();
+        let versions: Vec<String> = self.versions.iter().map(|(side, version)| format!("{side}: {version}")).collect();
+        let _ = writeln!(
+            text,
+            "`{}`\n\n{}; load before {}; {}",
+            self.command.trim(),
+            self.about(),
+            self.load,
+            versions.join(", ")
+        );
+        for size in &self.sizes {
+            self.table(&mut text, size);
+        }
+        text
+    }
+
+    fn table(&self, text: &mut String, size: &Size) {
+        let names: Vec<&str> = self.versions.iter().map(|(side, _)| side.as_str()).collect();
+        let columns = |cell: &dyn Fn(&str) -> String| names.iter().map(|name| cell(name)).collect::<String>();
+        let _ = writeln!(text, "\n### {} records\n", number(size.records as f64));
+        let _ = writeln!(
+            text,
+            "Operations a second (rows a second for `all rows` and `bulk save`), median of {} rounds (of the tenths of the data for \
+             `bulk save`); in brackets how many times as fast ours is. Then the server's processor time for an operation (for one record \
+             of `bulk save`) in microseconds, and how often our server had to read a request for one.\n",
+            self.rounds
+        );
+        let cpu = names.join(" / ");
+        let _ = writeln!(text, "| workload |{} server us: {cpu} | reads |", columns(&|name| format!(" {name} |")));
+        let _ = writeln!(text, "| --- |{} ---: | ---: |", columns(&|_| " ---: |".into()));
+        for row in &size.rows {
+            let _ = write!(text, "| {} |", row.name);
+            for (side, name) in row.sides.iter().zip(&names) {
+                let ratio = (names[0] == "ours" && *name != "ours")
+                    .then(|| format!(" ({}x)", number(row.sides[0].rate() / side.rate())));
+                let _ = write!(text, " {}{} |", number(side.rate()), ratio.unwrap_or_default());
+            }
+            let cpu: Vec<String> = row.sides.iter().map(|side| number(side.server_us)).collect();
+            let _ = writeln!(text, " {} | {} |", cpu.join(" / "), number(row.sides[0].reads));
+        }
+        let memory: Vec<String> = size.memory.iter().map(|bytes| number(*bytes)).collect();
+        let _ = writeln!(text, "\nBytes a record: {} ({cpu}).", memory.join(" / "));
+        if !size.pings.is_empty() {
+            let pings: Vec<String> =
+                size.pings.iter().map(|ping| ping.map(|time| format!("{time:.0}")).join(", ")).collect();
+            let _ = writeln!(
+                text,
+                "\nPING of a second connection while the questions are asked, microseconds, 50th, 99th and 99.9th percentile: {} ({cpu}).",
+                pings.join(" / ")
+            );
+        }
+        let slow = size.rows.iter().filter_map(|row| Some((row, row.slow?)));
+        let (count, longest) = slow.clone().fold((0, 0), |sum, (_, slow)| (sum.0 + slow.0, sum.1.max(slow.1)));
+        let slow: Vec<String> = slow
+            .filter(|(_, slow)| slow.0 > 0)
+            .map(|(row, (count, longest))| format!("{}: {count}, {longest} us", row.name))
+            .collect();
+        let _ = writeln!(
+            text,
+            "\nCalls on our server of more than 2 ms by the clock: {count}, the longest {longest} us. {}",
+            slow.join("; ")
+        );
+        let _ = writeln!(text, "\n| workload |{}", columns(&|name| format!(" {name} |")));
+        let _ = writeln!(text, "| --- |{}", columns(&|_| " --- |".into()));
+        for row in &size.rows {
+            let forms = row.sides.iter().map(|side| format!(" {} |", side.form));
+            let _ = writeln!(text, "| {} |{}", row.name, forms.collect::<String>());
+        }
+    }
+
+    pub(crate) fn json(&self) -> String {
+        let sizes: Vec<Value> = self.sizes.iter().map(|size| self.size(size)).collect();
+        let servers: Value = self.versions.iter().map(|(side, version)| (side.clone(), json!(version))).collect();
+        let all = json!({
+            "command": self.command, "date": self.date, "machine": self.machine, "note": self.note, "load_before": self.load,
+            "rounds": self.rounds, "servers": servers, "sizes": sizes,
+        });
+        format!("{all:#}\n")
+    }
+
+    fn size(&self, size: &Size) -> Value {
+        let names = || self.versions.iter().map(|(side, _)| side.clone());
+        let row = |row: &Row| {
+            let side = |side: &Measured| {
+                json!({
+                    "per_second": side.rate(), "rounds": side.rates, "server_us": side.server_us, "reads": side.reads,
+                    "form": side.form, "forms": side.notes,
+                })
+            };
+            json!({
+                "name": row.name, "unit": if row.rows { "rows" } else { "operations" },
+                "sides": names().zip(row.sides.iter().map(side)).collect::<Value>(),
+                "slow_calls_of_ours": row.slow.map(|(count, longest)| json!({ "count": count, "longest_us": longest })),
+            })
+        };
+        json!({
+            "records": size.records,
+            "bytes_a_record": names().zip(size.memory.iter().map(|bytes| json!(bytes))).collect::<Value>(),
+            "ping_us_p50_p99_p999": names().zip(size.pings.iter().map(|ping| json!(ping))).collect::<Value>(),
+            "workloads": size.rows.iter().map(row).collect::<Vec<_>>(),
+        })
+    }
+}
