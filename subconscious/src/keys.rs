@@ -34,7 +34,7 @@
 //! | `dropping`, `building` | during a migration: columns whose old indexes are being deleted, whose new ones are being filled, as `:name:name:` |
 //! | `built` | during a migration: rows that have been gone through |
 //!
-//! Only records and `meta` are addressed from Rust. The keys of rows and indexes depend on the row number,
+//! Only records, `meta` and, for reading, the row directory and sorted sets are addressed from Rust. The keys of indexes depend on the row number,
 //! which only the server knows at the time of a write: `scripts/index.lua` and `scripts/filter.lua` build them.
 
 use crate::schema::ModelSchema;
@@ -75,6 +75,16 @@ impl Keys {
         key
     }
 
+    /// A part of the row directory: of a segment, or of 128 rows.
+    pub(crate) fn directory(&self, part: u32) -> String {
+        format!("{}d:{part}", self.prefix)
+    }
+
+    /// The sorted set of a column.
+    pub(crate) fn sorted(&self, column: &str) -> String {
+        format!("{}s:{column}", self.prefix)
+    }
+
     /// The model's own hash.
     pub(crate) fn meta(&self) -> String {
         format!("{}meta", self.prefix)
@@ -92,6 +102,8 @@ mod tests {
         let plain = Keys::new("", &schema);
         assert_eq!(plain.record(b"a:{b}\0\xFF"), b"{User}:r:a:{b}\0\xFF");
         assert_eq!(plain.meta(), "{User}:meta");
+        assert_eq!(plain.directory(7), "{User}:d:7");
+        assert_eq!(plain.sorted("age"), "{User}:s:age");
         let staging = Keys::new("staging", &schema);
         assert_eq!(staging.record(b""), b"staging:{User}:r:");
     }

@@ -21,6 +21,7 @@ pub(crate) mod filter;
 pub(crate) mod page;
 mod plan;
 pub(crate) mod reader;
+mod rows;
 pub(crate) mod select;
 pub(crate) mod stream;
 
@@ -197,13 +198,13 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// Runs the query, page by page as the stream is read. One round trip for the first 100 records, then two for each
-    /// following 1,000; more where many records have to be looked at for each one that matches, as no call takes longer than
+    /// following 500; more where many records have to be looked at for each one that matches, as no call takes longer than
     /// [`query_budget`](crate::DbBuilder::query_budget) on the server.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
         RecordStream::new(self.limit, self.forwards(db), Self::records())
     }
 
-    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 1,000; see
+    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 500; see
     /// [`stream`](Self::stream).
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
         let decode = |place: page::Place| M::Id::decode(M::schema(), &place.id).map(Some);
@@ -212,7 +213,7 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the pages before and after. One round trip for
-    /// up to 100 records, two for up to 1,000, and two for each further 1,000; see [`stream`](Self::stream).
+    /// up to 100 records, two or three for up to 500, and so on; see [`stream`](Self::stream).
     ///
     /// # Errors
     ///
@@ -223,6 +224,7 @@ impl<M: RedisModel> Query<M> {
 
     async fn turn<T>(&self, db: &Db, delivery: &Delivery<T>) -> Result<Page<T>> {
         let mut reader = self.reader(db)?;
+        reader.mark();
         let backwards = self.after.as_ref().is_some_and(Cursor::is_backwards);
         let mut left = self.limit.unwrap_or(PAGE);
         let mut items = Vec::new();
@@ -295,7 +297,8 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but records are not read.
     pub async fn count(&self, db: &Db) -> Result<u64> {
-        let matching = page::count(db, &Target::new::<M>(db), &self.request).await?;
+        let reader = Reader::new(db, Target::new::<M>(db), self.request.clone(), Position::default(), 0)?;
+        let matching = reader.count().await?;
         Ok(matching.saturating_sub(self.offset).min(self.limit.unwrap_or(u64::MAX)))
     }
 
@@ -315,10 +318,9 @@ impl<M: RedisModel> Query<M> {
             let some = reader.items(left.min(size) as usize, left, &delivery).await?.len() as u64;
             (left, rows, size) = (left - some, rows + some, stream::PAGE);
         }
-        let target = Target::new::<M>(db);
-        let mut plan = Plan::new(target.schema, &self.request, reader.spent(), rows);
+        let mut plan = Plan::new(M::schema(), &self.request, reader.spent(), rows);
         (plan.limit, plan.offset) = (self.limit, self.offset);
-        plan.filter = explain::filter(db, &target, &self.request.condition).await?;
+        plan.filter = explain::filter::<M>(db, &self.request.condition).await?;
         Ok(plan)
     }
 

@@ -142,6 +142,8 @@ scripts! {
     CHECK_VALUES = [ROWS, INSPECT, include_str!("scripts/check_values.lua")];
     CHECK_COUNTS = [ROWS, INSPECT, include_str!("scripts/check_counts.lua")];
     QUERY = [ROWS, FILTER, WALK, include_str!("scripts/query.lua")];
+    BITMAPS = [ROWS, FILTER, include_str!("scripts/bitmaps.lua")];
+    ORDER = [ROWS, FILTER, include_str!("scripts/order.lua")];
     COUNT = [ROWS, FILTER, WALK, include_str!("scripts/count.lua")];
 }
 

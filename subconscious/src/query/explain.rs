@@ -4,9 +4,10 @@ use std::fmt::{self, Write as _};
 
 use crate::db::Db;
 use crate::error::Result;
+use crate::model::RedisModel;
 use crate::query::filter::{Bound, Condition};
-use crate::query::page::{self, OrderKey, Request};
-use crate::query::reader::Spent;
+use crate::query::page::{OrderKey, Position, Request};
+use crate::query::reader::{Reader, Spent};
 use crate::schema::ModelSchema;
 use crate::value::Excerpt;
 use crate::write::Target;
@@ -51,7 +52,7 @@ pub struct Plan {
 pub struct PlanStep {
     /// The way.
     pub way: PlanWay,
-    /// Calls of the script.
+    /// Calls of scripts; 0 where plain commands do it.
     pub calls: u64,
 }
 
@@ -68,7 +69,13 @@ pub enum PlanWay {
     Values,
     /// The few rows that match were gathered and sorted on the server.
     Gather,
-    /// The rows that match were gathered and sorted by this program.
+    /// Nothing but how many rows match was looked at, to decide for one of the ways below.
+    Estimate,
+    /// Which rows match was read as bitmaps.
+    Bitmaps,
+    /// Along the sorted set of the first column of the order, by this program, with the bitmaps.
+    Order,
+    /// The rows of the bitmaps were read and sorted by this program.
     Sort,
 }
 
@@ -111,7 +118,7 @@ impl Plan {
 }
 
 /// Counts what matches a condition and each part of it.
-pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> Result<Option<PlanFilter>> {
+pub(crate) async fn filter<M: RedisModel>(db: &Db, condition: &Condition) -> Result<Option<PlanFilter>> {
     if *condition == Condition::All {
         return Ok(None);
     }
@@ -119,8 +126,9 @@ pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> R
     let (mut parts, mut todo) = (Vec::new(), vec![condition]);
     while let Some(condition) = todo.pop() {
         let request = Request { condition: condition.clone(), order: Vec::new(), backwards: false };
-        let rows = page::count(db, target, &request).await?;
-        let (condition, children) = described(target.schema, condition);
+        let reader = Reader::new(db, Target::new::<M>(db), request, Position::default(), 0)?;
+        let rows = reader.count().await?;
+        let (condition, children) = described(M::schema(), condition);
         parts.push((PlanFilter { condition, rows, parts: Vec::new() }, children.len()));
         todo.extend(children.into_iter().rev());
     }
@@ -187,7 +195,10 @@ impl fmt::Display for PlanWay {
             Self::Walk => "walk along the order",
             Self::Values => "walk along the values of the order",
             Self::Gather => "gathering of the matching rows, sorted on the server",
-            Self::Sort => "gathering of the matching rows, sorted here",
+            Self::Estimate => "estimate of the matching rows",
+            Self::Bitmaps => "bitmaps of the matching rows",
+            Self::Order => "walk along the order, matched with the bitmaps here",
+            Self::Sort => "reading of the matching rows, sorted here",
         })
     }
 }
@@ -203,7 +214,10 @@ impl fmt::Display for Plan {
             write!(f, ", offset {}", self.offset)?;
         }
         for PlanStep { way, calls } in &self.steps {
-            write!(f, "\n  {way}, {}", number(*calls, "call"))?;
+            write!(f, "\n  {way}")?;
+            if *calls > 0 {
+                write!(f, ", {}", number(*calls, "call"))?;
+            }
         }
         write!(f, "\n  {}", number(self.rows, "row"))?;
         if let Some(estimated) = self.estimated_rows {

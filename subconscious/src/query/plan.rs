@@ -178,16 +178,39 @@ impl Span {
     }
 }
 
-/// Whether so many microseconds spent on walking an order are reason enough to read all rows that are expected to match and to sort them.
+/// A condition as two: a range of the column, which its order is walked in, and what else there is.
+pub(crate) fn split_range(condition: &Condition, column: usize) -> (Condition, Condition) {
+    let parts = match condition {
+        Condition::And(parts) => parts.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    let is_range = |part: &&Condition| match part {
+        Condition::Range { column: other, .. } | Condition::StartsWith { column: other, .. } => *other == column,
+        _ => false,
+    };
+    let (ranges, others): (Vec<_>, Vec<_>) = parts.iter().partition(is_range);
+    let all = |parts: Vec<&Condition>| parts.into_iter().cloned().fold(Condition::All, Condition::and);
+    (all(ranges), all(others))
+}
+
+/// What it costs, in microseconds, to walk past a row of an order whose bitmaps are here, and to read a row that is to be sorted.
+const WALKED: f64 = 0.5;
+const SORTED: f64 = 3.0;
+
+/// Whether walking an order and looking which rows match is cheaper than reading all that match and sorting them, where so many of all
+/// records match and so many of them are wanted.
+pub(crate) fn walking_is_cheaper(total: u64, matches: u64, wanted: u64) -> bool {
+    let share = (wanted as f64 / matches.max(1) as f64).min(1.0);
+    WALKED * total as f64 * share <= SORTED * matches as f64
+}
+
+/// Whether so many rows were walked past that sorting all that match is to take over.
 ///
 /// As who rents skis until the rent has cost as much as skis: whatever the data turn out to be, this takes at most twice as long as the better
 /// of the two ways.
-pub(crate) fn sorting_is_cheaper(walked: u64, expected: u64) -> bool {
-    expected <= SORTED && walked > expected.saturating_mul(5) / 2
+pub(crate) fn walking_is_too_long(walked: u64, matches: u64) -> bool {
+    WALKED * walked as f64 > SORTED * matches as f64
 }
-
-/// Rows that are held at most to be sorted, where the order could be walked.
-const SORTED: u64 = 100_000;
 
 #[cfg(test)]
 #[path = "plan_tests.rs"]

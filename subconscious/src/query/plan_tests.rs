@@ -1,4 +1,4 @@
-use super::program;
+use super::{program, split_range, walking_is_cheaper, walking_is_too_long};
 use crate::query::filter::{Bound, Condition};
 use crate::schema::{ColumnSchema, ModelSchema};
 
@@ -82,4 +82,26 @@ fn ranges_of_one_column_are_one() {
     // Of an OR they are not.
     let apart = since.or(seen(None, bound("3", 0, false)));
     assert_eq!(words(&apart), "| 2 z seen i 5    z seen i   3 ");
+}
+
+#[test]
+fn a_range_of_the_order_is_apart_from_the_rest() {
+    let range = Condition::Range { column: 2, low: bound("5", 0, true), high: None };
+    let null = Condition::IsNull { column: 1 };
+    assert_eq!(split_range(&range, 2), (range.clone(), Condition::All));
+    assert_eq!(split_range(&range.clone().and(null.clone()), 2), (range.clone(), null.clone()));
+    assert_eq!(split_range(&range.clone().and(null.clone()), 1), (Condition::All, range.clone().and(null.clone())));
+    let either = range.or(null);
+    assert_eq!(split_range(&either, 2), (Condition::All, either));
+}
+
+#[test]
+fn the_cheaper_way_is_taken_and_given_up_when_it_was_not() {
+    // Ten of many are soon met, ten of ten are not.
+    assert!(walking_is_cheaper(1_000_000, 4_000, 10));
+    assert!(!walking_is_cheaper(1_000_000, 10, 10));
+    assert!(walking_is_cheaper(1_000_000, 500_000, u64::MAX));
+    assert!(!walking_is_cheaper(1_000_000, 100_000, u64::MAX));
+    assert!(!walking_is_too_long(5_000, 4_000));
+    assert!(walking_is_too_long(30_000, 4_000));
 }

@@ -1,7 +1,8 @@
 //! Reads what a query asks for, call by call, in its order.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::mem;
 use std::sync::Arc;
 
 use redis::Value;
@@ -9,8 +10,10 @@ use redis::Value;
 use crate::db::Db;
 use crate::error::Result;
 use crate::query::explain::{PlanStep, PlanWay};
-use crate::query::page::{self, Ask, OrderKey, Part, Place, Position, Request, Way};
+use crate::query::filter::Condition;
+use crate::query::page::{self, Along, Ask, Counted, Member, OrderKey, Part, Place, Position, Request, Way};
 use crate::query::plan;
+use crate::query::rows::{Rows, SEGMENT};
 use crate::record::{self, Seen};
 use crate::schema::ModelSchema;
 use crate::scripts::DELETE;
@@ -21,8 +24,8 @@ use crate::write::Target;
 /// server a third.
 const IN_SCRIPT: usize = 100;
 
-/// Rows that one call is asked for at most where all are gathered.
-const STEP: usize = 500;
+/// Rows that are asked for at most in one call or pipeline.
+const STEP: usize = 1000;
 
 /// What is delivered of each row.
 pub(crate) struct Delivery<T> {
@@ -45,21 +48,66 @@ pub(crate) struct Reader {
     db: Db,
     target: Target,
     request: Request,
-    /// `None` if all was read.
+    /// Where to go on; `None` if all was read.
     from: Option<Position>,
     /// Matching rows still to be left out.
     skip: u64,
     /// Where the first row that was found is.
     first: Option<Position>,
-    /// Rows that were sorted here, and whether more than these match.
-    sorted: Option<(VecDeque<Entry>, bool)>,
-    /// What was spent on walking the order, in microseconds, and the rows that were estimated to match.
-    walked: u64,
-    expected: Option<u64>,
+    ahead: Ahead,
     /// Rows found so far, where one that moves in the order could be met again.
     found: Rows,
+    /// Whether `first` and `from` are wanted as they are, to begin there again: else they only say whether there is something.
+    marks: bool,
     /// What it took, where somebody wants to know.
     spent: Option<Box<Spent>>,
+}
+
+/// How the rows that follow are found.
+enum Ahead {
+    /// By calls of the script, which may choose not to.
+    Script { choose: bool },
+    /// By bitmaps, in row order.
+    Scan(Scan),
+    /// By bitmaps, along a sorted set.
+    Walk(Walk),
+    /// They have been found and sorted; there may be more than these.
+    Sorted(VecDeque<Entry>, bool),
+}
+
+/// A way in row order.
+struct Scan {
+    /// Rows of the segment that was begun.
+    rows: VecDeque<u32>,
+    /// Segments to come, of those that were read.
+    bitmaps: VecDeque<(u32, Vec<u8>)>,
+    /// The segment to be read next, the first one, or none.
+    next: Option<Option<u32>>,
+    /// Whether all rows match, or their records have to be looked at.
+    exact: bool,
+    /// The row to begin after.
+    after: Option<u32>,
+}
+
+/// A way along a sorted set.
+struct Walk {
+    /// What matches the rest of the condition.
+    matches: Matches,
+    along: Along,
+    /// Members that were read but not looked at.
+    members: VecDeque<Member>,
+    /// Rows walked past.
+    walked: u64,
+}
+
+/// All rows that match a condition.
+struct Matches {
+    rows: Rows,
+    count: u64,
+    /// Whether all of them match, or their records have to be looked at.
+    exact: bool,
+    /// Records of the model.
+    total: u64,
 }
 
 /// What a query took: see [`Plan`](crate::Plan).
@@ -75,19 +123,24 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    fn part(&mut self, part: &Part, way: PlanWay) {
+    /// A call of a script.
+    fn call(&mut self, way: PlanWay, microseconds: u64, looked: u64, bytes: usize) {
         match self.steps.last_mut() {
             Some(step) if step.way == way => step.calls += 1,
             _ => self.steps.push(PlanStep { way, calls: 1 }),
         }
-        self.expected = self.expected.or(part.expected);
-        self.looked += part.looked;
+        self.looked += looked;
         self.round_trips += 1;
         self.commands += 1;
-        self.microseconds += part.microseconds;
-        self.bytes +=
-            part.places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum::<usize>()
-                as u64;
+        self.microseconds += microseconds;
+        self.bytes += bytes as u64;
+    }
+
+    /// A pipeline of plain commands.
+    fn pipeline(&mut self, commands: usize, bytes: usize) {
+        self.round_trips += 1;
+        self.commands += commands as u64;
+        self.bytes += bytes as u64;
     }
 }
 
@@ -110,12 +163,16 @@ impl Reader {
             from: Some(from),
             skip,
             first: None,
-            sorted: None,
-            walked: 0,
-            expected: None,
+            ahead: Ahead::Script { choose: true },
             found: Rows::default(),
+            marks: false,
             spent: None,
         })
+    }
+
+    /// Keeps book of where the first and the last row are.
+    pub(crate) fn mark(&mut self) {
+        self.marks = true;
     }
 
     /// Counts what it takes from now on.
@@ -137,58 +194,295 @@ impl Reader {
         self.first.as_ref()
     }
 
-    /// Finds up to `rows` of the rows that follow, fewer or none where a call ended before; `left` is how many will be wanted in all. One
-    /// round trip, and one more to read the columns of more than [`IN_SCRIPT`] rows; more where an order has to be made here.
+    /// Finds up to `rows` of the rows that follow, fewer or none where a call ended before; `left` is how many will be wanted in all, and the
+    /// columns to read are those of the order and more. One round trip for up to [`IN_SCRIPT`] rows, as a rule; else three or four: bitmaps,
+    /// members of the order, ids, records.
     pub(crate) async fn next(&mut self, rows: usize, left: u64, columns: Option<&[usize]>) -> Result<Vec<Place>> {
         let Some(from) = self.from.clone() else { return Ok(Vec::new()) };
-        let sorts = self.request.order.len() > 1
-            || self.expected.is_some_and(|expected| plan::sorting_is_cheaper(self.walked, expected));
-        if sorts && self.sorted.is_none() {
-            self.sort(&from, left).await?;
+        if let Ahead::Script { .. } = self.ahead {
+            if self.request.order.len() > 1 {
+                let matches = self.matches(&self.request.condition.clone()).await?;
+                self.sort(&matches.rows, matches.exact, &from, left).await?;
+            } else if self.request.order.is_empty() && rows > IN_SCRIPT && columns.is_some() {
+                self.ahead = Ahead::Scan(Scan::after(&from, &self.request));
+            }
         }
-        if self.sorted.is_some() {
-            let places = self.take_sorted(rows);
-            return match columns {
-                Some(columns) => self.read(places, columns).await,
-                None => Ok(places),
-            };
+        let mut ahead = mem::replace(&mut self.ahead, Ahead::Script { choose: false });
+        let places = match &mut ahead {
+            Ahead::Script { choose } => return self.call(&from, rows, left, columns, *choose).await,
+            Ahead::Scan(scan) => self.scan(scan, rows, columns).await,
+            Ahead::Walk(walk) => {
+                if walk.is_too_long() {
+                    let exact = walk.matches.exact && walk.along.range == Condition::All;
+                    self.sort(&walk.matches.rows, exact, &walk.along.last, left).await?;
+                    return Ok(Vec::new());
+                }
+                self.walk(walk, rows, left, columns).await
+            }
+            Ahead::Sorted(entries, more) => {
+                let rows = self.take(entries, *more, rows);
+                self.look_up(&rows, columns).await
+            }
+        };
+        // The null ones at the end of an order are found by the script. Where those that were sorted are all used, and some of them
+        // matched no more, it begins again after them.
+        let nulls = self.from.as_ref().is_some_and(|from| from.code == b"n" && matches!(ahead, Ahead::Walk(_)));
+        match &ahead {
+            Ahead::Sorted(entries, _) if entries.is_empty() => self.ahead = Ahead::Script { choose: true },
+            _ if nulls => {}
+            _ => self.ahead = ahead,
         }
+        places
+    }
+
+    /// Calls the script.
+    async fn call(
+        &mut self,
+        from: &Position,
+        rows: usize,
+        left: u64,
+        columns: Option<&[usize]>,
+        choose: bool,
+    ) -> Result<Vec<Place>> {
         let in_script = columns.filter(|_| rows <= IN_SCRIPT);
-        let choose = self.walked == 0;
-        let ask = Ask { from: &from, rows, skip: self.skip, left, columns: in_script, choose };
-        let part = page::part(&self.db, &self.target, &self.request, ask).await?;
+        let ask = Ask { from, rows, skip: self.skip, left, columns: in_script, choose };
+        let Part { mut places, next, skip, first, way, microseconds, looked, expected } =
+            page::part(&self.db, &self.target, &self.request, ask).await?;
         if let Some(spent) = &mut self.spent {
-            spent.part(
-                &part,
-                match part.way {
-                    Way::Scan => PlanWay::Scan,
-                    Way::Walk => PlanWay::Walk,
-                    Way::Values => PlanWay::Values,
-                    Way::Gather => PlanWay::Gather,
-                    Way::Many => PlanWay::Sort,
-                },
-            );
+            let bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
+            let way = match way {
+                Way::Scan => Some(PlanWay::Scan),
+                Way::Walk => Some(PlanWay::Walk),
+                Way::Values => Some(PlanWay::Values),
+                Way::Gather => Some(PlanWay::Gather),
+                Way::Many => None,
+            };
+            spent.expected = spent.expected.or(expected);
+            spent.call(way.unwrap_or(PlanWay::Estimate), microseconds, looked, bytes);
         }
-        let Part { mut places, next, skip, first, way, microseconds, expected, .. } = part;
         (self.from, self.skip) = (next, skip);
         if self.first.is_none() && !places.is_empty() {
             self.first = Some(first);
         }
-        if matches!(way, Way::Walk | Way::Values) {
-            self.walked += microseconds.max(1);
-        }
-        self.expected = self.expected.or(expected);
-        if way == Way::Many {
-            // From the next call on.
-            self.walked = u64::MAX;
-        }
         if !self.request.order.is_empty() {
             places.retain(|place| self.found.insert(place.row));
+        }
+        self.ahead = Ahead::Script { choose: choose && way == Way::Gather };
+        let ended_early = way == Way::Walk && places.len() < rows;
+        if let (Some(next), [key]) = (self.from.clone(), &self.request.order[..])
+            && next.code == b"k"
+            && (way == Way::Many || ended_early)
+        {
+            let key = *key;
+            self.plan(key, next, left.saturating_sub(places.len() as u64)).await?;
         }
         match columns {
             Some(columns) if in_script.is_none() => self.read(places, columns).await,
             _ => Ok(places),
         }
+    }
+
+    /// Decides how an order is gone on with where the script found that it takes long.
+    async fn plan(&mut self, key: OrderKey, from: Position, left: u64) -> Result<()> {
+        let (range, others) = plan::split_range(&self.request.condition, key.column);
+        if others == Condition::All {
+            return Ok(());
+        }
+        let wanted = self.skip.saturating_add(left);
+        if self.target.schema.columns()[key.column].has_sorted_set() {
+            let matches = self.matches(&others).await?;
+            if plan::walking_is_cheaper(matches.total, matches.count, wanted) {
+                let along = Along::new(key, range, self.marks, from);
+                self.ahead = Ahead::Walk(Walk { matches, along, members: VecDeque::new(), walked: 0 });
+                return Ok(());
+            }
+            let exact = matches.exact && range == Condition::All;
+            return self.sort(&matches.rows, exact, &from, left).await;
+        }
+        let matches = self.matches(&self.request.condition.clone()).await?;
+        self.sort(&matches.rows, matches.exact, &from, left).await
+    }
+
+    /// Reads all rows that match a condition, as bitmaps.
+    async fn matches(&mut self, condition: &Condition) -> Result<Matches> {
+        let mut matches = Matches { rows: Rows::default(), count: 0, exact: true, total: 0 };
+        let mut next = Some(None);
+        while let Some(from) = next {
+            let part = self.bitmaps(condition, from, false).await?;
+            next = part.next.map(Some);
+            matches.exact &= part.exact;
+            matches.total = part.total;
+            for (segment, bitmap) in part.bitmaps {
+                matches.rows.set_segment(segment, bitmap);
+            }
+        }
+        matches.count = matches.rows.len();
+        Ok(matches)
+    }
+
+    async fn bitmaps(&mut self, condition: &Condition, from: Option<u32>, backwards: bool) -> Result<page::Bitmaps> {
+        let part = page::bitmaps(&self.db, &self.target, condition, from, backwards).await?;
+        if let Some(spent) = &mut self.spent {
+            let bytes = part.bitmaps.iter().map(|(_, bitmap)| bitmap.len()).sum();
+            spent.call(PlanWay::Bitmaps, part.microseconds, 0, bytes);
+        }
+        Ok(part)
+    }
+
+    /// Goes on in row order.
+    async fn scan(&mut self, scan: &mut Scan, rows: usize, columns: Option<&[usize]>) -> Result<Vec<Place>> {
+        let backwards = self.request.backwards;
+        let mut taken = Vec::new();
+        while taken.len() < rows {
+            if scan.exact && self.skip > 0 {
+                let left_out = scan.rows.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+                scan.rows.drain(..left_out);
+                self.skip -= left_out as u64;
+            }
+            let some = scan.rows.len().min(rows - taken.len());
+            taken.extend(scan.rows.drain(..some));
+            if !scan.rows.is_empty() {
+                continue;
+            }
+            if let Some((segment, bitmap)) = scan.bitmaps.pop_front() {
+                let mut set = Rows::default();
+                set.set_segment(segment, bitmap);
+                if backwards {
+                    scan.rows = set.iter().rev().filter(|&row| scan.after.is_none_or(|after| row < after)).collect();
+                } else {
+                    scan.rows = set.iter().filter(|&row| scan.after.is_none_or(|after| row > after)).collect();
+                }
+            } else if let Some(from) = scan.next {
+                let part = self.bitmaps(&self.request.condition.clone(), from, backwards).await?;
+                scan.next = part.next.map(Some);
+                scan.exact &= part.exact;
+                scan.bitmaps = part.bitmaps.into();
+            } else {
+                break;
+            }
+        }
+        let position =
+            |row: &u32| Position { code: b"r".to_vec(), first: row.to_string().into_bytes(), second: Vec::new() };
+        let ended = scan.rows.is_empty() && scan.bitmaps.is_empty() && scan.next.is_none();
+        self.from = taken.last().map(position).filter(|_| !ended);
+        let places = self.look_up(&taken, columns).await?;
+        let places = if scan.exact { places } else { self.leave_out(places) };
+        if self.first.is_none() {
+            self.first = places.first().map(|place| position(&place.row));
+        }
+        Ok(places)
+    }
+
+    /// Goes on along a sorted set.
+    async fn walk(&mut self, walk: &mut Walk, rows: usize, left: u64, columns: Option<&[usize]>) -> Result<Vec<Place>> {
+        let Some(&key) = self.request.order.first() else { return Ok(Vec::new()) };
+        let mut taken = Vec::new();
+        while taken.len() < rows {
+            let Some((member, score)) = walk.members.pop_front() else {
+                if !walk.along.more || walk.is_too_long() {
+                    break;
+                }
+                // As many as are likely to have those that are wanted among them.
+                let wanted = (left.min(rows as u64) + self.skip) as f64;
+                let count = (1.5 * wanted * walk.matches.total as f64 / walk.matches.count.max(1) as f64) as usize;
+                let count = count.clamp(200, STEP);
+                let (members, script) = walk.along.read(&self.db, &self.target, count).await?;
+                if let Some(spent) = &mut self.spent {
+                    let bytes = members.iter().map(|(member, score)| member.len() + score.len()).sum();
+                    match script {
+                        Some(microseconds) => spent.call(PlanWay::Order, microseconds, members.len() as u64, bytes),
+                        None => spent.pipeline(5, bytes),
+                    }
+                }
+                walk.walked += members.len() as u64;
+                walk.members = members.into();
+                continue;
+            };
+            let row = row_of(&member);
+            if !walk.matches.rows.has(row) || self.found.has(row) {
+                continue;
+            }
+            if walk.matches.exact && self.skip > 0 {
+                self.skip -= 1;
+                continue;
+            }
+            self.found.insert(row);
+            taken.push((row, score, member));
+        }
+        let numbers: Vec<u32> = taken.iter().map(|(row, ..)| *row).collect();
+        let mut places = self.look_up(&numbers, columns).await?;
+        if !walk.matches.exact {
+            places = self.leave_out(places);
+        }
+        let position = |(_, score, member): &(u32, Vec<u8>, Vec<u8>)| Position {
+            code: b"k".to_vec(),
+            first: score.clone(),
+            second: member.clone(),
+        };
+        if let (None, Some(place)) = (&self.first, places.first()) {
+            self.first = taken.iter().find(|(row, ..)| *row == place.row).map(position);
+        }
+        if walk.members.is_empty() && !walk.along.more {
+            let column = &self.target.schema.columns()[key.column];
+            let nulls = column.is_nullable() && !key.nulls_first && walk.along.range == Condition::All;
+            self.from = nulls.then(|| Position { code: b"n".to_vec(), ..Position::default() });
+        } else if let Some(last) = taken.last() {
+            self.from = Some(position(last));
+        }
+        Ok(places)
+    }
+
+    /// Leaves out places that `skip` wants left out.
+    fn leave_out(&mut self, mut places: Vec<Place>) -> Vec<Place> {
+        let left_out = places.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        self.skip -= left_out as u64;
+        places.drain(..left_out);
+        places
+    }
+
+    /// The columns of the condition and the order.
+    fn columns(&self) -> Vec<usize> {
+        let mut columns = BTreeSet::new();
+        self.request.columns(&mut columns);
+        // A key that is not a field can't be a part of a filter or an order.
+        columns.into_iter().filter(|at| self.target.schema.stored.contains(at)).collect()
+    }
+
+    /// Finds the records of rows and reads the columns, and drops those that match no more. Two round trips.
+    async fn look_up(&mut self, rows: &[u32], columns: Option<&[usize]>) -> Result<Vec<Place>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places = page::locate(&self.db, &self.target, rows).await?;
+        if let Some(spent) = &mut self.spent {
+            spent.pipeline(rows.len(), places.iter().map(|place| place.id.len()).sum());
+        }
+        match columns {
+            Some(columns) => self.read(places, columns).await,
+            None => self.read(places, &self.columns()).await,
+        }
+    }
+
+    /// The number of records that match. A round trip for each millisecond of the server's time; with a range of a sorted set that is wide, for each
+    /// thousand rows in it.
+    pub(crate) async fn count(mut self) -> Result<u64> {
+        let column = match page::count(&self.db, &self.target, &self.request).await? {
+            Counted::All(count) => return Ok(count),
+            Counted::Along(column) => column,
+        };
+        let (range, others) = plan::split_range(&self.request.condition, column);
+        let matches = self.matches(&others).await?;
+        let key = OrderKey { column, descending: false, nulls_first: false };
+        let mut along = Along::new(key, range, false, Position::default());
+        // A row that moves along the range meanwhile counts once.
+        let (mut count, mut counted) = (0, Rows::default());
+        while along.more {
+            let (members, _) = along.read(&self.db, &self.target, STEP).await?;
+            let rows = members.iter().map(|(member, _)| row_of(member));
+            let rows: Vec<u32> = rows.filter(|&row| matches.rows.has(row) && counted.insert(row)).collect();
+            count += if matches.exact { rows.len() } else { self.look_up(&rows, None).await?.len() } as u64;
+        }
+        Ok(count)
     }
 
     /// The items that follow: see [`next`](Self::next).
@@ -207,11 +501,8 @@ impl Reader {
     /// Deletes up to `rows` of the rows that follow, at most [`IN_SCRIPT`], and says how many. Two round trips, and two more if somebody changes one
     /// of them meanwhile: it is deleted only if it still matches.
     pub(crate) async fn delete(&mut self, rows: usize, left: u64) -> Result<u64> {
-        let schema = self.target.schema;
-        let mut columns = BTreeSet::new();
-        self.request.condition.columns(&mut columns);
         // A key that is not a field never changes.
-        let columns: Vec<usize> = columns.into_iter().filter(|at| schema.stored.contains(at)).collect();
+        let (schema, columns) = (self.target.schema, self.columns());
         let mut todo = self.next(rows.min(IN_SCRIPT), left, Some(&columns)).await?;
         let mut deleted = 0;
         while !todo.is_empty() {
@@ -248,90 +539,121 @@ impl Reader {
         }
         let replies = self.db.send_all(&pipeline).await?;
         if let Some(spent) = &mut self.spent {
-            spent.round_trips += 1;
-            spent.commands += replies.len() as u64;
-            spent.bytes += replies.iter().flatten().map(size).sum::<usize>() as u64;
+            spent.pipeline(replies.len(), replies.iter().flatten().map(size).sum());
         }
         for (place, reply) in places.iter_mut().zip(replies) {
             // The record may have changed, or given its row to another one, since it was found.
             let fields = reply.map_err(|error| self.target.wrong_type(error))?;
-            place.fields = Some(fields).filter(|fields| self.matches(columns, place.row, fields));
+            place.fields = Some(fields).filter(|fields| self.still_matches(columns, place.row, fields));
         }
         places.retain(|place| place.fields.is_some());
         Ok(places)
     }
 
     /// Whether a record still has the row and matches, by what was read of it.
-    pub(crate) fn matches(&self, columns: &[usize], row: u32, fields: &Value) -> bool {
+    fn still_matches(&self, columns: &[usize], row: u32, fields: &Value) -> bool {
         let Value::Array(fields) = fields else { return false };
         let [Value::BulkString(found), fields @ ..] = fields.as_slice() else { return false };
         *found == row.to_string().into_bytes() && self.request.condition.matches(self.target.schema, columns, fields)
     }
 
-    /// Finds all rows that match, with what they are ordered by, and holds those of them that are wanted, sorted.
-    async fn sort(&mut self, from: &Position, left: u64) -> Result<()> {
-        let schema = self.target.schema;
-        let order = &self.request.order;
-        let mut columns = BTreeSet::new();
-        self.request.condition.columns(&mut columns);
-        columns.extend(order.iter().map(|key| key.column));
-        // A key that is not a field can't be a part of a filter or an order.
-        let columns: Vec<usize> = columns.into_iter().filter(|at| schema.stored.contains(at)).collect();
-        let edge = Entry::at(order, from);
+    /// Reads what these rows are ordered by, and holds those of them that match, follow the position and are wanted, sorted.
+    async fn sort(&mut self, rows: &Rows, exact: bool, from: &Position, left: u64) -> Result<()> {
+        let order = self.request.order.clone();
+        let (columns, edge) = (self.columns(), Entry::at(&order, from));
         let wanted = usize::try_from(self.skip.saturating_add(left)).unwrap_or(usize::MAX);
-        let request = Request { condition: self.request.condition.clone(), order: Vec::new(), backwards: false };
-        let (mut entries, mut more, mut next) = (Vec::new(), false, Some(Position::default()));
-        while let Some(from) = next {
-            let ask = Ask { from: &from, rows: STEP, skip: 0, left: u64::MAX, columns: Some(&columns), choose: false };
-            let part = page::part(&self.db, &self.target, &request, ask).await?;
-            if let Some(spent) = &mut self.spent {
-                spent.part(&part, PlanWay::Sort);
-            }
-            next = part.next;
-            for place in part.places {
-                let Some(entry) = Entry::of(schema, order, &columns, place) else { continue };
-                if edge.as_ref().is_none_or(|edge| entry.compare(edge, order).is_gt())
-                    && !self.found.has(entry.row as u32)
-                {
+        let (mut entries, mut more) = (Vec::new(), false);
+        let mut rows = rows.iter().filter(|&row| !self.found.has(row)).collect::<VecDeque<u32>>();
+        if let Some(spent) = &mut self.spent {
+            spent.steps.push(PlanStep { way: PlanWay::Sort, calls: 0 });
+            spent.looked += rows.len() as u64;
+        }
+        while !rows.is_empty() {
+            let some: Vec<u32> = rows.drain(..rows.len().min(STEP)).collect();
+            for entry in self.entries(&some, &columns, exact).await? {
+                if edge.as_ref().is_none_or(|edge| entry.compare(edge, &order).is_gt()) {
                     entries.push(entry);
                 }
             }
             // Now and then, those that are not wanted go.
             if entries.len() / 2 > wanted {
-                entries.select_nth_unstable_by(wanted, |one, two| one.compare(two, order));
+                entries.select_nth_unstable_by(wanted, |one, two| one.compare(two, &order));
                 entries.truncate(wanted);
                 more = true;
             }
         }
-        entries.sort_unstable_by(|one, two| one.compare(two, order));
+        entries.sort_unstable_by(|one, two| one.compare(two, &order));
         more |= entries.len() > wanted;
         entries.truncate(wanted);
         let left_out = usize::try_from(self.skip).unwrap_or(usize::MAX).min(entries.len());
         self.skip -= left_out as u64;
-        self.sorted = Some((entries.into_iter().skip(left_out).collect(), more));
+        entries.drain(..left_out);
+        self.ahead = Ahead::Sorted(entries.into(), more);
         Ok(())
     }
 
-    fn take_sorted(&mut self, rows: usize) -> Vec<Place> {
-        let Some((entries, more)) = &mut self.sorted else { return Vec::new() };
-        let taken: Vec<Entry> = entries.drain(..rows.min(entries.len())).collect();
+    /// What the rows are ordered by, for those that match.
+    async fn entries(&mut self, rows: &[u32], columns: &[usize], exact: bool) -> Result<Vec<Entry>> {
+        let (schema, order) = (self.target.schema, self.request.order.clone());
+        let (mut entries, mut others) = (Vec::with_capacity(rows.len()), Vec::new());
+        match order[..] {
+            // What has a place of its own in the sorted set says so without its record.
+            [key] if exact && schema.columns()[key.column].has_sorted_set() => {
+                let scores = page::scores(&self.db, &self.target, key.column, rows).await?;
+                if let Some(spent) = &mut self.spent {
+                    spent.pipeline(1, scores.iter().flatten().map(Vec::len).sum());
+                }
+                for (&row, score) in rows.iter().zip(scores) {
+                    match score {
+                        Some(score) => {
+                            let key = SortKey { score, tail: Vec::new() };
+                            entries.push(Entry { keys: vec![Some(key)], row: i64::from(row) });
+                        }
+                        None => others.push(row),
+                    }
+                }
+            }
+            _ => others.extend(rows),
+        }
+        let places = self.look_up(&others, Some(columns)).await?;
+        entries.extend(places.iter().filter_map(|place| Entry::of(schema, &order, columns, place)));
+        Ok(entries)
+    }
+
+    /// Takes some of those that were sorted.
+    fn take(&mut self, entries: &mut VecDeque<Entry>, more: bool, rows: usize) -> Vec<u32> {
         let order = &self.request.order;
+        let taken: Vec<Entry> = entries.drain(..rows.min(entries.len())).collect();
         if self.first.is_none() {
             self.first = taken.first().map(|entry| entry.position(order));
         }
-        self.from = match taken.last() {
-            Some(last) if *more || !entries.is_empty() => Some(last.position(order)),
-            _ => None,
-        };
-        if entries.is_empty() {
-            self.sorted = None;
-        }
-        let place = |entry: Entry| {
-            let key = self.target.keys.record(&entry.id);
-            Place { row: entry.row as u32, id: entry.id, key, fields: None }
-        };
-        taken.into_iter().map(place).collect()
+        self.from = taken.last().filter(|_| more || !entries.is_empty()).map(|last| last.position(order));
+        taken.into_iter().map(|entry| entry.row as u32).collect()
     }
+}
+
+impl Scan {
+    fn after(from: &Position, request: &Request) -> Self {
+        let after = String::from_utf8_lossy(&from.first).parse::<u32>().ok();
+        let first = match after {
+            Some(row) if request.backwards => Some(row.saturating_sub(1) / SEGMENT),
+            Some(row) => Some(row.saturating_add(1) / SEGMENT),
+            None => None,
+        };
+        Self { rows: VecDeque::new(), bitmaps: VecDeque::new(), next: Some(first), exact: true, after }
+    }
+}
+
+impl Walk {
+    /// Whether all that match had better be sorted, before more of the order is read.
+    fn is_too_long(&self) -> bool {
+        self.along.more && self.members.is_empty() && plan::walking_is_too_long(self.walked, self.matches.count)
+    }
+}
+
+/// The row of a sorted set's member, its last four bytes.
+fn row_of(member: &[u8]) -> u32 {
+    member.split_last_chunk::<4>().map_or(0, |(_, row)| u32::from_be_bytes(*row))
 }
 
 /// The row and the columns of a record as they were read; `None` if it is gone.
@@ -352,13 +674,12 @@ struct Entry {
     keys: Vec<Option<SortKey>>,
     /// Of a place between rows, one that no row has.
     row: i64,
-    id: Vec<u8>,
 }
 
 impl Entry {
     /// Of a row whose columns were read; `None` if its record is gone.
-    fn of(schema: &ModelSchema, order: &[OrderKey], columns: &[usize], place: Place) -> Option<Self> {
-        let Value::Array(fields) = place.fields? else { return None };
+    fn of(schema: &ModelSchema, order: &[OrderKey], columns: &[usize], place: &Place) -> Option<Self> {
+        let Value::Array(fields) = place.fields.as_ref()? else { return None };
         let (_, fields) = fields.split_first()?;
         let key = |key: &OrderKey| {
             let column = &schema.columns()[key.column];
@@ -370,7 +691,7 @@ impl Entry {
             }
             Some(SortKey::of(column.kind, stored))
         };
-        Some(Self { keys: order.iter().map(key).collect(), row: i64::from(place.row), id: place.id })
+        Some(Self { keys: order.iter().map(key).collect(), row: i64::from(place.row) })
     }
 
     /// Beyond which entry the rows come that follow the position; `None` if all do.
@@ -391,7 +712,7 @@ impl Entry {
             }
             _ => return None,
         };
-        Some(Self { keys, row, id: Vec::new() })
+        Some(Self { keys, row })
     }
 
     /// What [`at`](Self::at) reads.
@@ -463,23 +784,4 @@ pub(crate) fn read_keys(mut bytes: &[u8], count: usize) -> Option<Vec<Option<Sor
         keys.push(Some(SortKey { score: part()?, tail: part()? }));
     }
     bytes.is_empty().then_some(keys)
-}
-
-/// A set of rows: a bitmap for each 65,536 of them of which there is one.
-#[derive(Debug, Default)]
-struct Rows(HashMap<u32, Box<[u64; 1024]>>);
-
-impl Rows {
-    /// Says whether the row was not there.
-    fn insert(&mut self, row: u32) -> bool {
-        let words = self.0.entry(row >> 16).or_insert_with(|| Box::new([0; 1024]));
-        let (word, bit) = (&mut words[(row >> 6) as usize % 1024], 1 << (row % 64));
-        let fresh = *word & bit == 0;
-        *word |= bit;
-        fresh
-    }
-
-    fn has(&self, row: u32) -> bool {
-        self.0.get(&(row >> 16)).is_some_and(|words| words[(row >> 6) as usize % 1024] & (1 << (row % 64)) != 0)
-    }
 }

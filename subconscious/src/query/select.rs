@@ -101,9 +101,9 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
 
     fn delivery(&self) -> Delivery<S::Item> {
         let schema = M::schema();
-        // Beyond what is selected, what the filter is about: it is looked at again where reading takes a round trip of its own.
+        // Beyond what is selected, what filter and order are about: it is looked at again where reading takes a round trip of its own.
         let mut columns = BTreeSet::new();
-        self.query.request.condition.columns(&mut columns);
+        self.query.request.columns(&mut columns);
         columns.extend(&self.columns);
         let columns: Arc<[usize]> = columns.into_iter().filter(|at| schema.stored.contains(at)).collect();
         let (selected, read) = (self.columns.clone(), Arc::clone(&columns));

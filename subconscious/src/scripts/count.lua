@@ -9,7 +9,8 @@
 -- ARGV[6], ARGV[7]
 -- then      the filter (see filter.lua)
 --
--- Returns   { count, 1 or 0: whether there is more to count, code, mark, mark, microseconds, rows looked at }
+-- Returns   { count, 1 or 0: whether there is more to count, code, mark, mark, microseconds, rows looked at }, or with 2 instead of 1 and a column:
+--           nothing was counted, as the client does it better along the column's range
 --           or nil, what is wrong, .. (see ready.lua)
 at = 8
 
@@ -45,7 +46,11 @@ local function run()
     end
     if sub(code, 1, 1) == 'k' then
       -- Without a range any more, nothing matches any more.
-      if range then
+      if range and not rest and ARGV[8] == '&' then
+        -- The client has the bitmaps of the rest, and goes along the range with less effort. A range that is one only here, as all other
+        -- parts of an OR are empty, it does not know.
+        return { 0, 2, '', '', '', text('%d', clock() - began), 0, range[2] }
+      elseif range then
         local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
         more = walk(range.key, low, range.to, cheap, rest, false, 200, visit)
         position[1] = code

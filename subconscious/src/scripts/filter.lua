@@ -29,6 +29,9 @@ local function spent() return clock() - began >= budget end
 -- Rows of a range that are listed at most, in a fifth of the time; of a wider range, each row is tested by its record.
 local LISTED = budget / 2
 
+-- Segments that may have rows, and records.
+local segments, total = 0, 0
+
 -- Temporary bitmaps in use, the most there were, and those of them that are used on when a segment is done.
 local in_use, temporaries, pinned = 0, 0, 0
 local function temporary()
@@ -49,7 +52,10 @@ local function less(a, b)
   return #a < #b
 end
 
-local function row_of(member) return (struct.unpack('>I4', member, #member - 3)) end
+local function row_of(member)
+  local a, b, c, d = byte(member, -4, -1)
+  return ((a * 256 + b) * 256 + c) * 256 + d
+end
 
 -- The number of members of a sorted set before (score, member).
 local function rank(key, score, member)
@@ -106,11 +112,6 @@ local function lookup(list)
   return set
 end
 
-local function has(bytes, offset)
-  local value = byte(bytes, floor(offset / 8) + 1)
-  return value and floor(value / 2 ^ (7 - offset % 8)) % 2 == 1
-end
-
 -- A function that says whether an offset is in the set.
 local function member_test(set)
   if not set then return function() return false end end
@@ -128,7 +129,8 @@ local function member_test(set)
       end
       bytes = call('GET', set)
     end
-    return has(bytes, offset)
+    local value = byte(bytes, floor(offset / 8) + 1)
+    return value and floor(value / 2 ^ (7 - offset % 8)) % 2 == 1
   end
 end
 
@@ -140,14 +142,20 @@ local function keep(list, test, wanted)
   if #kept > 0 then return kept end
 end
 
+-- BITOP goes through eight bytes at a time, but for more than 16 keys one by one.
 local function bitop(operation, sources)
   local key = temporary()
-  local length = call('BITOP', operation, key, unpack(sources, 1, math.min(#sources, 4000)))
-  -- `unpack` takes 7,999 values at most.
-  for first = 4001, #sources, 4000 do
-    length = call('BITOP', operation, key, key, unpack(sources, first, math.min(first + 3999, #sources)))
+  local length = call('BITOP', operation, key, unpack(sources, 1, math.min(#sources, 16)))
+  for first = 17, #sources, 15 do
+    length = call('BITOP', operation, key, key, unpack(sources, first, math.min(first + 14, #sources)))
   end
   if length > 0 then return key end
+end
+
+-- The node of a container: a value's rows, or those that are null. Its keys are made of these parts and the segment.
+local function leaf(name, value)
+  local rest = value and ':' .. value or ''
+  return { '=', p .. 'b:' .. name .. ':', p .. 'i:' .. name .. ':', rest }
 end
 
 -- A node of a filter is { operator, .. }; those for all and for no rows are these two. `wide` marks a node with a range in it
@@ -196,10 +204,10 @@ local function parse()
   uses(name)
   if operator == '0' then
     at = at + 1
-    return { '=', name, false }
+    return leaf(name)
   elseif operator == '=' then
     at = at + 2
-    return { '=', name, ARGV[at - 1] }
+    return leaf(name, ARGV[at - 1])
   elseif operator == 'q' then
     at = at + 2
     local row = tonumber(call('HGET', p .. 'u:' .. name, ARGV[at - 1]) or nil)
@@ -207,7 +215,7 @@ local function parse()
   elseif operator == 'v' then
     at = at + 3
     local lowest, highest, values = ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535, {}
-    for i, value in ipairs(call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE')) do values[i] = { '=', name, value } end
+    for i, value in ipairs(call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE')) do values[i] = leaf(name, value) end
     local node = join('|', values)
     if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
     return node
@@ -239,7 +247,7 @@ local function settle(node)
     if node.from + node.all - node.to > LISTED then
       node.wide = true
     else
-      local null = { '=', node[2], false }
+      local null = leaf(node[2])
       local below, above = { 'z', key = node.key, from = 0, to = node.from }, { 'z', key = node.key, from = node.to, to = node.all }
       return negate(join('|', { null, below.to > 0 and below or NONE, above.from < above.to and above or NONE }))
     end
@@ -251,7 +259,7 @@ end
 local function approximate(node, less)
   if not node.wide then return node end
   local operator = node[1]
-  if operator == 'z' then return less and NONE or negate({ '=', node[2], false }) end
+  if operator == 'z' then return less and NONE or negate(leaf(node[2])) end
   if operator == '!' then return negate(approximate(node[2], not less)) end
   local parts = {}
   for i = 2, #node do parts[i - 1] = approximate(node[i], less) end
@@ -271,11 +279,10 @@ local function split(node)
 end
 
 -- The rows of a container in a segment, as a set.
-local function container(name, value, segment)
-  local rest = name .. ':' .. segment
-  if value then rest = rest .. ':' .. value end
-  if call('EXISTS', p .. 'b:' .. rest) == 1 then return p .. 'b:' .. rest end
-  local list = call('SMEMBERS', p .. 'i:' .. rest)
+local function container(node, segment)
+  local key = node[2] .. segment .. node[4]
+  if call('EXISTS', key) == 1 then return key end
+  local list = call('SMEMBERS', node[3] .. segment .. node[4])
   if #list == 0 then return nil end
   for i = 1, #list do list[i] = tonumber(list[i]) end
   return list
@@ -300,15 +307,18 @@ local function listed(node)
   return node.lists
 end
 
+-- The rows of a segment that match a node without wide ranges, as a set.
+local evaluate
+
 -- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows.
 local function tester(node)
   local operator = node[1]
   if operator == '=' then
-    local found, name, value = {}, node[2], node[3]
+    local found = {}
     return function(segment, offset)
       local set = found[segment]
       if set == nil then
-        set = container(name, value, segment) or false
+        set = container(node, segment) or false
         if type(set) == 'table' then set = lookup(set) end
         found[segment] = set
       end
@@ -337,11 +347,30 @@ local function tester(node)
   elseif operator == '!' then
     local inner = tester(node[2])
     return function(segment, offset) return not inner(segment, offset) end
+  elseif operator == '|' and #node > 4 and not node.wide then
+    -- To evaluate a segment is cheaper than to ask so many containers for a few rows.
+    local found = {}
+    return function(segment, offset)
+      local set = found[segment]
+      if set == nil then
+        set = evaluate(node, segment) or false
+        found[segment], pinned = type(set) == 'table' and lookup(set) or set, in_use
+        set = found[segment]
+      end
+      if type(set) == 'string' then return call('GETBIT', set, offset) == 1 end
+      return set and set[offset] or false
+    end
   elseif operator == '&' or operator == '|' then
-    local tests, decisive = {}, operator == '|'
-    -- Those that read the record come last.
-    for i = 2, #node do if not node[i].wide then tests[#tests + 1] = tester(node[i]) end end
-    for i = 2, #node do if node[i].wide then tests[#tests + 1] = tester(node[i]) end end
+    local tests, decisive, parts = {}, operator == '|', {}
+    -- First those that let the fewest rows through, last those that read the record.
+    for i = 2, #node do
+      local part = node[i]
+      local rank = part.wide and math.huge or decisive and 0 or size(evaluate(part, floor(segments / 2)))
+      parts[i - 1] = { rank, part }
+      in_use = pinned
+    end
+    table.sort(parts, function(x, y) return x[1] < y[1] end)
+    for i, part in ipairs(parts) do tests[i] = tester(part[2]) end
     return function(segment, offset)
       for i = 1, #tests do
         if tests[i](segment, offset) == decisive then return decisive end
@@ -352,11 +381,21 @@ local function tester(node)
   return function() return operator == '*' end
 end
 
--- The rows of a segment that match a node without wide ranges, as a set.
-local evaluate
+-- The bitmaps of a node's parts if all are containers that are bitmaps there: one question instead of one for each.
+local function bitmaps(node, segment)
+  local keys = {}
+  for i = 2, #node do
+    local part = node[i]
+    if part[1] ~= '=' then return nil end
+    keys[i - 1] = part[2] .. segment .. part[4]
+  end
+  if #keys < 4000 and call('EXISTS', unpack(keys)) == #keys then return keys end
+end
 
 local function intersection(node, segment)
-  local lists, keys, without = {}, {}, {}
+  local lists, keys, without = {}, bitmaps(node, segment), {}
+  if keys then return bitop('AND', keys) end
+  keys = {}
   for i = 2, #node do
     local part = node[i]
     if part[1] == '!' then
@@ -392,7 +431,9 @@ local function intersection(node, segment)
 end
 
 local function union(node, segment)
-  local lists, keys, count = {}, {}, 0
+  local lists, keys, count = {}, bitmaps(node, segment), 0
+  if keys then return bitop('OR', keys) end
+  keys = {}
   for i = 2, #node do
     local set = evaluate(node[i], segment)
     if type(set) == 'table' then
@@ -428,7 +469,7 @@ end
 function evaluate(node, segment)
   local operator = node[1]
   if operator == '=' then
-    return container(node[2], node[3], segment)
+    return container(node, segment)
   elseif operator == '&' then
     return intersection(node, segment)
   elseif operator == '|' then

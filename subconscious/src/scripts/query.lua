@@ -75,38 +75,58 @@ local function deliver_rows(cheap, rest, from, backwards, code, marks)
   end)
 end
 
--- The few rows that match, with their places in the order, sorted; nil if they are too many.
-local function gather(cheap, rest, range, ordinals)
-  local kind, test, places = byte(ARGV[12], 2), rest and tester(rest), {}
+local function before(x, y)
+  if descending then x, y = y, x end
+  if x[1] ~= y[1] then return x[1] < y[1] end
+  return less(x[2], y[2])
+end
+
+-- The few rows that match and come after the edge, as far as they are wanted, with their places in the order, sorted; nil if they are too many.
+local function gather(cheap, rest, range, ordinals, edge)
+  local kind, test, places, most = byte(ARGV[12], 2), rest and tester(rest), {}, skip + wanted
+  local function place_row(row, score, member)
+    local place = { tonumber(score), member, row, score }
+    if range and (range.low and earlier(place[1], member, range.low) or range.high and not earlier(place[1], member, range.high)) then return end
+    if edge and not before(edge, place) or #places == most and not before(place, places[most]) then return end
+    local low, high = 1, #places + 1
+    while low < high do
+      local middle = floor((low + high) / 2)
+      if before(places[middle], place) then low = middle + 1 else high = middle end
+    end
+    table.insert(places, low, place)
+    places[most + 1] = nil
+  end
   for segment = 0, segments - 1 do
     local set = evaluate(cheap, segment)
     local list = set and offsets(set, nil, 0, GATHER + 1, false) or {}
-    for i, offset in ipairs(list) do
-      local row = segment * SEGMENT + offset
-      if #places > GATHER or i % 16 == 0 and spent() then return nil end
-      looked = looked + 1
-      if not test or test(segment, offset) then
-        local score, member
-        if ordinals then
-          local id = id_of(row)
-          score, member = ordinals[id and call('HGET', record_of(id), order) or false], struct.pack('>I4', row)
-        else
-          score, member = standing(row, order, kind)
-        end
-        local number = tonumber(score)
-        if number and not (range and (range.low and earlier(number, member, range.low) or range.high and not earlier(number, member, range.high))) then
-          places[#places + 1] = { number, member, row, score }
-        end
+    if test then
+      local kept = {}
+      for i, offset in ipairs(list) do
+        if test(segment, offset) then kept[#kept + 1] = offset end
+        if i % 16 == 0 and spent() then return nil end
       end
+      list = kept
+    end
+    looked = looked + #list
+    if looked > GATHER then return nil end
+    local members, scores = {}, {}
+    for i, offset in ipairs(list) do members[i] = struct.pack('>I4', segment * SEGMENT + offset) end
+    -- Most members are the row alone; others begin with more of the value.
+    if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. 's:' .. order, unpack(members)) end
+    for i, offset in ipairs(list) do
+      local row, score, member = segment * SEGMENT + offset, scores[i], members[i]
+      if ordinals then
+        local id = id_of(row)
+        score = ordinals[id and call('HGET', record_of(id), order) or false]
+      elseif not score then
+        score, member = standing(row, order, kind)
+      end
+      if score then place_row(row, score, member) end
+      if i % 16 == 0 and spent() then return nil end
     end
     in_use = pinned
-    if #places > GATHER or segment ~= segments - 1 and spent() then return nil end
+    if segment ~= segments - 1 and spent() then return nil end
   end
-  table.sort(places, function(x, y)
-    if descending then x, y = y, x end
-    if x[1] ~= y[1] then return x[1] < y[1] end
-    return less(x[2], y[2])
-  end)
   return places
 end
 
@@ -123,7 +143,12 @@ local function deliver_sorted(cheap, rest, range, mark, other)
     skip = skip - passed
     if descending then high = high - passed else low = low + passed end
   end
-  return walk(key, low, high, cheap, rest, descending, math.min(math.max(wanted + skip, 16), 200), deliver)
+  local function visit(row, code, key, member)
+    return deliver(row, code, found == 0 and skip == 0 and call('ZSCORE', key, member), member)
+  end
+  -- As many as are likely to be enough.
+  local chunk = (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
+  return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, 16), 250)), visit)
 end
 
 -- The same for a column of few values: one value's container after the other.
@@ -144,7 +169,7 @@ local function deliver_values(cheap, rest, range, mark, other)
     local ordinal = floor(list[i + 1] / 65536)
     local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
     local function marks(row) return 'k', ordinal, struct.pack('>I4', row) end
-    if deliver_rows(join('&', { { '=', order, list[i] }, cheap }), rest, from, descending, 'k', marks) then
+    if deliver_rows(join('&', { leaf(order, list[i]), cheap }), rest, from, descending, 'k', marks) then
       return stop(marks(position[2]))
     end
     if i < #list - 1 and spent() then return stop(marks(descending and 0 or LAST_ROW)) end
@@ -159,11 +184,11 @@ local function deliver_ordered(cheap, rest, range, mark, other)
     expected = math.ceil(matches)
     local values = how == 'k' and call('ZCARD', p .. 'v:' .. order)
     -- include cost.lua
-    if gathers then
-      if matches > GATHER then
-        taken = 'many'
-        return stop('k', mark, other)
-      end
+    if best == 'many' then
+      taken = best
+      return stop('k', mark, other)
+    end
+    if best == 'gather' then
       local ordinals, edges = nil, range
       if values then
         ordinals = {}
@@ -171,13 +196,11 @@ local function deliver_ordered(cheap, rest, range, mark, other)
         for i = 1, #list, 2 do ordinals[list[i]] = tostring(floor(list[i + 1] / 65536)) end
         edges = nil
       end
-      local places = gather(cheap, rest, edges, ordinals)
+      local places = gather(cheap, rest, edges, ordinals, mark ~= '' and { tonumber(mark), other })
       if places then
         taken = 'gather'
-        local edge = mark ~= '' and { tonumber(mark), other }
         for i, each in ipairs(places) do
-          local before = edge and descending and not earlier(each[1], each[2], edge) or edge and not descending and not earlier(edge[1], edge[2], each)
-          if not before and (deliver(each[3], 'k', each[4], each[2]) or i % 16 == 0 and spent()) then return stop('k', each[4], each[2]) end
+          if deliver(each[3], 'k', each[4], each[2]) or i % 16 == 0 and spent() then return stop('k', each[4], each[2]) end
         end
         return false
       end
@@ -206,7 +229,7 @@ local function ordered(node)
       if way == 'k' then
         if deliver_ordered(cheap, rest, range, mark, other) then return true end
       else
-        local null = join('&', { { '=', order, false }, cheap })
+        local null = join('&', { leaf(order), cheap })
         if deliver_rows(null, rest, tonumber(mark), descending, 'n') then return true end
       end
       if i < #ways and spent() then return stop(ways[i + 1], '') end

@@ -7,8 +7,8 @@
 -- Rows that are gathered and sorted at most, in all of the time, rather than found by walking the order.
 local GATHER = budget * 0.4
 
--- Segments that may have rows, records, and rows looked at one by one.
-local segments, total, looked = 0, 0, 0
+-- Rows looked at one by one.
+local looked = 0
 
 -- A code and up to two marks: r row | n row (among the nulls) | k score member. Without marks, from the beginning.
 local position = { '', '', '' }
@@ -141,53 +141,30 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
   return false
 end
 
--- Whether a row is in what the node's sets are: asked of each set a few times, then of the whole.
-local function chooser(node)
-  if node == ALL then return nil end
-  local test, asked = tester(node), {}
-  return function(segment, offset)
-    local known = asked[segment] or 0
-    if type(known) == 'function' then return known(offset) end
-    if known < 12 then
-      asked[segment] = known + 1
-      return test(segment, offset)
-    end
-    local set = evaluate(node, segment)
-    if type(set) == 'string' then
-      local bytes = call('GET', set)
-      known = function(offset) return has(bytes, offset) end
-    else
-      known = member_test(set)
-    end
-    in_use = pinned
-    asked[segment] = known
-    return known(offset)
-  end
-end
-
 -- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows.
 local function walk(key, low, high, cheap, rest, descending, chunk, visit)
-  local passes, exact = chooser(cheap), rest and tester(rest)
+  local passes, exact = cheap ~= ALL and tester(cheap), rest and tester(rest)
   while low < high do
     local list
     if descending then
       local first = math.max(low, high - chunk)
-      list = call('ZRANGE', key, first, high - 1, 'WITHSCORES')
+      list = call('ZRANGE', key, first, high - 1)
       high = first
     else
-      list = call('ZRANGE', key, low, math.min(low + chunk, high) - 1, 'WITHSCORES')
+      list = call('ZRANGE', key, low, math.min(low + chunk, high) - 1)
       low = low + chunk
     end
-    local start, last, step = 1, #list - 1, 2
-    if descending then start, last, step = #list - 1, 1, -2 end
+    local start, last, step = 1, #list, 1
+    if descending then start, last, step = #list, 1, -1 end
     for i = start, last, step do
       local row = row_of(list[i])
-      local segment = floor(row / SEGMENT)
-      local offset = row - segment * SEGMENT
+      local offset = row % SEGMENT
+      local segment = (row - offset) / SEGMENT
       looked = looked + 1
       local found = (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
-      if found and visit(row, 'k', list[i + 1], list[i]) or looked % 16 == 0 and spent() then
-        return stop('k', list[i + 1], list[i])
+      -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
+      if found and visit(row, 'k', key, list[i]) or looked % 16 == 0 and spent() then
+        return stop('k', call('ZSCORE', key, list[i]), list[i])
       end
     end
     chunk = 200

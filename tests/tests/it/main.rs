@@ -9,6 +9,7 @@ mod expiry;
 mod explain;
 mod hammer;
 mod indexes;
+mod meanwhile;
 mod migrate;
 mod once;
 mod original;

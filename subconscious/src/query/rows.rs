@@ -1,0 +1,85 @@
+//! Sets of rows, as bitmaps.
+
+use std::collections::BTreeMap;
+
+/// Rows of a segment, as `scripts/rows.lua` has it.
+pub(crate) const SEGMENT: u32 = 65_472;
+
+/// Rows of a hash of the row directory, as `scripts/rows.lua` has it.
+pub(crate) const CHUNK: u32 = 128;
+
+/// A set of rows: a bitmap for each segment in which there is one, the first row in the highest bit of the first byte.
+#[derive(Debug, Default)]
+pub(crate) struct Rows(BTreeMap<u32, Vec<u8>>);
+
+impl Rows {
+    /// Sets the rows of a segment.
+    pub(crate) fn set_segment(&mut self, segment: u32, bitmap: Vec<u8>) {
+        self.0.insert(segment, bitmap);
+    }
+
+    /// Says whether the row was not there.
+    pub(crate) fn insert(&mut self, row: u32) -> bool {
+        let bitmap = self.0.entry(row / SEGMENT).or_insert_with(|| vec![0; SEGMENT as usize / 8]);
+        let (at, bit) = place(row);
+        if bitmap.len() <= at {
+            bitmap.resize(SEGMENT as usize / 8, 0);
+        }
+        let fresh = bitmap[at] & bit == 0;
+        bitmap[at] |= bit;
+        fresh
+    }
+
+    pub(crate) fn has(&self, row: u32) -> bool {
+        let (at, bit) = place(row);
+        self.0.get(&(row / SEGMENT)).and_then(|bitmap| bitmap.get(at)).is_some_and(|byte| byte & bit != 0)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.values().flatten().map(|byte| u64::from(byte.count_ones())).sum()
+    }
+
+    /// The rows in their order.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.0.iter().flat_map(|(segment, bitmap)| {
+            bitmap.iter().enumerate().filter(|(_, byte)| **byte != 0).flat_map(move |(at, &byte)| {
+                let first = segment * SEGMENT + at as u32 * 8;
+                (0..8).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| first + bit)
+            })
+        })
+    }
+}
+
+/// The byte of a row in its segment's bitmap, and the bit in the byte.
+fn place(row: u32) -> (usize, u8) {
+    let offset = row % SEGMENT;
+    (offset as usize / 8, 0x80 >> (offset % 8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK, Rows, SEGMENT};
+
+    #[test]
+    fn rows_are_cut_as_in_the_scripts() {
+        let text = include_str!("../scripts/rows.lua");
+        let expected = format!("local SEGMENT, PROMOTE, DEMOTE, CHUNK = {SEGMENT}, 128, 64, {CHUNK}\n");
+        assert!(text.contains(&expected), "{expected}");
+    }
+
+    #[test]
+    fn a_set_has_what_was_put_in() {
+        let mut rows = Rows::default();
+        let wanted = [0, 7, 8, 65_471, 65_472, 65_473, 1_000_000, i32::MAX as u32];
+        for row in wanted.iter().rev() {
+            assert!(rows.insert(*row) && !rows.insert(*row) && rows.has(*row));
+        }
+        assert_eq!(rows.iter().collect::<Vec<_>>(), wanted);
+        assert_eq!(rows.iter().next_back(), wanted.last().copied());
+        assert_eq!(rows.len(), 8);
+        assert!(!rows.has(1) && !rows.has(65_470) && !rows.has(2_000_000));
+        // One that Redis made ends with its last byte that is not 0.
+        rows.set_segment(1, vec![0x80]);
+        assert!(rows.has(65_472) && !rows.has(65_473) && rows.insert(65_500) && rows.has(65_472));
+    }
+}

@@ -1,0 +1,115 @@
+//! Queries while others write.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use subconscious::RedisModel;
+use subconscious_tests::{Fixture, indexes};
+
+use crate::queries::{Item, cases, items, keys, sorted, wanted};
+
+/// Two thirds of the records stay as they are, and others come, change and go all the time. Each that is delivered matches, none is
+/// delivered twice, and of those that stay none that matches is missed; they come in order.
+#[tokio::test]
+async fn a_query_misses_nothing_that_stays_and_delivers_nothing_twice() {
+    let f = Fixture::new().await;
+    let (mut hot, mut stable): (Vec<Item>, Vec<Item>) =
+        items().into_iter().enumerate().fold((Vec::new(), Vec::new()), |(mut hot, mut stable), (at, item)| {
+            if at % 3 == 0 {
+                hot.push(item)
+            } else {
+                stable.push(item)
+            }
+            (hot, stable)
+        });
+    // Rows in between them, so that what comes takes the rows of what goes.
+    for (one, others) in hot.iter_mut().zip(stable.chunks_mut(2)) {
+        one.save(&f.db).await.unwrap();
+        Item::save_many(&f.db, others).await.unwrap().into_result().unwrap();
+    }
+    let (ended, writes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let writers: Vec<_> = (0..2)
+        .map(|writer| {
+            let (db, ended, writes, hot) = (f.db.clone(), Arc::clone(&ended), Arc::clone(&writes), hot.clone());
+            tokio::spawn(async move {
+                let mut state = 77 + writer;
+                let mut random = move |below: usize| {
+                    state = (state as u64)
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407) as usize;
+                    (state >> 33) % below
+                };
+                // A record that was deleted and is saved anew is another one, and has another id here.
+                let mut lives = vec![0; hot.len()];
+                while !ended.load(Ordering::Relaxed) {
+                    let at = random(hot.len() / 2) * 2 + writer;
+                    let id = format!("{}/{}", hot[at].id, lives[at]);
+                    if random(4) == 0 {
+                        Item::delete_by_id(&db, id).await.unwrap();
+                        lives[at] += 1;
+                    } else {
+                        // Another one's values, so any that there are.
+                        Item { id, ..hot[random(hot.len())].clone() }.save(&db).await.unwrap();
+                    }
+                    writes.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+
+    let seed = std::env::var("QUERY_SEED").ok().and_then(|seed| seed.parse::<u8>().ok()).unwrap_or(7);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let mut runner = TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
+    let stays: BTreeSet<String> = stable.iter().map(|item| item.id.clone()).collect();
+    for case in 0..cases() / 3 {
+        let wanted = wanted().new_tree(&mut runner).unwrap().current();
+        let keys = keys().new_tree(&mut runner).unwrap().current();
+        let db = f.db.with_query_budget(Duration::from_micros([0, 60, 300, 1_000][case as usize % 4]));
+        let mut query = Item::filter_by(|_| wanted.filter());
+        for key in &keys {
+            query = query.order_by(|_| key.order());
+        }
+        let what = format!("case {case}: {wanted:?} {keys:?}");
+        let expected: Vec<Item> = stable.iter().filter(|item| wanted.matches(item)).cloned().collect();
+        let expected: Vec<String> = sorted(expected, &keys).into_iter().map(|item| item.id).collect();
+
+        let found = query.fetch(&db).await.unwrap();
+        assert!(found.iter().all(|item| wanted.matches(item)), "{what}");
+        let mut ids: Vec<String> = found.into_iter().map(|item| item.id).collect();
+        check(&ids, &expected, &stays, &what);
+        ids = query.ids(&db).try_collect().await.unwrap();
+        check(&ids, &expected, &stays, &what);
+        // By pages, each with a call of its own.
+        let (mut turned, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = query.clone().limit(150).after(cursor).select(|u| u.id).page(&db).await.unwrap();
+            turned.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        turned.retain(|id| stays.contains(id));
+        assert_eq!(turned, expected, "{what}");
+        // One that moves along a range while it is counted may count again.
+        assert!(query.count(&db).await.unwrap() >= expected.len() as u64, "{what}");
+    }
+    ended.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(writes.load(Ordering::Relaxed) > 500);
+    indexes::assert_exact::<Item>(&f).await;
+}
+
+fn check(found: &[String], expected: &[String], stays: &BTreeSet<String>, what: &str) {
+    let once: BTreeSet<&String> = found.iter().collect();
+    assert_eq!(once.len(), found.len(), "{what}: something is delivered twice");
+    let stayed: Vec<&String> = found.iter().filter(|id| stays.contains(*id)).collect();
+    assert_eq!(stayed, expected.iter().collect::<Vec<_>>(), "{what}");
+}
