@@ -7,7 +7,7 @@
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   where the last call ended: a code and two marks (see walk.lua), "" for the first call
 -- ARGV[6], ARGV[7]
--- then      the filter (see filter.lua)
+-- ARGV[8]   the first word of the filter (see filter.lua), whose other words follow
 --
 -- Returns   { count, 1 or 0: whether there is more to count, code, mark, mark, microseconds, rows looked at }, or with 2 instead of 1 and a column:
 --           nothing was counted, as the client does it better along the column's range

@@ -482,7 +482,7 @@ async fn a_cursor_of_another_query_and_a_forged_one_are_refused() {
 
 /// Cases for each property: more by `QUERY_CASES`.
 pub(crate) fn cases() -> u32 {
-    std::env::var("QUERY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
+    std::env::var("QUERY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }
 
 #[tokio::test]
