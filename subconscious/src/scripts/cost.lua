@@ -16,7 +16,7 @@ local walking = 1.2 * passed + 20 * math.min(segments, passed)
 if values then walking = math.min(segments, passed) * (20 + 5 * math.ceil(values * share)) end
 local gathering = 3 * matches + 20 * segments
 local best = 'walk'
-if gathering < walking and matches <= GATHER then
+if gathering < walking and matches <= GATHER and gathering <= budget * 1.2 then
   best = 'gather'
 elseif walking > budget and (not values or gathering < walking) then
   best = 'many'

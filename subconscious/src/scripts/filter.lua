@@ -24,7 +24,7 @@ local function clock()
   return now[1] * 1000000 + now[2]
 end
 local began, budget = clock(), tonumber(ARGV[3])
-local function spent() return clock() - began >= budget end
+local function spent(times) return clock() - began >= budget * (times or 1) end
 
 -- Rows of a range that are listed at most, in a fifth of the time; of a wider range, each row is tested by its record.
 local LISTED = budget / 2
@@ -112,25 +112,20 @@ local function lookup(list)
   return set
 end
 
--- A function that says whether an offset is in the set.
-local function member_test(set)
+-- A function that says whether an offset is in the set; it will be asked about so many times.
+local function member_test(set, times)
   if not set then return function() return false end end
   if type(set) == 'table' then
     local offsets = lookup(set)
     return function(offset) return offsets[offset] end
   end
-  local asked, bytes = 0, nil
+  -- Reading the bitmap costs as much as asking for some twenty bits.
+  if times < 25 then return function(offset) return call('GETBIT', set, text('%d', offset)) == 1 end end
+  local bytes = call('GET', set)
   return function(offset)
-    -- Reading the bitmap costs as much as asking for some twenty bits.
-    if not bytes then
-      if asked < 20 then
-        asked = asked + 1
-        return call('GETBIT', set, offset) == 1
-      end
-      bytes = call('GET', set)
-    end
-    local value = byte(bytes, floor(offset / 8) + 1)
-    return value and floor(value / 2 ^ (7 - offset % 8)) % 2 == 1
+    local rest = offset % 8
+    local value = byte(bytes, (offset - rest) / 8 + 1)
+    return value and floor(value / 2 ^ (7 - rest)) % 2 == 1
   end
 end
 
@@ -311,20 +306,11 @@ end
 local evaluate
 
 -- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows.
-local function tester(node)
+local tester
+function tester(node)
   local operator = node[1]
   if operator == '=' then
-    local found = {}
-    return function(segment, offset)
-      local set = found[segment]
-      if set == nil then
-        set = container(node, segment) or false
-        if type(set) == 'table' then set = lookup(set) end
-        found[segment] = set
-      end
-      if type(set) == 'string' then return call('GETBIT', set, offset) == 1 end
-      return set and set[offset] or false
-    end
+    return tester({ '&', node })
   elseif operator == 'z' and node.wide then
     local low, high = node.low, node.high
     return function(segment, offset)
@@ -357,23 +343,42 @@ local function tester(node)
         found[segment], pinned = type(set) == 'table' and lookup(set) or set, in_use
         set = found[segment]
       end
-      if type(set) == 'string' then return call('GETBIT', set, offset) == 1 end
+      if type(set) == 'string' then return call('GETBIT', set, text('%d', offset)) == 1 end
       return set and set[offset] or false
     end
   elseif operator == '&' or operator == '|' then
-    local tests, decisive, parts = {}, operator == '|', {}
+    local decisive, parts, count = operator == '|', {}, #node - 1
     -- First those that let the fewest rows through, last those that read the record.
-    for i = 2, #node do
-      local part = node[i]
-      local rank = part.wide and math.huge or decisive and 0 or size(evaluate(part, floor(segments / 2)))
-      parts[i - 1] = { rank, part }
+    for i = 1, count do
+      local part = node[i + 1]
+      local rank = part.wide and math.huge or count > 1 and not decisive and size(evaluate(part, floor(segments / 2))) or 0
+      parts[i] = { rank, part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
       in_use = pinned
     end
-    table.sort(parts, function(x, y) return x[1] < y[1] end)
-    for i, part in ipairs(parts) do tests[i] = tester(part[2]) end
+    if count > 1 then table.sort(parts, function(x, y) return x[1] < y[1] end) end
     return function(segment, offset)
-      for i = 1, #tests do
-        if tests[i](segment, offset) == decisive then return decisive end
+      local name
+      for i = 1, count do
+        local part = parts[i]
+        local found, passes = part[3], nil
+        if found then
+          -- Containers are asked here: a function for each would take as long as asking.
+          local set = found[segment]
+          if set == nil then
+            set = container(part[2], segment) or false
+            if type(set) == 'table' then set = lookup(set) end
+            found[segment] = set
+          end
+          if type(set) == 'string' then
+            name = name or text('%d', offset)
+            passes = call('GETBIT', set, name) == 1
+          else
+            passes = set and set[offset] or false
+          end
+        else
+          passes = part[4](segment, offset)
+        end
+        if passes == decisive then return decisive end
       end
       return not decisive
     end
@@ -409,9 +414,9 @@ local function intersection(node, segment)
   if #lists > 0 then
     table.sort(lists, function(x, y) return #x < #y end)
     local list = lists[1]
-    for i = 2, #lists do list = list and keep(list, member_test(lists[i]), true) end
-    for _, key in ipairs(keys) do list = list and keep(list, member_test(key), true) end
-    for _, part in ipairs(without) do list = list and keep(list, member_test(evaluate(part, segment)), false) end
+    for i = 2, #lists do list = list and keep(list, member_test(lists[i], #list), true) end
+    for _, key in ipairs(keys) do list = list and keep(list, member_test(key, #list), true) end
+    for _, part in ipairs(without) do list = list and keep(list, member_test(evaluate(part, segment), #list), false) end
     return list
   end
   if #keys == 0 then keys[1] = p .. 'live:' .. segment end

@@ -81,7 +81,8 @@ local function before(x, y)
   return less(x[2], y[2])
 end
 
--- The few rows that match and come after the edge, as far as they are wanted, with their places in the order, sorted; nil if they are too many.
+-- The few rows that match and come after the edge, as far as they are wanted, with their places in the order, sorted; nil if they are too
+-- many. What was gathered is of no use before it is whole, so it may take half as long again as other calls.
 local function gather(cheap, rest, range, ordinals, edge)
   local kind, test, places, most = byte(ARGV[12], 2), rest and tester(rest), {}, skip + wanted
   local function place_row(row, score, member)
@@ -103,7 +104,7 @@ local function gather(cheap, rest, range, ordinals, edge)
       local kept = {}
       for i, offset in ipairs(list) do
         if test(segment, offset) then kept[#kept + 1] = offset end
-        if i % 16 == 0 and spent() then return nil end
+        if i % 16 == 0 and spent(1.5) then return nil end
       end
       list = kept
     end
@@ -122,10 +123,10 @@ local function gather(cheap, rest, range, ordinals, edge)
         score, member = standing(row, order, kind)
       end
       if score then place_row(row, score, member) end
-      if i % 16 == 0 and spent() then return nil end
+      if i % 16 == 0 and spent(1.5) then return nil end
     end
     in_use = pinned
-    if segment ~= segments - 1 and spent() then return nil end
+    if segment ~= segments - 1 and spent(1.5) then return nil end
   end
   return places
 end

@@ -163,7 +163,7 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit)
       looked = looked + 1
       local found = (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
       -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
-      if found and visit(row, 'k', key, list[i]) or looked % 16 == 0 and spent() then
+      if found and visit(row, 'k', key, list[i]) or looked % 64 == 0 and spent() then
         return stop('k', call('ZSCORE', key, list[i]), list[i])
       end
     end
