@@ -86,9 +86,11 @@ end
 local function gather(cheap, rest, range, ordinals, edge)
   local kind, test, places, most = byte(ARGV[12], 2), rest and tester(rest), {}, skip + wanted
   local function place_row(row, score, member)
-    local place = { tonumber(score), member, row, score }
+    local number, last = tonumber(score), places[most]
+    if last and (descending and number < last[1] or not descending and number > last[1]) then return end
+    local place = { number, member, row, score }
     if range and (range.low and earlier(place[1], member, range.low) or range.high and not earlier(place[1], member, range.high)) then return end
-    if edge and not before(edge, place) or #places == most and not before(place, places[most]) then return end
+    if edge and not before(edge, place) or last and not before(place, last) then return end
     local low, high = 1, #places + 1
     while low < high do
       local middle = floor((low + high) / 2)
