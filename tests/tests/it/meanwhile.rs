@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use subconscious::RedisModel;
+use subconscious::testing::TestServer;
 use subconscious_tests::{Fixture, indexes};
 
 use crate::queries::{Item, cases, items, keys, sorted, wanted};
@@ -112,4 +113,36 @@ fn check(found: &[String], expected: &[String], stays: &BTreeSet<String>, what: 
     assert_eq!(once.len(), found.len(), "{what}: something is delivered twice");
     let stayed: Vec<&String> = found.iter().filter(|id| stays.contains(*id)).collect();
     assert_eq!(stayed, expected.iter().collect::<Vec<_>>(), "{what}");
+}
+
+/// Without a timer or a task of its own: the request is sent while the caller takes the second half of a page.
+#[tokio::test]
+async fn a_stream_asks_for_the_next_page_while_one_is_used() {
+    let server = TestServer::start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    Item::save_many(&f.db, &mut items()).await.unwrap().into_result().unwrap();
+    let calls = async || {
+        let stats: String = f.run(redis::cmd("INFO").arg("commandstats")).await;
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap().to_owned();
+        line.split(',').next().unwrap().parse::<u64>().unwrap()
+    };
+    // Once, so that the server knows the scripts.
+    assert_eq!(Item::all().fetch(&f.db).await.unwrap().len(), 900);
+    let before = calls().await;
+    let mut stream = Item::all().stream(&f.db);
+    for _ in 0..50 {
+        stream.try_next().await.unwrap().unwrap();
+    }
+    assert_eq!(calls().await, before + 1);
+    for _ in 50..60 {
+        stream.try_next().await.unwrap().unwrap();
+    }
+    while calls().await < before + 2 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    // Nothing is asked for that is not wanted.
+    let before = calls().await;
+    assert_eq!(Item::all().limit(100).fetch(&f.db).await.unwrap().len(), 100);
+    assert_eq!(calls().await, before + 1);
 }
