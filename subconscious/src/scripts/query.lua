@@ -84,7 +84,7 @@ end
 -- The few rows that match and come after the edge, as far as they are wanted, with their places in the order, sorted; nil if they are too
 -- many. What was gathered is of no use before it is whole, so it may take half as long again as other calls.
 local function gather(cheap, rest, range, ordinals, edge)
-  local kind, test, places, most = byte(ARGV[12], 2), rest and tester(rest), {}, skip + wanted
+  local kind, test, places, most, gathered = byte(ARGV[12], 2), rest and tester(rest), {}, skip + wanted, {}
   local function place_row(row, score, member)
     local number, last = tonumber(score), places[most]
     if last and (descending and number < last[1] or not descending and number > last[1]) then return end
@@ -112,23 +112,24 @@ local function gather(cheap, rest, range, ordinals, edge)
     end
     looked = looked + #list
     if looked > GATHER then return nil end
-    local members, scores = {}, {}
-    for i, offset in ipairs(list) do members[i] = struct.pack('>I4', segment * SEGMENT + offset) end
-    -- Most members are the row alone; others begin with more of the value.
-    if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. 's:' .. order, unpack(members)) end
-    for i, offset in ipairs(list) do
-      local row, score, member = segment * SEGMENT + offset, scores[i], members[i]
-      if ordinals then
-        local id = id_of(row)
-        score = ordinals[id and call('HGET', record_of(id), order) or false]
-      elseif not score then
-        score, member = standing(row, order, kind)
-      end
-      if score then place_row(row, score, member) end
-      if i % 16 == 0 and spent(1.5) then return nil end
-    end
+    for _, offset in ipairs(list) do gathered[#gathered + 1] = segment * SEGMENT + offset end
     in_use = pinned
     if segment ~= segments - 1 and spent(1.5) then return nil end
+  end
+  local members, scores = {}, {}
+  for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
+  -- Most members are the row alone; others begin with more of the value.
+  if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. 's:' .. order, unpack(members)) end
+  for i, row in ipairs(gathered) do
+    local score, member = scores[i], members[i]
+    if ordinals then
+      local id = id_of(row)
+      score = ordinals[id and call('HGET', record_of(id), order) or false]
+    elseif not score then
+      score, member = standing(row, order, kind)
+    end
+    if score then place_row(row, score, member) end
+    if i % 16 == 0 and spent(1.5) then return nil end
   end
   return places
 end

@@ -5,7 +5,7 @@
 -- ended so, before its end, with where in `position`: rows up to there have been looked at.
 
 -- Rows that are gathered and sorted at most, in all of the time, rather than found by walking the order.
-local GATHER = budget * 0.4
+local GATHER = math.min(budget * 0.4, 4000)
 
 -- Rows looked at one by one.
 local looked = 0

@@ -111,3 +111,22 @@ async fn a_query_goes_on_where_one_call_ends() {
     assert!(!query.clone().offset(expected.len() as u64).exists(&f.db).await.unwrap());
     assert_eq!(query.offset(expected.len() as u64).first(&f.db).await.unwrap(), None);
 }
+
+/// However long calls may take, no list grows beyond what a script can pass on.
+#[tokio::test]
+async fn a_budget_of_plenty_lists_no_more_than_fits() {
+    let f = Fixture::new().await;
+    let mut all: Vec<Event> = (0..20_000).map(event).collect();
+    Event::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+    let db = f.db.with_query_budget(std::time::Duration::from_secs(60));
+    let matching = all.iter().filter(|event| event.level < 4 && event.at.is_some_and(|at| at >= 300)).count();
+    let query = Event::filter_by(|e| e.level.lt(4) & e.at.ge(300));
+    assert_eq!(query.count(&db).await.unwrap(), matching as u64);
+    assert_eq!(query.fetch(&db).await.unwrap().len(), matching);
+    // All that match, sorted; and few of them, which come last in the order.
+    let found = Event::filter_by(|e| e.level.lt(4)).order_by(|e| e.at.desc()).fetch(&db).await.unwrap();
+    assert_eq!(found.len(), all.iter().filter(|event| event.level < 4).count());
+    assert!(found.is_sorted_by_key(|event| std::cmp::Reverse(event.at)));
+    let rare = Event::filter_by(|e| e.rare.eq(1)).order_by(|e| e.at.desc()).fetch(&db).await.unwrap();
+    assert_eq!(rare.len(), 4);
+}
