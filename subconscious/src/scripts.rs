@@ -178,6 +178,8 @@ pub(crate) fn bytes(value: Value) -> Vec<u8> {
         Value::BulkString(bytes) => bytes,
         Value::Int(number) => number.to_string().into_bytes(),
         Value::SimpleString(text) => text.into_bytes(),
+        // A score, under RESP3.
+        Value::Double(number) => number.to_string().into_bytes(),
         _ => Vec::new(),
     }
 }

@@ -8,9 +8,10 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::expiry;
 use crate::id;
+use crate::query::explain::PlanWay;
 use crate::query::filter::Condition;
 use crate::query::plan;
-use crate::query::rows::{CHUNK, SEGMENT};
+use crate::query::rows::{self, CHUNK, SEGMENT};
 use crate::scripts::{self, Answer, BITMAPS, COUNT, ORDER, QUERY, REAP, Script};
 use crate::write::{Target, index_spec};
 
@@ -83,21 +84,6 @@ pub(crate) struct Ask<'a> {
     pub(crate) choose: bool,
 }
 
-/// How a call went about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// In row order.
-    Scan,
-    /// Along a sorted set.
-    Walk,
-    /// Along the values of a column of few values.
-    Values,
-    /// The few matching rows were sorted.
-    Gather,
-    /// Nothing was done: [`Reader`](super::reader::Reader) does it better, by bitmaps.
-    Many,
-}
-
 /// What a call did.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -108,7 +94,8 @@ pub(crate) struct Part {
     pub(crate) skip: u64,
     /// Where the first of the places is.
     pub(crate) first: Position,
-    pub(crate) way: Way,
+    /// How the call went about it; [`PlanWay::Estimate`] if it did nothing, as [`Reader`](super::reader::Reader) does it better by bitmaps.
+    pub(crate) way: PlanWay,
     /// Of the server.
     pub(crate) microseconds: u64,
     /// Rows that were looked at one by one.
@@ -131,19 +118,18 @@ pub(crate) fn check(target: &Target, request: &Request) -> Result<()> {
 /// Finds rows, fewer than asked for where the call ended before. One round trip.
 pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'_>) -> Result<Part> {
     let Target { schema, keys } = target;
-    let mut command = QUERY.call(keys.meta().as_bytes());
-    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
+    let mut command = begin(db, target, &QUERY);
     command.arg(if ask.columns.is_some() { "page" } else { "ids" });
     command.arg(ask.rows).arg(ask.skip).arg(ask.skip.saturating_add(ask.left).min(1 << 40));
     match request.order.first() {
         Some(key) => {
             let column = &schema.columns()[key.column];
-            command.arg(column.name()).arg(if key.descending { "desc" } else { "asc" });
+            command.arg(column.name()).arg(direction(key.descending));
             let nulls = if key.nulls_first { "first" } else { "last" };
             command.arg(if column.is_nullable() { nulls } else { "never" }).arg(index_spec(column, 0));
         }
         None => {
-            command.arg("").arg(if request.backwards { "desc" } else { "asc" }).arg("never").arg("");
+            command.arg("").arg(direction(request.backwards)).arg("never").arg("");
         }
     }
     command.arg(if ask.choose { "choose" } else { "walk" });
@@ -153,22 +139,21 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
     for &at in columns {
         command.arg(schema.columns()[at].name());
     }
-    let mut values = run(db, target, &QUERY, command, &request.condition).await?.into_iter();
-    let mut word = || values.next().map(scripts::bytes).unwrap_or_default();
-    let number = |word: Vec<u8>| String::from_utf8_lossy(&word).parse::<u64>().ok();
-    let more = word() == b"1";
-    let next = Position { code: word(), first: word(), second: word() };
-    let skip = number(word()).unwrap_or(0);
-    let first = Position { code: word(), first: word(), second: word() };
-    let (microseconds, looked) = (number(word()).unwrap_or(0), number(word()).unwrap_or(0));
-    let way = match &word()[..] {
-        b"walk" => Way::Walk,
-        b"values" => Way::Values,
-        b"gather" => Way::Gather,
-        b"many" => Way::Many,
-        _ => Way::Scan,
+    let mut words = Words(run(db, target, &QUERY, command, &request.condition).await?.into_iter());
+    let more = words.word() == b"1";
+    let next = words.position();
+    let skip = words.number().unwrap_or(0);
+    let first = words.position();
+    let (microseconds, looked) = (words.number().unwrap_or(0), words.number().unwrap_or(0));
+    let way = match &words.word()[..] {
+        b"walk" => PlanWay::Walk,
+        b"values" => PlanWay::Values,
+        b"gather" => PlanWay::Gather,
+        b"many" => PlanWay::Estimate,
+        _ => PlanWay::Scan,
     };
-    let expected = number(word());
+    let expected = words.number();
+    let mut values = words.0;
     let mut places = Vec::with_capacity(ask.rows.min(values.len()));
     while let (Some(Value::Int(row)), Some(directory)) = (values.next(), values.next()) {
         let fields = if ask.columns.is_some() { values.next() } else { None };
@@ -180,6 +165,36 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
     }
     let next = more.then_some(next);
     Ok(Part { places, next, skip, first, way, microseconds, looked, expected })
+}
+
+/// The next values of a reply, as what they stand for.
+struct Words<I>(I);
+
+impl<I: Iterator<Item = Value>> Words<I> {
+    fn word(&mut self) -> Vec<u8> {
+        self.0.next().map(scripts::bytes).unwrap_or_default()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        String::from_utf8_lossy(&self.word()).parse().ok()
+    }
+
+    fn position(&mut self) -> Position {
+        Position { code: self.word(), first: self.word(), second: self.word() }
+    }
+}
+
+/// The beginning of a call of a script that answers a query.
+fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
+    let Target { schema, keys } = target;
+    let mut command = script.call(keys.meta().as_bytes());
+    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
+    command
+}
+
+/// asc or desc, as the scripts know it.
+fn direction(descending: bool) -> &'static str {
+    if descending { "desc" } else { "asc" }
 }
 
 /// Makes a call of a script that answers a query, with the condition as its last arguments.
@@ -225,8 +240,7 @@ pub(crate) async fn count(db: &Db, target: &Target, request: &Request) -> Result
     let Target { schema, keys } = target;
     let (mut total, mut from) = (0, Position::default());
     loop {
-        let mut command = COUNT.call(keys.meta().as_bytes());
-        command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
+        let mut command = begin(db, target, &COUNT);
         command.arg(&from.code).arg(&from.first).arg(&from.second);
         let values = run(db, target, &COUNT, command, &request.condition).await?;
         let [Value::Int(count), Value::Int(more), rest @ ..] = &values[..] else {
@@ -238,13 +252,11 @@ pub(crate) async fn count(db: &Db, target: &Target, request: &Request) -> Result
             });
         };
         total += *count as u64;
-        let mut words = rest.iter().cloned().map(scripts::bytes);
-        let mut word = || words.next().unwrap_or_default();
         match more {
             0 => return Ok(Counted::All(total)),
-            1 => from = Position { code: word(), first: word(), second: word() },
+            1 => from = Words(rest.iter().cloned()).position(),
             _ => {
-                let name = words.next_back().unwrap_or_default();
+                let name = rest.last().cloned().map(scripts::bytes).unwrap_or_default();
                 let column = schema.columns().iter().position(|column| column.name().as_bytes() == name);
                 return Ok(column.map_or(Counted::All(0), Counted::Along));
             }
@@ -261,14 +273,8 @@ pub(crate) async fn scores(db: &Db, target: &Target, column: usize, rows: &[u32]
     }
     let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
     let Value::Array(scores) = reply else { return Ok(vec![None; rows.len()]) };
-    Ok(scores
-        .into_iter()
-        .map(|score| match score {
-            Value::BulkString(score) => Some(score),
-            Value::Double(score) => Some(score.to_string().into_bytes()),
-            _ => None,
-        })
-        .collect())
+    let score = |score: Value| if score == Value::Nil { None } else { Some(scripts::bytes(score)) };
+    Ok(scores.into_iter().map(score).collect())
 }
 
 /// Rows that match, of some segments.
@@ -294,37 +300,22 @@ pub(crate) async fn bitmaps(
     from: Option<u32>,
     backwards: bool,
 ) -> Result<Bitmaps> {
-    let Target { schema, keys } = target;
-    let mut command = BITMAPS.call(keys.meta().as_bytes());
-    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
-    command.arg(from.map(|segment| segment.to_string()).unwrap_or_default()).arg(if backwards {
-        "desc"
-    } else {
-        "asc"
-    });
-    let mut values = run(db, target, &BITMAPS, command, condition).await?.into_iter();
-    let mut number = || match values.next() {
-        Some(Value::Int(number)) => number,
-        Some(Value::BulkString(text)) => String::from_utf8_lossy(&text).parse().unwrap_or(0),
-        _ => 0,
-    };
-    let next = u32::try_from(number()).ok();
-    let (total, exact, microseconds) = (number() as u64, number() == 1, number() as u64);
+    let mut command = begin(db, target, &BITMAPS);
+    command.arg(from.map(|segment| segment.to_string()).unwrap_or_default()).arg(direction(backwards));
+    let mut words = Words(run(db, target, &BITMAPS, command, condition).await?.into_iter());
+    // -1 for none.
+    let next = words.number().and_then(|segment| u32::try_from(segment).ok());
+    let (total, exact) = (words.number().unwrap_or(0), words.word() == b"1");
+    let microseconds = words.number().unwrap_or(0);
+    let mut values = words.0;
     let mut bitmaps = Vec::with_capacity(values.len() / 2);
     while let (Some(Value::Int(segment)), Some(set)) = (values.next(), values.next()) {
         let bitmap = match set {
             Value::BulkString(bitmap) => bitmap,
-            Value::Array(offsets) => {
-                let mut bitmap = vec![0; SEGMENT as usize / 8];
-                for offset in offsets {
-                    if let Value::Int(offset @ 0..) = offset
-                        && let Some(byte) = bitmap.get_mut(offset as usize / 8)
-                    {
-                        *byte |= 0x80 >> (offset % 8);
-                    }
-                }
-                bitmap
-            }
+            Value::Array(offsets) => rows::bitmap(offsets.iter().filter_map(|offset| match offset {
+                Value::Int(offset) => u32::try_from(*offset).ok().filter(|offset| *offset < SEGMENT),
+                _ => None,
+            })),
             _ => continue,
         };
         bitmaps.push((segment as u32, bitmap));
@@ -369,19 +360,16 @@ impl Along {
         {
             return Ok((members, None));
         }
-        let Target { schema, keys } = target;
-        let mut command = ORDER.call(keys.meta().as_bytes());
-        command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
-        command.arg(schema.columns()[self.key.column].name()).arg(if self.key.descending { "desc" } else { "asc" });
+        let schema = target.schema;
+        let mut command = begin(db, target, &ORDER);
+        command.arg(schema.columns()[self.key.column].name()).arg(direction(self.key.descending));
         command.arg(&self.last.first).arg(&self.last.second).arg(count.min(FIRST));
         command.arg(if self.scores { "scores" } else { "" });
-        let mut values = run(db, target, &ORDER, command, &self.range).await?.into_iter();
-        let mut word = || values.next().map(scripts::bytes).unwrap_or_default();
-        let number = |word: Vec<u8>| String::from_utf8_lossy(&word).parse::<u64>().ok();
-        let (left, score, rank) = (number(word()).unwrap_or(0), word(), number(word()));
-        let (microseconds, last) = (number(word()).unwrap_or(0), word());
+        let mut words = Words(run(db, target, &ORDER, command, &self.range).await?.into_iter());
+        let (left, score, rank) = (words.number().unwrap_or(0), words.word(), words.number());
+        let (microseconds, last) = (words.number().unwrap_or(0), words.word());
         self.moved(last, score, rank, left);
-        Ok((members(values, self.scores), Some(microseconds)))
+        Ok((members(words.0, self.scores), Some(microseconds)))
     }
 
     fn moved(&mut self, last: Vec<u8>, score: Vec<u8>, rank: Option<u64>, left: u64) {
@@ -431,18 +419,14 @@ impl Along {
 
 /// Pairs members with their scores, if they have some; RESP3 has lists of two, and numbers.
 fn members(values: impl Iterator<Item = Value>, scores: bool) -> Vec<Member> {
-    let text = |value: Value| match value {
-        Value::Double(score) => score.to_string().into_bytes(),
-        other => scripts::bytes(other),
-    };
     let mut flat = values.flat_map(|value| match value {
         Value::Array(pair) => pair,
         other => vec![other],
     });
     let mut members = Vec::new();
     while let Some(member) = flat.next() {
-        let score = if scores { flat.next().map(text).unwrap_or_default() } else { Vec::new() };
-        members.push((text(member), score));
+        let score = if scores { flat.next().map(scripts::bytes).unwrap_or_default() } else { Vec::new() };
+        members.push((scripts::bytes(member), score));
     }
     members
 }

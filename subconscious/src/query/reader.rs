@@ -11,7 +11,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::query::explain::{PlanStep, PlanWay};
 use crate::query::filter::Condition;
-use crate::query::page::{self, Along, Ask, Counted, Member, OrderKey, Part, Place, Position, Request, Way};
+use crate::query::page::{self, Along, Ask, Counted, Member, OrderKey, Part, Place, Position, Request};
 use crate::query::plan;
 use crate::query::rows::{Rows, SEGMENT};
 use crate::record::{self, Seen};
@@ -250,15 +250,8 @@ impl Reader {
             page::part(&self.db, &self.target, &self.request, ask).await?;
         if let Some(spent) = &mut self.spent {
             let bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
-            let way = match way {
-                Way::Scan => Some(PlanWay::Scan),
-                Way::Walk => Some(PlanWay::Walk),
-                Way::Values => Some(PlanWay::Values),
-                Way::Gather => Some(PlanWay::Gather),
-                Way::Many => None,
-            };
             spent.expected = spent.expected.or(expected);
-            spent.call(way.unwrap_or(PlanWay::Estimate), microseconds, looked, bytes);
+            spent.call(way, microseconds, looked, bytes);
         }
         (self.from, self.skip) = (next, skip);
         if self.first.is_none() && !places.is_empty() {
@@ -267,11 +260,11 @@ impl Reader {
         if !self.request.order.is_empty() {
             places.retain(|place| self.found.insert(place.row));
         }
-        self.ahead = Ahead::Script { choose: choose && way == Way::Gather };
-        let ended_early = way == Way::Walk && places.len() < rows;
+        self.ahead = Ahead::Script { choose: choose && way == PlanWay::Gather };
+        let ended_early = way == PlanWay::Walk && places.len() < rows;
         if let (Some(next), [key]) = (self.from.clone(), &self.request.order[..])
             && next.code == b"k"
-            && (way == Way::Many || ended_early)
+            && (way == PlanWay::Estimate || ended_early)
         {
             let key = *key;
             self.plan(key, next, left.saturating_sub(places.len() as u64)).await?;

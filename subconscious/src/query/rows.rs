@@ -50,6 +50,16 @@ impl Rows {
     }
 }
 
+/// The bitmap of a segment that has these offsets.
+pub(crate) fn bitmap(offsets: impl Iterator<Item = u32>) -> Vec<u8> {
+    let mut bitmap = vec![0; SEGMENT as usize / 8];
+    for offset in offsets {
+        let (at, bit) = place(offset);
+        bitmap[at] |= bit;
+    }
+    bitmap
+}
+
 /// The byte of a row in its segment's bitmap, and the bit in the byte.
 fn place(row: u32) -> (usize, u8) {
     let offset = row % SEGMENT;

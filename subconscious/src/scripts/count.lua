@@ -40,7 +40,8 @@ local function run()
       end
       others[#others + 1] = part
     end
-    local cheap, rest = split(settle(join('&', others)))
+    local cheap, rest
+    if range then cheap, rest = split(settle(join('&', others))) end
     if code == '' and range and range.to - range.from > LISTED and (range.to - range.from) * 0.5 < estimate(cheap) * 2.5 then
       code = 'k' .. range[2]
     end

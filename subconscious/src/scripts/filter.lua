@@ -318,23 +318,13 @@ function tester(node)
       score = tonumber(score)
       return score and not (low and earlier(score, member, low)) and (not high or earlier(score, member, high)) or false
     end
-  elseif operator == 'z' then
-    local found = {}
-    return function(segment, offset)
-      local set = found[segment]
-      if not set then
-        set = lookup(listed(node)[segment] or {})
-        found[segment] = set
-      end
-      return set[offset] or false
-    end
   elseif operator == 'q' then
     return function(segment, offset) return node[2] == segment and node[3] == offset end
   elseif operator == '!' then
     local inner = tester(node[2])
     return function(segment, offset) return not inner(segment, offset) end
-  elseif operator == '|' and #node > 4 and not node.wide then
-    -- To evaluate a segment is cheaper than to ask so many containers for a few rows.
+  elseif operator == 'z' or operator == '|' and #node > 4 and not node.wide then
+    -- To evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
     local found = {}
     return function(segment, offset)
       local set = found[segment]

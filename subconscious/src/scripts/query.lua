@@ -77,8 +77,7 @@ end
 
 local function before(x, y)
   if descending then x, y = y, x end
-  if x[1] ~= y[1] then return x[1] < y[1] end
-  return less(x[2], y[2])
+  return earlier(x[1], x[2], y)
 end
 
 -- The few rows that match and come after the edge, as far as they are wanted, with their places in the order, sorted; nil if they are too

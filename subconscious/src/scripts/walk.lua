@@ -128,7 +128,7 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
         local list = offsets(set, within, 0, 64, backwards)
         for i, offset in ipairs(list) do
           looked = looked + 1
-          if test(segment, offset) and visit(base + offset, code, base + offset) or i % 16 == 0 and spent() then
+          if test(segment, offset) and visit(base + offset) or i % 16 == 0 and spent() then
             return stop(code, base + offset)
           end
         end
