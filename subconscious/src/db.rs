@@ -29,6 +29,8 @@ pub struct Db {
     connection: Connection,
     namespace: Arc<str>,
     query_budget: Duration,
+    /// Whether the scripts of queries are to say how long they took.
+    timed: bool,
 }
 
 #[derive(Clone)]
@@ -129,13 +131,8 @@ impl DbBuilder {
         let address = info.addr().clone();
         let manager = ConnectionManager::new_with_config(Client::open(info)?, config);
         let manager = manager.await.map_err(|error| Error::connecting(error, &address))?;
-        Db {
-            connection: Connection::Manager(manager),
-            namespace: self.namespace.into(),
-            query_budget: self.query_budget,
-        }
-        .checked()
-        .await
+        let db = Db::over(Connection::Manager(manager));
+        Db { namespace: self.namespace.into(), query_budget: self.query_budget, ..db }.checked().await
     }
 }
 
@@ -182,7 +179,7 @@ impl Db {
     }
 
     fn over(connection: Connection) -> Self {
-        Self { connection, namespace: "".into(), query_budget: QUERY_BUDGET }
+        Self { connection, namespace: "".into(), query_budget: QUERY_BUDGET, timed: false }
     }
 
     /// The same connection with another budget for queries: see [`DbBuilder::query_budget`].
@@ -191,9 +188,14 @@ impl Db {
         Self { query_budget: budget, ..self.clone() }
     }
 
-    /// Microseconds that one call of a query may take.
-    pub(crate) fn budget(&self) -> u64 {
-        u64::try_from(self.query_budget.as_micros()).unwrap_or(u64::MAX)
+    /// The same connection, whose scripts say how long they took, which takes them longer.
+    pub(crate) fn timed(&self) -> Self {
+        Self { timed: true, ..self.clone() }
+    }
+
+    /// Microseconds that one call of a query may take, as the scripts read it.
+    pub(crate) fn budget(&self) -> String {
+        format!("{}{}", if self.timed { "+" } else { "" }, self.query_budget.as_micros())
     }
 
     /// The same connection with another namespace; the empty one is none.

@@ -14,7 +14,7 @@
 //! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal × 65,536 + segments with the value |
 //! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |
-//! | `d:<segment>` | string | row directory with ids of fixed width: entry after entry |
+//! | `d:<row / 65,472>` | string | row directory with ids of fixed width: entry after entry |
 //! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
 //! | `free` | sorted set | segments with rows to be used again, and how many |
 //! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds; 0 where Redis deleted the record at once |
@@ -75,7 +75,7 @@ impl Keys {
         key
     }
 
-    /// A part of the row directory: of a segment, or of 128 rows.
+    /// A part of the row directory: of 65,472 rows, or of 128.
     pub(crate) fn directory(&self, part: u32) -> String {
         format!("{}d:{part}", self.prefix)
     }

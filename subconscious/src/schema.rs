@@ -42,7 +42,7 @@ pub struct ModelSchema {
 }
 
 /// The version of the layout of keys and values. A change of either changes it.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 
 impl ModelSchema {
     /// Builds the schema of the model `name` with its columns in declared order.

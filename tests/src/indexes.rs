@@ -6,7 +6,9 @@ use subconscious::RedisModel;
 
 use crate::Fixture;
 
-const SEGMENT: u64 = 65_472;
+/// Rows of a segment, and of a string of the row directory.
+pub const SEGMENT: u64 = 261_888;
+const DIRECTORY: u64 = 65_472;
 
 type Rows = BTreeMap<(String, u64, Option<Vec<u8>>), BTreeSet<u64>>;
 
@@ -146,7 +148,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                 } else {
                     let entries: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
                     for (offset, id) in entries.chunks(16).enumerate() {
-                        let row = number(&parts[1]) * SEGMENT + offset as u64;
+                        let row = number(&parts[1]) * DIRECTORY + offset as u64;
                         // Entries of rows that are not in use are left as they are.
                         if live.contains(&row) {
                             let id = uuid::Uuid::from_slice(id).unwrap();

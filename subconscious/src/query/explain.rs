@@ -27,7 +27,7 @@ pub struct Plan {
     pub offset: u64,
     /// The ways that were taken, one after the other.
     pub steps: Vec<PlanStep>,
-    /// Records that were estimated to match, where there was a choice between ways.
+    /// Records that were estimated to match, by two segments or by the rows that were met, where there was a choice between ways.
     pub estimated_rows: Option<u64>,
     /// Records that were delivered.
     pub rows: u64,

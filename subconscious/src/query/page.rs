@@ -11,7 +11,7 @@ use crate::id;
 use crate::query::explain::PlanWay;
 use crate::query::filter::Condition;
 use crate::query::plan;
-use crate::query::rows::{self, CHUNK, SEGMENT};
+use crate::query::rows::{self, CHUNK, DIRECTORY, SEGMENT};
 use crate::scripts::{self, Answer, BITMAPS, COUNT, ORDER, QUERY, REAP, Script};
 use crate::write::{Target, index_spec};
 
@@ -438,8 +438,8 @@ pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec
     let mut slots = BTreeMap::<u32, Vec<u32>>::new();
     if schema.id_width > 0 {
         for row in rows {
-            let (segment, first) = (row / SEGMENT, (row % SEGMENT) as usize * schema.id_width);
-            pipeline.cmd("GETRANGE").arg(keys.directory(segment)).arg(first).arg(first + schema.id_width - 1);
+            let (part, first) = (row / DIRECTORY, (row % DIRECTORY) as usize * schema.id_width);
+            pipeline.cmd("GETRANGE").arg(keys.directory(part)).arg(first).arg(first + schema.id_width - 1);
         }
     } else {
         for row in rows {

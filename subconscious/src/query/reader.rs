@@ -177,6 +177,7 @@ impl Reader {
 
     /// Counts what it takes from now on.
     pub(crate) fn explain(&mut self) {
+        self.db = self.db.timed();
         self.spent = Some(Box::default());
     }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 /// Rows of a segment, as `scripts/rows.lua` has it.
-pub(crate) const SEGMENT: u32 = 65_472;
+pub(crate) const SEGMENT: u32 = 261_888;
+
+/// Rows of a string of the row directory, as `scripts/rows.lua` has it.
+pub(crate) const DIRECTORY: u32 = 65_472;
 
 /// Rows of a hash of the row directory, as `scripts/rows.lua` has it.
 pub(crate) const CHUNK: u32 = 128;
@@ -68,28 +71,31 @@ fn place(row: u32) -> (usize, u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, Rows, SEGMENT};
+    use super::{CHUNK, DIRECTORY, Rows, SEGMENT};
 
     #[test]
     fn rows_are_cut_as_in_the_scripts() {
         let text = include_str!("../scripts/rows.lua");
-        let expected = format!("local SEGMENT, PROMOTE, DEMOTE, CHUNK = {SEGMENT}, 128, 64, {CHUNK}\n");
-        assert!(text.contains(&expected), "{expected}");
+        let expected = format!("= {SEGMENT}, 512, 128, 64, {DIRECTORY}, {CHUNK}\n");
+        assert!(
+            text.contains("local SEGMENT, PROMOTE, FEW, DEMOTE, DIRECTORY, CHUNK ") && text.contains(&expected),
+            "{expected}"
+        );
     }
 
     #[test]
     fn a_set_has_what_was_put_in() {
         let mut rows = Rows::default();
-        let wanted = [0, 7, 8, 65_471, 65_472, 65_473, 1_000_000, i32::MAX as u32];
+        let wanted = [0, 7, 8, 261_887, 261_888, 261_889, 1_000_000, i32::MAX as u32];
         for row in wanted.iter().rev() {
             assert!(rows.insert(*row) && !rows.insert(*row) && rows.has(*row));
         }
         assert_eq!(rows.iter().collect::<Vec<_>>(), wanted);
         assert_eq!(rows.iter().next_back(), wanted.last().copied());
         assert_eq!(rows.len(), 8);
-        assert!(!rows.has(1) && !rows.has(65_470) && !rows.has(2_000_000));
+        assert!(!rows.has(1) && !rows.has(261_886) && !rows.has(2_000_000));
         // One that Redis made ends with its last byte that is not 0.
         rows.set_segment(1, vec![0x80]);
-        assert!(rows.has(65_472) && !rows.has(65_473) && rows.insert(65_500) && rows.has(65_472));
+        assert!(rows.has(261_888) && !rows.has(261_889) && rows.insert(262_000) && rows.has(261_888));
     }
 }

@@ -11,8 +11,9 @@ for step = 0, planned - 7, 7 do
   elseif bytes > 0 then
     call('SETBIT', target, offset, adds and '1' or '0')
     if not adds then
-      -- The first quarter mostly tells that there are enough left to remain a bitmap.
+      -- The beginning mostly tells that there are enough left to remain a bitmap.
       local left = bytes > 2048 and call('BITCOUNT', target, '0', '2047') or 0
+      if left <= DEMOTE and bytes > 8192 then left = call('BITCOUNT', target, '0', '8191') end
       if left <= DEMOTE then left = call('BITCOUNT', target) end
       if left <= DEMOTE then
         local rows = bits()(call('GET', target))
@@ -27,7 +28,7 @@ for step = 0, planned - 7, 7 do
         -- The score is ordinal * 65536 + segments that hold the value; the value goes with its last segment.
         if tonumber(call('ZINCRBY', values, '-1', value)) % 65536 == 0 then call('ZREM', values, value) end
       end
-    elseif members >= PROMOTE then
+    elseif members >= PROMOTE or members >= FEW and segment == '0' and members * SEGMENT >= offset * PROMOTE then
       -- The set becomes a bitmap, allocated at its full size at once but in the first segment, where tables may be tiny.
       local bitmap = containers .. sub(target, #containers + 1)
       if segment ~= '0' then call('SETBIT', bitmap, SEGMENT - 1, '0') end

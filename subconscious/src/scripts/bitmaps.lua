@@ -3,7 +3,7 @@
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   microseconds after which the call ends where it is
+-- ARGV[3]   microseconds after which the call ends where it is, see filter.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   segment to begin with, "" for the first one
 -- ARGV[6]   asc or desc, the order of the segments
@@ -31,12 +31,12 @@ local function run()
       reply[#reply + 1] = set
     end
     in_use = pinned
-    if segment ~= last and spent() then
+    if segment ~= last and spent(60) then
       reply[1] = segment + step
       break
     end
   end
-  reply[4] = text('%d', clock() - began)
+  reply[4] = took()
   return reply
 end
 

@@ -3,7 +3,7 @@
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   microseconds after which the call ends where it is
+-- ARGV[3]   microseconds after which the call ends where it is, see filter.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   where the last call ended: a code and two marks (see walk.lua), "" for the first call
 -- ARGV[6], ARGV[7]
@@ -50,7 +50,7 @@ local function run()
       if range and not rest and ARGV[8] == '&' then
         -- The client has the bitmaps of the rest, and goes along the range with less effort. A range that is one only here, as all other
         -- parts of an OR are empty, it does not know.
-        return { 0, 2, '', '', '', text('%d', clock() - began), 0, range[2] }
+        return { 0, 2, '', '', '', took(), 0, range[2] }
       elseif range then
         local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
         more = walk(range.key, low, range.to, cheap, rest, false, 200, visit)
@@ -69,7 +69,7 @@ local function run()
       end)
     end
   end
-  return { n, more and 1 or 0, position[1], position[2], position[3], text('%d', clock() - began), looked }
+  return { n, more and 1 or 0, position[1], position[2], position[3], took(), looked }
 end
 
 return leave_nothing(run)

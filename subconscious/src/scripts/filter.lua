@@ -2,7 +2,7 @@
 -- each script that says so. KEYS, ARGV and Returns are those of that script, and these of them:
 --
 -- ARGV[1]   what comes before every key of the model
--- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one
+-- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one; with a + if it is to say how long it took
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 --
 -- A filter is in prefix form, an argument a word:
@@ -11,7 +11,6 @@
 --
 -- Nothing of it reaches replicas or the append-only file, and nothing is left behind: the script that includes this
 -- runs by `leave_nothing`.
-redis.set_repl(redis.REPL_NONE)
 
 local p, width = ARGV[1], tonumber(ARGV[4])
 local place, bits = places(), bits()
@@ -23,20 +22,36 @@ local function clock()
   local now = call('TIME')
   return now[1] * 1000000 + now[2]
 end
-local began, budget = clock(), tonumber(ARGV[3])
-local function spent(times) return clock() - began >= budget * (times or 1) end
+local timed, budget = byte(ARGV[3]) == 43, tonumber(ARGV[3])
+local began = timed and clock()
+local function took() return timed and text('%d', clock() - began) or 0 end
+
+-- Microseconds of work since the clock was looked at, about. To look at it costs as much as several small commands.
+local effort = 0
+-- Whether the time, or so many times of it, is spent, after so much more work.
+local function spent(work, times)
+  effort = effort + work
+  if effort * 8 < budget then return false end
+  local now = clock()
+  began = began or now - effort
+  effort = 0
+  return now - began >= budget * (times or 1)
+end
 
 -- Rows of a range that are listed at most, in a fifth of the time; of a wider range, each row is tested by its record.
 local LISTED = math.min(budget / 2, 4000)
 
--- Segments that may have rows, and records.
-local segments, total = 0, 0
+-- Segments that may have rows, rows handed out, and records.
+local segments, handed, total = 0, 0, 0
 
 -- Temporary bitmaps in use, the most there were, and those of them that are used on when a segment is done.
 local in_use, temporaries, pinned = 0, 0, 0
 local function temporary()
-  -- The first write of a script must not be one that a full server refuses, or reading would need free memory.
-  if temporaries == 0 then call('DEL', p .. 't:1') end
+  if temporaries == 0 then
+    redis.set_repl(redis.REPL_NONE)
+    -- The first write of a script must not be one that a full server refuses, or reading would need free memory.
+    call('DEL', p .. 't:1')
+  end
   in_use = in_use + 1
   temporaries = math.max(temporaries, in_use)
   return p .. 't:' .. in_use
@@ -74,9 +89,9 @@ local UUID = string.rep('%02x', 4) .. string.rep('-%02x%02x', 4) .. string.rep('
 -- The id of a row as the directory holds it.
 local function id_of(row)
   if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
-  local segment = floor(row / SEGMENT)
-  local first = (row - segment * SEGMENT) * width
-  return call('GETRANGE', p .. 'd:' .. segment, text('%d', first), text('%d', first + width - 1))
+  local part = floor(row / DIRECTORY)
+  local first = (row - part * DIRECTORY) * width
+  return call('GETRANGE', p .. 'd:' .. part, text('%d', first), text('%d', first + width - 1))
 end
 
 -- The key of the record with such an id.
@@ -119,8 +134,8 @@ local function member_test(set, times)
     local offsets = lookup(set)
     return function(offset) return offsets[offset] end
   end
-  -- Reading the bitmap costs as much as asking for some twenty bits.
-  if times < 25 then return function(offset) return call('GETBIT', set, text('%d', offset)) == 1 end end
+  -- Reading the bitmap costs as much as asking for some seventy bits.
+  if times < 75 then return function(offset) return call('GETBIT', set, text('%d', offset)) == 1 end end
   local bytes = call('GET', set)
   return function(offset)
     local rest = offset % 8
@@ -131,6 +146,7 @@ end
 
 local function keep(list, test, wanted)
   local kept = {}
+  effort = effort + #list / 2
   for _, offset in ipairs(list) do
     if (test(offset) or false) == wanted then kept[#kept + 1] = offset end
   end
@@ -140,6 +156,7 @@ end
 -- BITOP goes through eight bytes at a time, but for more than 16 keys one by one.
 local function bitop(operation, sources)
   local key = temporary()
+  effort = effort + 4 * #sources
   local length = call('BITOP', operation, key, unpack(sources, 1, math.min(#sources, 16)))
   for first = 17, #sources, 15 do
     length = call('BITOP', operation, key, key, unpack(sources, first, math.min(first + 14, #sources)))
@@ -276,9 +293,11 @@ end
 -- The rows of a container in a segment, as a set.
 local function container(node, segment)
   local key = node[2] .. segment .. node[4]
+  effort = effort + 2
   if call('EXISTS', key) == 1 then return key end
   local list = call('SMEMBERS', node[3] .. segment .. node[4])
   if #list == 0 then return nil end
+  effort = effort + #list / 4
   for i = 1, #list do list[i] = tonumber(list[i]) end
   return list
 end
@@ -297,6 +316,7 @@ local function listed(node)
       end
       list[#list + 1] = row - segment * SEGMENT
     end
+    effort = effort + node.to - node.from
     node.lists = lists
   end
   return node.lists
@@ -304,6 +324,25 @@ end
 
 -- The rows of a segment that match a node without wide ranges, as a set.
 local evaluate
+
+-- Whether to evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
+local function is_evaluated(node) return not node.wide and (node[1] == 'z' or node[1] == '|' and #node > 4) end
+
+-- The parts of an AND: first those that let the fewest rows through, as a part of the middle segment shows, last those that read the record.
+local function ranked(node)
+  local parts = { unpack(node, 2) }
+  if #parts > 1 then
+    local weights = {}
+    for _, part in ipairs(parts) do
+      if is_evaluated(part) then part.sets = part.sets or {} end
+      local set = not part.wide and evaluate(part, floor(segments / 2))
+      weights[part] = part.wide and math.huge or type(set) == 'string' and call('BITCOUNT', set, 0, 4095) or set and #set / 8 or 0
+      in_use = pinned
+    end
+    table.sort(parts, function(x, y) return weights[x] < weights[y] end)
+  end
+  return parts
+end
 
 -- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows.
 local tester
@@ -323,39 +362,34 @@ function tester(node)
   elseif operator == '!' then
     local inner = tester(node[2])
     return function(segment, offset) return not inner(segment, offset) end
-  elseif operator == 'z' or operator == '|' and #node > 4 and not node.wide then
-    -- To evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
+  elseif is_evaluated(node) then
     local found = {}
+    node.sets = node.sets or {}
     return function(segment, offset)
       local set = found[segment]
       if set == nil then
         set = evaluate(node, segment) or false
-        found[segment], pinned = type(set) == 'table' and lookup(set) or set, in_use
-        set = found[segment]
+        if type(set) == 'table' then set = lookup(set) end
+        found[segment] = set
       end
       if type(set) == 'string' then return call('GETBIT', set, text('%d', offset)) == 1 end
       return set and set[offset] or false
     end
   elseif operator == '&' or operator == '|' then
-    local decisive, parts, count = operator == '|', {}, #node - 1
-    -- First those that let the fewest rows through, last those that read the record.
-    for i = 1, count do
-      local part = node[i + 1]
-      local rank = part.wide and math.huge or count > 1 and not decisive and size(evaluate(part, floor(segments / 2))) or 0
-      parts[i] = { rank, part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
-      in_use = pinned
+    local decisive, parts, count = operator == '|', operator == '|' and { unpack(node, 2) } or ranked(node), #node - 1
+    for i, part in ipairs(parts) do
+      parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
     end
-    if count > 1 then table.sort(parts, function(x, y) return x[1] < y[1] end) end
     return function(segment, offset)
       local name
       for i = 1, count do
         local part = parts[i]
-        local found, passes = part[3], nil
+        local found, passes = part[2], nil
         if found then
           -- Containers are asked here: a function for each would take as long as asking.
           local set = found[segment]
           if set == nil then
-            set = container(part[2], segment) or false
+            set = container(part[1], segment) or false
             if type(set) == 'table' then set = lookup(set) end
             found[segment] = set
           end
@@ -366,7 +400,7 @@ function tester(node)
             passes = set and set[offset] or false
           end
         else
-          passes = part[4](segment, offset)
+          passes = part[3](segment, offset)
         end
         if passes == decisive then return decisive end
       end
@@ -439,7 +473,7 @@ local function union(node, segment)
     end
   end
   if #keys == 0 and #lists <= 1 then return lists[1] end
-  if #keys == 0 and count <= 4 * PROMOTE then
+  if #keys == 0 and count <= 8 * PROMOTE then
     local seen, all = {}, {}
     for _, list in ipairs(lists) do
       for _, offset in ipairs(list) do
@@ -455,6 +489,7 @@ local function union(node, segment)
   local result = #keys > 0 and bitop('OR', keys) or temporary()
   -- The name may have served another segment before.
   if #keys == 0 then call('DEL', result) end
+  effort = effort + count
   for _, list in ipairs(lists) do
     for _, offset in ipairs(list) do call('SETBIT', result, offset, 1) end
   end
@@ -462,8 +497,16 @@ local function union(node, segment)
 end
 
 function evaluate(node, segment)
-  local operator = node[1]
-  if operator == '=' then
+  local operator, sets = node[1], node.sets
+  if sets then
+    -- Kept, as they are asked for again.
+    if sets[segment] == nil then
+      node.sets = nil
+      sets[segment] = evaluate(node, segment) or false
+      node.sets, pinned = sets, in_use
+    end
+    return sets[segment] or nil
+  elseif operator == '=' then
     return container(node, segment)
   elseif operator == '&' then
     return intersection(node, segment)
@@ -475,14 +518,6 @@ function evaluate(node, segment)
     return listed(node)[segment]
   elseif operator == 'q' then
     if node[2] == segment then return { node[3] } end
-  elseif operator == '#' then
-    -- A node whose sets are kept, as they are asked for again.
-    local set = node[3][segment]
-    if set == nil then
-      set = evaluate(node[2], segment) or false
-      node[3][segment], pinned = set, in_use
-    end
-    return set or nil
   elseif operator == '*' then
     local key = p .. 'live:' .. segment
     if call('EXISTS', key) == 1 then return key end

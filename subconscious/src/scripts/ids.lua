@@ -4,8 +4,8 @@
 -- p, width  what comes before every key of the model; width of an entry of the row directory as a number
 local function id_of(row)
   if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
-  local segment = floor(row / SEGMENT)
-  local first = (row - segment * SEGMENT) * width
-  local id = call('GETRANGE', p .. 'd:' .. segment, text('%d', first), text('%d', first + width - 1))
+  local part = floor(row / DIRECTORY)
+  local first = (row - part * DIRECTORY) * width
+  local id = call('GETRANGE', p .. 'd:' .. part, text('%d', first), text('%d', first + width - 1))
   if #id == 16 then return text(string.rep('%02x', 4) .. string.rep('-%02x%02x', 4) .. string.rep('%02x', 4), byte(id, 1, 16)) end
 end

@@ -37,7 +37,7 @@ local function run()
   end
   local last = list[ARGV[10] == 'scores' and #list - 1 or #list]
   local score = last and call('ZSCORE', key, last) or ''
-  local reply = { math.max(0, high - low - count), score, first + count - 1, text('%d', clock() - began), last or '' }
+  local reply = { math.max(0, high - low - count), score, first + count - 1, took(), last or '' }
   for i = 1, #list do reply[5 + i] = list[i] end
   return reply
 end

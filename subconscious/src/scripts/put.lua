@@ -161,9 +161,10 @@ if not known then
     call('GETBIT', p .. 'live:' .. segment, offset)
     call('HSET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK, id)
   else
-    local directory = p .. 'd:' .. segment
-    if offset == '0' and segment ~= '0' then call('SETRANGE', directory, SEGMENT * width - 1, '\0') end
-    call('SETRANGE', directory, text('%d', offset * width), id)
+    local entry = row % DIRECTORY
+    local directory = text('%sd:%d', p, (row - entry) / DIRECTORY)
+    if entry == 0 and row > 0 then call('SETRANGE', directory, DIRECTORY * width - 1, '\0') end
+    call('SETRANGE', directory, text('%d', entry * width), id)
   end
   call('SETBIT', p .. 'live:' .. segment, offset, '1')
   meta[3], meta[4] = text('%d', row == rows and rows + 1 or rows), text('%d', count + 1)

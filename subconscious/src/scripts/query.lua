@@ -3,7 +3,7 @@
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   microseconds after which the call ends where it is
+-- ARGV[3]   microseconds after which the call ends where it is, see filter.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   ids (a page without records) or page
 -- ARGV[6]   greatest number of rows
@@ -41,6 +41,7 @@ local function deliver(row, code, mark, other)
   end
   if found == 0 then first = { code, mark, other or '' } end
   found = found + 1
+  effort = effort + 10
   local id = id_of(row)
   rows[#rows + 1] = row
   rows[#rows + 1] = id
@@ -69,7 +70,7 @@ local function deliver_rows(cheap, rest, from, backwards, code, marks)
     if #list > 0 then skip = 0 elseif skip > 0 then skip = skip - #offsets(set, within, 0, skip, backwards) end
     for i, offset in ipairs(list) do
       local row = segment * SEGMENT + offset
-      if visit(row) or i % 16 == 0 and spent() then return stop(code, row) end
+      if visit(row) or i % 16 == 0 and spent(0) then return stop(code, row) end
     end
     return false
   end)
@@ -105,7 +106,7 @@ local function gather(cheap, rest, range, ordinals, edge)
       local kept = {}
       for i, offset in ipairs(list) do
         if test(segment, offset) then kept[#kept + 1] = offset end
-        if i % 16 == 0 and spent(1.5) then return nil end
+        if i % 16 == 0 and spent(60, 1.5) then return nil end
       end
       list = kept
     end
@@ -113,7 +114,7 @@ local function gather(cheap, rest, range, ordinals, edge)
     if looked > GATHER then return nil end
     for _, offset in ipairs(list) do gathered[#gathered + 1] = segment * SEGMENT + offset end
     in_use = pinned
-    if segment ~= segments - 1 and spent(1.5) then return nil end
+    if segment ~= segments - 1 and spent(10, 1.5) then return nil end
   end
   local members, scores = {}, {}
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
@@ -128,13 +129,13 @@ local function gather(cheap, rest, range, ordinals, edge)
       score, member = standing(row, order, kind)
     end
     if score then place_row(row, score, member) end
-    if i % 16 == 0 and spent(1.5) then return nil end
+    if i % 16 == 0 and spent(30, 1.5) then return nil end
   end
   return places
 end
 
--- Delivers from a sorted set, in its order, what the filter lets through.
-local function deliver_sorted(cheap, rest, range, mark, other)
+-- Delivers from a sorted set, in its order, what the filter lets through; as long as it is not hopeless, see `walk`.
+local function deliver_sorted(cheap, rest, range, mark, other, hopeless)
   taken = 'walk'
   local key = p .. 's:' .. order
   local low, high = 0, nil
@@ -151,7 +152,7 @@ local function deliver_sorted(cheap, rest, range, mark, other)
   end
   -- As many as are likely to be enough.
   local chunk = (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
-  return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, 16), 250)), visit)
+  return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, hopeless and 64 or 16), 250)), visit, hopeless)
 end
 
 -- The same for a column of few values: one value's container after the other.
@@ -166,8 +167,6 @@ local function deliver_values(cheap, rest, range, mark, other)
     if mark ~= '' then lowest = math.max(range and lowest or 0, mark * 65536 + (row_of(other) < LAST_ROW and 0 or 65536)) end
     list = call('ZRANGE', p .. 'v:' .. order, lowest, highest, 'BYSCORE', 'WITHSCORES')
   end
-  -- The filter's set of a segment serves for all values.
-  if cheap ~= ALL then cheap = { '#', cheap, {} } end
   for i = 1, #list, 2 do
     local ordinal = floor(list[i + 1] / 65536)
     local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
@@ -175,15 +174,42 @@ local function deliver_values(cheap, rest, range, mark, other)
     if deliver_rows(join('&', { leaf(order, list[i]), cheap }), rest, from, descending, 'k', marks) then
       return stop(marks(position[2]))
     end
-    if i < #list - 1 and spent() then return stop(marks(descending and 0 or LAST_ROW)) end
+    if i < #list - 1 and spent(5) then return stop(marks(descending and 0 or LAST_ROW)) end
   end
   return false
+end
+
+-- Whether no part of a filter is known to be rare.
+local function is_common(node)
+  if node[1] ~= '&' then node = { '&', node } end
+  for i = 2, #node do
+    local part = node[i]
+    if part[1] == '=' and call('EXISTS', part[2] .. floor(segments / 2) .. part[4]) == 0 then return false end
+    if part[1] == 'q' or part[1] == 'z' and not part.wide then return false end
+  end
+  return true
 end
 
 -- The rows that are not null in the column to order by.
 local function deliver_ordered(cheap, rest, range, mark, other)
   if ARGV[13] == 'choose' and (rest or cheap ~= ALL) then
-    local matches, horizon = estimate(cheap), tonumber(ARGV[8])
+    local horizon = tonumber(ARGV[8])
+    if how ~= 'k' and is_common(cheap) then
+      -- What is met soon needs no estimate.
+      local missing = wanted - found + skip
+      local function met() return missing - (wanted - found + skip) end
+      local done = deliver_sorted(cheap, rest, range, mark, other, function(n)
+        return 1.2 * n * (missing - met()) > met() * budget / 2
+      end)
+      if done ~= nil then
+        expected = math.ceil(total * met() / math.max(looked, 1))
+        return done
+      end
+      mark, other = position[2], position[3]
+    end
+    -- Sets that the estimate is made of are met again.
+    if cheap ~= ALL then cheap.sets = {} end
+    local matches = estimate(cheap)
     expected = math.ceil(matches)
     local values = how == 'k' and call('ZCARD', p .. 'v:' .. order)
     -- include cost.lua
@@ -203,7 +229,7 @@ local function deliver_ordered(cheap, rest, range, mark, other)
       if places then
         taken = 'gather'
         for i, each in ipairs(places) do
-          if deliver(each[3], 'k', each[4], each[2]) or i % 16 == 0 and spent() then return stop('k', each[4], each[2]) end
+          if deliver(each[3], 'k', each[4], each[2]) or i % 16 == 0 and spent(0) then return stop('k', each[4], each[2]) end
         end
         return false
       end
@@ -235,7 +261,7 @@ local function ordered(node)
         local null = join('&', { leaf(order), cheap })
         if deliver_rows(null, rest, tonumber(mark), descending, 'n') then return true end
       end
-      if i < #ways and spent() then return stop(ways[i + 1], '') end
+      if i < #ways and spent(0) then return stop(ways[i + 1], '') end
     end
   end
   return false
@@ -257,7 +283,7 @@ local function run()
   end
   local reply = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    text('%d', clock() - began), looked, taken, expected,
+    took(), looked, taken, expected,
   }
   for i = 1, #rows do reply[12 + i] = rows[i] end
   return reply

@@ -16,5 +16,6 @@ if total > 0 then
   elseif meta[1] ~= ARGV[2] then
     return refuse('schema', call('HGET', p .. 'meta', 'columns') or meta[1] or '')
   end
-  segments = math.ceil(meta[2] / SEGMENT)
+  handed = tonumber(meta[2])
+  segments = math.ceil(handed / SEGMENT)
 end

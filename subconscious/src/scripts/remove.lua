@@ -31,9 +31,9 @@ if count > 1 then
   call('HSET', p .. 'meta', 'count', text('%d', count - 1))
 else
   -- The last record takes the rows with it, so that an empty model costs nothing but its meta.
-  for at = 0, floor((rows - 1) / SEGMENT) do
-    call('UNLINK', p .. 'live:' .. at)
-    if width ~= '0' then call('UNLINK', p .. 'd:' .. at) end
+  for at = 0, floor((rows - 1) / SEGMENT) do call('UNLINK', p .. 'live:' .. at) end
+  if width ~= '0' then
+    for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. 'd:' .. at) end
   end
   call('DEL', p .. 'free')
   call('HSET', p .. 'meta', 'rows', '0', 'count', '0')

@@ -2,9 +2,11 @@
 -- It comes before the text of each script that says so, and KEYS, ARGV and Returns are those of that script. The keys are
 -- described in keys.rs.
 --
--- A row is a record's number; a segment is SEGMENT rows, so that a bitmap of one takes 8,184 bytes and fits its
--- allocation class together with its header. Numbers beyond 2^53 never become Lua numbers: they stay text.
-local SEGMENT, PROMOTE, DEMOTE, CHUNK = 65472, 128, 64, 128
+-- A row is a record's number; a segment is SEGMENT rows, so that a bitmap of one takes 32,736 bytes and fits its
+-- allocation class together with its header. A container is a bitmap where that takes no more than 64 bytes a row: from PROMOTE rows on,
+-- in a first segment that is not full from FEW, and down to DEMOTE rows. The row directory is cut into strings of DIRECTORY entries, or
+-- hashes of CHUNK. Numbers beyond 2^53 never become Lua numbers: they stay text.
+local SEGMENT, PROMOTE, FEW, DEMOTE, DIRECTORY, CHUNK = 261888, 512, 128, 64, 65472, 128
 -- The end of the year 9999 in milliseconds: a record that shall live longer lives until then.
 local LAST = 253402300799999
 local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub

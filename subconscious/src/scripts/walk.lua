@@ -99,12 +99,13 @@ end
 -- The number of rows that a node without wide ranges has, estimated from two segments.
 local function estimate(node)
   if node == ALL then return total end
-  local sum, samples = 0, 0
-  for segment = floor(segments / 4), segments - 1, math.max(1, math.ceil(segments / 2)) do
-    sum, samples = sum + size(evaluate(node, segment)), samples + 1
+  local middle, sum, sampled = floor(segments / 2), 0, 0
+  for segment = middle, 0, -math.max(1, math.ceil(middle / 2)) do
+    sum, sampled = sum + size(evaluate(node, segment)), sampled + math.min(SEGMENT, handed - segment * SEGMENT)
     in_use = pinned
+    if segment < middle then break end
   end
-  return sum * segments / samples
+  return sum * handed / sampled
 end
 
 -- In row order, beyond the row `from` if there is one; the two nodes are what `split` made. Where no row has to be tested,
@@ -128,7 +129,7 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
         local list = offsets(set, within, 0, 64, backwards)
         for i, offset in ipairs(list) do
           looked = looked + 1
-          if test(segment, offset) and visit(base + offset) or i % 16 == 0 and spent() then
+          if test(segment, offset) and visit(base + offset) or i % 16 == 0 and spent(30) then
             return stop(code, base + offset)
           end
         end
@@ -136,14 +137,22 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
       until #list < 64
     end
     in_use = pinned
-    if segment ~= last and spent() then return stop(code, backwards and base or base + SEGMENT - 1) end
+    if segment ~= last and spent(20) then return stop(code, backwards and base or base + SEGMENT - 1) end
   end
   return false
 end
 
--- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows.
-local function walk(key, low, high, cheap, rest, descending, chunk, visit)
-  local passes, exact = cheap ~= ALL and tester(cheap), rest and tester(rest)
+-- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. If there is a function `hopeless` and, asked
+-- with the number of rows that were walked past, it says yes, that is the end: then the answer is nil.
+local function walk(key, low, high, cheap, rest, descending, chunk, visit, hopeless)
+  -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
+  local lead, parts = nil, cheap[1] == '&' and ranked(cheap) or { cheap }
+  if parts[1][1] == '=' or is_evaluated(parts[1]) then
+    lead = table.remove(parts, 1)
+    lead.sets = lead.sets or {}
+  end
+  local others, exact = join('&', parts), rest and tester(rest)
+  local passes, bitmaps, lists, n = others ~= ALL and tester(others), {}, {}, 0
   while low < high do
     local list
     if descending then
@@ -157,17 +166,32 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit)
     local start, last, step = 1, #list, 1
     if descending then start, last, step = #list, 1, -1 end
     for i = start, last, step do
-      local row = row_of(list[i])
+      local a, b, c, d = byte(list[i], -4, -1)
+      local row = ((a * 256 + b) * 256 + c) * 256 + d
       local offset = row % SEGMENT
-      local segment = (row - offset) / SEGMENT
-      looked = looked + 1
-      local found = (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
+      local segment, found = (row - offset) / SEGMENT, true
+      if lead then
+        local key = bitmaps[segment]
+        if key == nil then
+          local set = evaluate(lead, segment)
+          key = type(set) == 'string' and set
+          bitmaps[segment], lists[segment] = key, not key and lookup(set or {})
+        end
+        if key then found = call('GETBIT', key, text('%d', offset)) == 1 else found = lists[segment][offset] end
+      end
+      n = n + 1
+      found = found and (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
       -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
-      if found and visit(row, 'k', key, list[i]) or looked % 64 == 0 and spent() then
-        return stop('k', call('ZSCORE', key, list[i]), list[i])
+      local full = found and visit(row, 'k', key, list[i])
+      local given_up = not full and hopeless and n % 64 == 0 and hopeless(n)
+      if full or given_up or n % 64 == 0 and spent(80) then
+        looked = looked + n
+        stop('k', call('ZSCORE', key, list[i]), list[i])
+        return not given_up or nil
       end
     end
     chunk = 200
   end
+  looked = looked + n
   return false
 end
