@@ -486,9 +486,12 @@ local function union(node, segment)
     return all
   end
   if #lists == 0 and #keys == 1 then return keys[1] end
-  local result = #keys > 0 and bitop('OR', keys) or temporary()
-  -- The name may have served another segment before.
-  if #keys == 0 then call('DEL', result) end
+  local result = #keys > 0 and bitop('OR', keys) or nil
+  if not result and count > 0 then
+    -- The name may have served another segment before.
+    result = temporary()
+    call('DEL', result)
+  end
   effort = effort + count
   for _, list in ipairs(lists) do
     for _, offset in ipairs(list) do call('SETBIT', result, offset, 1) end

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 use subconscious::{ColumnEnum, Cursor, Error, Filter, Order, Query, RedisModel};
-use subconscious_tests::{Fixture, indexes};
+use subconscious_tests::Fixture;
+use subconscious_tests::indexes::{self, SEGMENT};
 use tokio::sync::OnceCell;
 
 use crate::runtime;
@@ -72,15 +73,20 @@ pub(crate) fn items() -> Vec<Item> {
         .collect()
 }
 
-/// The records in row order, saved once for all tests of this file, which only read.
-async fn store() -> (Fixture, Vec<Item>) {
-    static STORED: OnceCell<(subconscious::Db, Vec<Item>)> = OnceCell::const_new();
+/// The records in row order, saved once for all tests of this file, which only read; in one segment, or in several.
+async fn store(several: bool) -> (Fixture, Vec<Item>) {
+    static STORED: [OnceCell<(subconscious::Db, Vec<Item>)>; 2] = [const { OnceCell::const_new() }; 2];
     let (namespace, items) = {
-        let (db, items) = STORED
+        let (db, items) = STORED[usize::from(several)]
             .get_or_init(|| async {
                 let f = Fixture::new().await;
                 let mut all = items();
-                Item::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+                for (items, row) in all.chunks_mut(300).zip([0, SEGMENT - 100, 4 * SEGMENT - 250]) {
+                    if several {
+                        let () = f.run(redis::cmd("HSET").arg(f.key("{Item}:meta")).arg("rows").arg(row)).await;
+                    }
+                    Item::save_many(&f.db, items).await.unwrap().into_result().unwrap();
+                }
                 // Every third goes and leaves its row to a later one.
                 for item in all.iter().step_by(3) {
                     assert!(item.delete(&f.db).await.unwrap());
@@ -327,6 +333,7 @@ proptest! {
     fn queries_answer_like_a_list(
         wanted in prop::option::weighted(0.9, wanted()),
         keys in keys(),
+        several in any::<bool>(),
         limit in prop::option::of(prop_oneof![0u64..20, 90u64..130, 700u64..900]),
         offset in prop_oneof![Just(0u64), 0u64..30, 100u64..900],
         size in prop_oneof![30u64..150, 500u64..1500],
@@ -334,7 +341,7 @@ proptest! {
         budget in prop_oneof![1 => Just(0u64), 2 => Just(60), 2 => Just(300), 4 => Just(1_000), 1 => Just(1_000_000)],
     ) {
         runtime().block_on(async {
-            let (f, items) = store().await;
+            let (f, items) = store(several).await;
             let db = &f.db.with_query_budget(Duration::from_micros(budget));
             let mut expected: Vec<Item> = items.into_iter().filter(|item| wanted.as_ref().is_none_or(|wanted| wanted.matches(item))).collect();
             let mut query = Item::query();
@@ -449,7 +456,7 @@ async fn a_cursor_keeps_its_place_while_records_come_and_go() {
 
 #[tokio::test]
 async fn a_cursor_of_another_query_and_a_forged_one_are_refused() {
-    let (f, _) = store().await;
+    let (f, _) = store(false).await;
     let query = || Item::filter_by(|u| u.age.lt(30)).order_by(|u| u.title.asc()).limit(5);
     let page = query().page(&f.db).await.unwrap();
     let cursor = page.next.unwrap();
@@ -487,7 +494,7 @@ pub(crate) fn cases() -> u32 {
 
 #[tokio::test]
 async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
-    let (f, _) = store().await;
+    let (f, _) = store(false).await;
     let before = f.keys().await;
     let query =
         Item::filter_by(|u| !(u.age.lt(20) | u.country.eq("USA")) & !u.price.lt(3)).order_by(|u| u.title.desc());
@@ -500,7 +507,7 @@ async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
 
 #[tokio::test]
 async fn a_list_of_many_values_and_a_deep_filter_are_no_problem() {
-    let (f, items) = store().await;
+    let (f, items) = store(false).await;
     let many = Item::filter_by(|u| u.price.is_in((0..20_000).chain([-7])));
     let expected =
         items.iter().filter(|item| item.price.is_some_and(|price| price == -7 || (0..20_000).contains(&price)));
@@ -654,7 +661,7 @@ async fn a_selected_column_has_its_default_and_an_unreadable_one_is_an_error_of_
 /// The parts of an OR that match nothing leave an AND in the script, which is none in the query.
 #[tokio::test]
 async fn a_count_is_right_where_all_of_an_or_but_one_and_vanishes() {
-    let (f, items) = store().await;
+    let (f, items) = store(false).await;
     let query = Item::filter_by(|u| (u.age.lt(3) & u.title.gt("é")) | (u.age.eq(0) & u.title.gt("😀")));
     let expected = items.iter().filter(|item| item.age < 3 && item.title.as_str() > "é").count() as u64;
     for budget in [0, 300, 1_000] {
