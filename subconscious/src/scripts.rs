@@ -23,6 +23,7 @@ impl Script {
             .replace("-- include put.lua\n", include_str!("scripts/put.lua"))
             .replace("-- include ready.lua\n", include_str!("scripts/ready.lua"))
             .replace("-- include cost.lua\n", include_str!("scripts/cost.lua"))
+            .replace("-- include read_bitmaps.lua\n", include_str!("scripts/read_bitmaps.lua"))
             .replace("-- include schema.lua\n", include_str!("scripts/schema.lua"))
             .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
             .replace("-- include ids.lua\n", include_str!("scripts/ids.lua"))

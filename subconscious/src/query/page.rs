@@ -94,7 +94,7 @@ pub(crate) struct Part {
     pub(crate) skip: u64,
     /// Where the first of the places is.
     pub(crate) first: Position,
-    /// How the call went about it; [`PlanWay::Estimate`] if it did nothing, as [`Reader`](super::reader::Reader) does it better by bitmaps.
+    /// How the call went about it; [`PlanWay::Estimate`] if [`Reader`](super::reader::Reader) goes on with less effort.
     pub(crate) way: PlanWay,
     /// Of the server.
     pub(crate) microseconds: u64,
@@ -102,6 +102,8 @@ pub(crate) struct Part {
     pub(crate) looked: u64,
     /// Matching rows, as the call estimated.
     pub(crate) expected: Option<u64>,
+    /// Of an estimate: bitmaps of the condition without a range of the order's column.
+    pub(crate) bitmaps: Option<Bitmaps>,
 }
 
 /// Refuses a condition with a value that can't be stored.
@@ -153,6 +155,10 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
         _ => PlanWay::Scan,
     };
     let expected = words.number();
+    let bitmaps = match words.0.next() {
+        Some(Value::Array(values)) if !values.is_empty() => Some(Bitmaps::of(values)),
+        _ => None,
+    };
     let mut values = words.0;
     let mut places = Vec::with_capacity(ask.rows.min(values.len()));
     while let (Some(Value::Int(row)), Some(directory)) = (values.next(), values.next()) {
@@ -164,7 +170,7 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
         places.push(Place { row: row as u32, id, key, fields });
     }
     let next = more.then_some(next);
-    Ok(Part { places, next, skip, first, way, microseconds, looked, expected })
+    Ok(Part { places, next, skip, first, way, microseconds, looked, expected, bitmaps })
 }
 
 /// The next values of a reply, as what they stand for.
@@ -302,25 +308,37 @@ pub(crate) async fn bitmaps(
 ) -> Result<Bitmaps> {
     let mut command = begin(db, target, &BITMAPS);
     command.arg(from.map(|segment| segment.to_string()).unwrap_or_default()).arg(direction(backwards));
-    let mut words = Words(run(db, target, &BITMAPS, command, condition).await?.into_iter());
-    // -1 for none.
-    let next = words.number().and_then(|segment| u32::try_from(segment).ok());
-    let (total, exact) = (words.number().unwrap_or(0), words.word() == b"1");
-    let microseconds = words.number().unwrap_or(0);
-    let mut values = words.0;
-    let mut bitmaps = Vec::with_capacity(values.len() / 2);
-    while let (Some(Value::Int(segment)), Some(set)) = (values.next(), values.next()) {
-        let bitmap = match set {
-            Value::BulkString(bitmap) => bitmap,
-            Value::Array(offsets) => rows::bitmap(offsets.iter().filter_map(|offset| match offset {
-                Value::Int(offset) => u32::try_from(*offset).ok().filter(|offset| *offset < SEGMENT),
-                _ => None,
-            })),
-            _ => continue,
-        };
-        bitmaps.push((segment as u32, bitmap));
+    Ok(Bitmaps::of(run(db, target, &BITMAPS, command, condition).await?))
+}
+
+impl Bitmaps {
+    /// Bytes of all.
+    pub(crate) fn size(&self) -> usize {
+        self.bitmaps.iter().map(|(_, bitmap)| bitmap.len()).sum()
     }
-    Ok(Bitmaps { bitmaps, next, total, exact, microseconds })
+
+    /// As `scripts/read_bitmaps.lua` says them.
+    fn of(values: Vec<Value>) -> Self {
+        let mut words = Words(values.into_iter());
+        // -1 for none.
+        let next = words.number().and_then(|segment| u32::try_from(segment).ok());
+        let (total, exact) = (words.number().unwrap_or(0), words.word() == b"1");
+        let microseconds = words.number().unwrap_or(0);
+        let mut values = words.0;
+        let mut bitmaps = Vec::with_capacity(values.len() / 2);
+        while let (Some(Value::Int(segment)), Some(set)) = (values.next(), values.next()) {
+            let bitmap = match set {
+                Value::BulkString(bitmap) => bitmap,
+                Value::Array(offsets) => rows::bitmap(offsets.iter().filter_map(|offset| match offset {
+                    Value::Int(offset) => u32::try_from(*offset).ok().filter(|offset| *offset < SEGMENT),
+                    _ => None,
+                })),
+                _ => continue,
+            };
+            bitmaps.push((segment as u32, bitmap));
+        }
+        Self { bitmaps, next, total, exact, microseconds }
+    }
 }
 
 /// A member of a sorted set, and its score if that was asked for.
@@ -345,7 +363,7 @@ pub(crate) struct Along {
 }
 
 /// Members that the script reads, before plain commands read more: they take a quarter of the time, but know no place to begin.
-const FIRST: usize = 200;
+const FIRST: usize = 500;
 
 impl Along {
     pub(crate) fn new(key: OrderKey, range: Condition, scores: bool, after: Position) -> Self {

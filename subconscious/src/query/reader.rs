@@ -202,7 +202,7 @@ impl Reader {
         let Some(from) = self.from.clone() else { return Ok(Vec::new()) };
         if let Ahead::Script { .. } = self.ahead {
             if self.request.order.len() > 1 {
-                let matches = self.matches(&self.request.condition.clone()).await?;
+                let matches = self.matches(&self.request.condition.clone(), None).await?;
                 self.sort(&matches.rows, matches.exact, &from, left).await?;
             } else if self.request.order.is_empty() && rows > IN_SCRIPT && columns.is_some() {
                 self.ahead = Ahead::Scan(Scan::after(&from, &self.request));
@@ -247,13 +247,16 @@ impl Reader {
     ) -> Result<Vec<Place>> {
         let in_script = columns.filter(|_| rows <= IN_SCRIPT);
         let ask = Ask { from, rows, skip: self.skip, left, columns: in_script, choose };
-        let Part { mut places, next, skip, first, way, microseconds, looked, expected } =
+        let Part { mut places, next, skip, first, way, microseconds, looked, expected, bitmaps } =
             page::part(&self.db, &self.target, &self.request, ask).await?;
         if let Some(spent) = &mut self.spent {
-            let bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
+            let mut bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
+            bytes += bitmaps.as_ref().map_or(0, page::Bitmaps::size);
             spent.expected = spent.expected.or(expected);
-            spent.call(way, microseconds, looked, bytes);
+            spent.call(if bitmaps.is_some() { PlanWay::Bitmaps } else { way }, microseconds, looked, bytes);
         }
+        let left = left.saturating_sub(places.len() as u64);
+        let met = self.skip.saturating_sub(skip) + places.len() as u64;
         (self.from, self.skip) = (next, skip);
         if self.first.is_none() && !places.is_empty() {
             self.first = Some(first);
@@ -262,13 +265,14 @@ impl Reader {
             places.retain(|place| self.found.insert(place.row));
         }
         self.ahead = Ahead::Script { choose: choose && way == PlanWay::Gather };
-        let ended_early = way == PlanWay::Walk && places.len() < rows;
+        // Where it is at least half done, two more calls cost less than to begin another way.
+        let too_long = way == PlanWay::Walk && places.len() < rows && self.skip.saturating_add(left) > 2 * met;
         if let (Some(next), [key]) = (self.from.clone(), &self.request.order[..])
             && next.code == b"k"
-            && (way == PlanWay::Estimate || ended_early)
+            && (way == PlanWay::Estimate || too_long)
         {
             let key = *key;
-            self.plan(key, next, left.saturating_sub(places.len() as u64)).await?;
+            self.plan(key, next, left, bitmaps).await?;
         }
         match columns {
             Some(columns) if in_script.is_none() => self.read(places, columns).await,
@@ -277,14 +281,14 @@ impl Reader {
     }
 
     /// Decides how an order is gone on with where the script found that it takes long.
-    async fn plan(&mut self, key: OrderKey, from: Position, left: u64) -> Result<()> {
+    async fn plan(&mut self, key: OrderKey, from: Position, left: u64, begun: Option<page::Bitmaps>) -> Result<()> {
         let (range, others) = plan::split_range(&self.request.condition, key.column);
         if others == Condition::All {
             return Ok(());
         }
         let wanted = self.skip.saturating_add(left);
         if self.target.schema.columns()[key.column].has_sorted_set() {
-            let matches = self.matches(&others).await?;
+            let matches = self.matches(&others, begun).await?;
             if plan::walking_is_cheaper(matches.total, matches.count, wanted) {
                 let along = Along::new(key, range, self.marks, from);
                 self.ahead = Ahead::Walk(Walk { matches, along, members: VecDeque::new(), walked: 0 });
@@ -293,16 +297,19 @@ impl Reader {
             let exact = matches.exact && range == Condition::All;
             return self.sort(&matches.rows, exact, &from, left).await;
         }
-        let matches = self.matches(&self.request.condition.clone()).await?;
+        let matches = self.matches(&self.request.condition.clone(), None).await?;
         self.sort(&matches.rows, matches.exact, &from, left).await
     }
 
-    /// Reads all rows that match a condition, as bitmaps.
-    async fn matches(&mut self, condition: &Condition) -> Result<Matches> {
+    /// Reads all rows that match a condition, as bitmaps, of which the first may be here.
+    async fn matches(&mut self, condition: &Condition, mut begun: Option<page::Bitmaps>) -> Result<Matches> {
         let mut matches = Matches { rows: Rows::default(), count: 0, exact: true, total: 0 };
         let mut next = Some(None);
         while let Some(from) = next {
-            let part = self.bitmaps(condition, from, false).await?;
+            let part = match begun.take() {
+                Some(part) => part,
+                None => self.bitmaps(condition, from, false).await?,
+            };
             next = part.next.map(Some);
             matches.exact &= part.exact;
             matches.total = part.total;
@@ -317,8 +324,7 @@ impl Reader {
     async fn bitmaps(&mut self, condition: &Condition, from: Option<u32>, backwards: bool) -> Result<page::Bitmaps> {
         let part = page::bitmaps(&self.db, &self.target, condition, from, backwards).await?;
         if let Some(spent) = &mut self.spent {
-            let bytes = part.bitmaps.iter().map(|(_, bitmap)| bitmap.len()).sum();
-            spent.call(PlanWay::Bitmaps, part.microseconds, 0, bytes);
+            spent.call(PlanWay::Bitmaps, part.microseconds, 0, part.size());
         }
         Ok(part)
     }
@@ -465,7 +471,7 @@ impl Reader {
             Counted::Along(column) => column,
         };
         let (range, others) = plan::split_range(&self.request.condition, column);
-        let matches = self.matches(&others).await?;
+        let matches = self.matches(&others, None).await?;
         let key = OrderKey { column, descending: false, nulls_first: false };
         let mut along = Along::new(key, range, false, Position::default());
         // A row that moves along the range meanwhile counts once.

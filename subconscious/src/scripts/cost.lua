@@ -9,12 +9,12 @@
 --           bitmaps, and the rest done by the client, for whom a row costs less than here
 --
 -- The figures are microseconds, measured with a million records: a row that is walked past takes 1.2, a row that is gathered 3, a segment
--- whose filter is evaluated 20, and one where a value meets the filter 5.
+-- whose filter is evaluated 50, and one where a value meets the filter 15.
 local share = math.min(1, horizon / math.max(matches, 1))
 local passed = total * share
-local walking = 1.2 * passed + 20 * math.min(segments, passed)
-if values then walking = math.min(segments, passed) * (20 + 5 * math.ceil(values * share)) end
-local gathering = 3 * matches + 20 * segments
+local walking = 1.2 * passed + 50 * math.min(segments, passed)
+if values then walking = math.min(segments, passed) * (50 + 15 * math.ceil(values * share)) end
+local gathering = 3 * matches + 50 * segments
 local best = 'walk'
 if gathering < walking and matches <= GATHER and gathering <= budget * 1.2 then
   best = 'gather'

@@ -21,9 +21,9 @@
 -- then      f names of fields, then the filter (see filter.lua)
 --
 -- Returns   { 1 or 0: whether there may be more, code, mark, mark of the end, number of matching rows still to leave out, code, mark, mark
---           of the first row, microseconds, rows looked at, how: scan, walk, values, gather, or many: nothing was done, as there are so
---           many rows to gather, estimated number of matching rows or -1, then for every row: row, id, and but for ids
---           { row, the f fields } or, if the record is gone, {} }
+--           of the first row, microseconds, rows looked at, how: scan, walk, values, gather, or many: the client goes on, as there are so
+--           many rows to gather, estimated number of matching rows or -1, of many: what read_bitmaps.lua says of the filter without a range of the
+--           order's column, {} for a column of few values and else, then for every row: row, id, and but for ids { row, the f fields } or, if the record is gone, {} }
 --           or nil, what is wrong, .. (see ready.lua)
 at = 18 + ARGV[17]
 local wanted, skip, order = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[9]
@@ -31,7 +31,7 @@ local descending, nulls, how = ARGV[10] == 'desc', ARGV[11], sub(ARGV[12], 1, 1)
 -- The greatest number that a row may have.
 local LAST_ROW = 2147483647
 local rows, found, first = {}, 0, { '', '', '' }
-local taken, expected = 'scan', -1
+local taken, expected, bitmaps = 'scan', -1, {}
 
 -- Takes a row of the page, or leaves it out. Says whether the page is full.
 local function deliver(row, code, mark, other)
@@ -101,7 +101,8 @@ local function gather(cheap, rest, range, ordinals, edge)
   end
   for segment = 0, segments - 1 do
     local set = evaluate(cheap, segment)
-    local list = set and offsets(set, nil, 0, GATHER + 1, false) or {}
+    local list = set or {}
+    if type(set) == 'string' then list = offsets(set, nil, 0, GATHER + 1, false) end
     if test then
       local kept = {}
       for i, offset in ipairs(list) do
@@ -134,8 +135,8 @@ local function gather(cheap, rest, range, ordinals, edge)
   return places
 end
 
--- Delivers from a sorted set, in its order, what the filter lets through; as long as it is not hopeless, see `walk`.
-local function deliver_sorted(cheap, rest, range, mark, other, hopeless)
+-- Delivers from a sorted set, in its order, what the filter lets through; probing, only as long as that is likely to be soon done.
+local function deliver_sorted(cheap, rest, range, mark, other, probing)
   taken = 'walk'
   local key = p .. 's:' .. order
   local low, high = 0, nil
@@ -150,9 +151,14 @@ local function deliver_sorted(cheap, rest, range, mark, other, hopeless)
   local function visit(row, code, key, member)
     return deliver(row, code, found == 0 and skip == 0 and call('ZSCORE', key, member), member)
   end
+  local missing = wanted - found + skip
+  local function outlook(n)
+    local left = wanted - found + skip
+    return left < missing and 1.2 * n * left / (missing - left) or math.huge
+  end
   -- As many as are likely to be enough.
   local chunk = (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
-  return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, hopeless and 64 or 16), 250)), visit, hopeless)
+  return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, probing and 64 or 16), 250)), visit, outlook, probing)
 end
 
 -- The same for a column of few values: one value's container after the other.
@@ -197,12 +203,9 @@ local function deliver_ordered(cheap, rest, range, mark, other)
     if how ~= 'k' and is_common(cheap) then
       -- What is met soon needs no estimate.
       local missing = wanted - found + skip
-      local function met() return missing - (wanted - found + skip) end
-      local done = deliver_sorted(cheap, rest, range, mark, other, function(n)
-        return 1.2 * n * (missing - met()) > met() * budget / 2
-      end)
+      local done = deliver_sorted(cheap, rest, range, mark, other, true)
       if done ~= nil then
-        expected = math.ceil(total * met() / math.max(looked, 1))
+        expected = math.ceil(total * (missing - (wanted - found + skip)) / math.max(looked, 1))
         return done
       end
       mark, other = position[2], position[3]
@@ -215,6 +218,11 @@ local function deliver_ordered(cheap, rest, range, mark, other)
     -- include cost.lua
     if best == 'many' then
       taken = best
+      if not values then
+        local first, last, step = 0, segments - 1, 1
+        -- include read_bitmaps.lua
+        bitmaps = reply
+      end
       return stop('k', mark, other)
     end
     if best == 'gather' then
@@ -283,9 +291,9 @@ local function run()
   end
   local reply = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    took(), looked, taken, expected,
+    took(), looked, taken, expected, bitmaps,
   }
-  for i = 1, #rows do reply[12 + i] = rows[i] end
+  for i = 1, #rows do reply[13 + i] = rows[i] end
   return reply
 end
 

@@ -142,9 +142,10 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
   return false
 end
 
--- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. If there is a function `hopeless` and, asked
--- with the number of rows that were walked past, it says yes, that is the end: then the answer is nil.
-local function walk(key, low, high, cheap, rest, descending, chunk, visit, hopeless)
+-- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. The function `outlook`, if there is one, says how
+-- many microseconds are left to go after so many rows: if few, this takes half as long again as other calls; if many and this is but `probing`, it ends
+-- and answers nil.
+local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlook, probing)
   -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
   local lead, parts = nil, cheap[1] == '&' and ranked(cheap) or { cheap }
   if parts[1][1] == '=' or is_evaluated(parts[1]) then
@@ -182,9 +183,13 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, hopel
       n = n + 1
       found = found and (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
       -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
-      local full = found and visit(row, 'k', key, list[i])
-      local given_up = not full and hopeless and n % 64 == 0 and hopeless(n)
-      if full or given_up or n % 64 == 0 and spent(80) then
+      local ends, given_up = found and visit(row, 'k', key, list[i]), nil
+      if not ends and n % 64 == 0 then
+        local soon = outlook and outlook(n) <= budget / 2
+        given_up = probing and not soon
+        ends = given_up or spent(80, soon and 1.5)
+      end
+      if ends then
         looked = looked + n
         stop('k', call('ZSCORE', key, list[i]), list[i])
         return not given_up or nil
