@@ -126,7 +126,17 @@ impl<'a> RecordReader<'a> {
 
     /// Reads the values that Redis assigned, in the order of `schema.automatic`.
     pub(crate) fn automatic(schema: &'static ModelSchema, key: &'a [u8], values: std::vec::IntoIter<Value>) -> Self {
-        Self { schema, columns: &schema.automatic, next: 0, id: None, values, key }
+        Self::values(schema, &schema.automatic, key, values)
+    }
+
+    /// Reads values of these columns that come from no record; `key` is where they are from.
+    pub(crate) fn values(
+        schema: &'static ModelSchema,
+        columns: &'a [usize],
+        key: &'a [u8],
+        values: std::vec::IntoIter<Value>,
+    ) -> Self {
+        Self { schema, columns, next: 0, id: None, values, key }
     }
 
     /// Reads some columns of a record from the values of those that are fields.

@@ -40,7 +40,7 @@
 use crate::schema::ModelSchema;
 
 /// The keys of one model in one namespace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Keys {
     /// What all keys begin with.
     pub(crate) prefix: String,

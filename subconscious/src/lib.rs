@@ -72,6 +72,7 @@ pub use query::column::{Column, Order};
 pub use query::cursor::{Cursor, Page};
 pub use query::explain::{Plan, PlanFilter, PlanStep, PlanWay};
 pub use query::filter::Filter;
+pub use query::groups::Grouping;
 pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;
 pub use subconscious_derive::{ColumnEnum, RedisModel};

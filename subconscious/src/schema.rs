@@ -4,8 +4,8 @@
 //! surface works from it, so that the core is compiled once and not once per model.
 
 use crate::value::{
-    AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortValue,
-    TimeUnit, TimeValue, VersionValue,
+    AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
+    SortValue, TimeUnit, TimeValue, VersionValue,
 };
 
 /// The schema of a model, built once by the derive.
@@ -398,6 +398,15 @@ impl ColumnSchema {
     /// The ordinal of a stored value, if it can be read.
     pub(crate) fn ordinal_of(&self, stored: &[u8]) -> Option<u16> {
         (self.ordinal)(stored)
+    }
+
+    /// Where a value stands in the column's order; `None` for one that is none of its type.
+    pub(crate) fn sort_key(&self, stored: &[u8]) -> Option<SortKey> {
+        if self.kind == Kind::Few {
+            let score = self.ordinal_of(stored)?.to_string().into_bytes();
+            return Some(SortKey { score, tail: Vec::new() });
+        }
+        Some(SortKey::of(self.kind, stored))
     }
 
     pub(crate) fn is_indexed(&self) -> bool {

@@ -24,6 +24,7 @@ impl Script {
             .replace("-- include ready.lua\n", include_str!("scripts/ready.lua"))
             .replace("-- include cost.lua\n", include_str!("scripts/cost.lua"))
             .replace("-- include read_bitmaps.lua\n", include_str!("scripts/read_bitmaps.lua"))
+            .replace("-- include plain.lua\n", include_str!("scripts/plain.lua"))
             .replace("-- include schema.lua\n", include_str!("scripts/schema.lua"))
             .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
             .replace("-- include ids.lua\n", include_str!("scripts/ids.lua"))
@@ -146,6 +147,7 @@ scripts! {
     BITMAPS = [ROWS, FILTER, include_str!("scripts/bitmaps.lua")];
     ORDER = [ROWS, FILTER, include_str!("scripts/order.lua")];
     COUNT = [ROWS, FILTER, WALK, include_str!("scripts/count.lua")];
+    GROUPS = [ROWS, FILTER, include_str!("scripts/groups.lua")];
 }
 
 /// What a script answered: it did its work, or says in words what it found wrong before it wrote anything.

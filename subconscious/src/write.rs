@@ -15,6 +15,7 @@ use crate::scripts::{Answer, DESCRIBE, Script};
 use crate::value::Excerpt;
 
 /// A model in a namespace.
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) schema: &'static ModelSchema,
     pub(crate) keys: Keys,

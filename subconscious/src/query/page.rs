@@ -174,14 +174,14 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
 }
 
 /// The next values of a reply, as what they stand for.
-struct Words<I>(I);
+pub(super) struct Words<I>(pub(super) I);
 
 impl<I: Iterator<Item = Value>> Words<I> {
-    fn word(&mut self) -> Vec<u8> {
+    pub(super) fn word(&mut self) -> Vec<u8> {
         self.0.next().map(scripts::bytes).unwrap_or_default()
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         String::from_utf8_lossy(&self.word()).parse().ok()
     }
 
@@ -191,7 +191,7 @@ impl<I: Iterator<Item = Value>> Words<I> {
 }
 
 /// The beginning of a call of a script that answers a query.
-fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
+pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
     let Target { schema, keys } = target;
     let mut command = script.call(keys.meta().as_bytes());
     command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
@@ -204,7 +204,7 @@ fn direction(descending: bool) -> &'static str {
 }
 
 /// Makes a call of a script that answers a query, with the condition as its last arguments.
-async fn run(
+pub(super) async fn run(
     db: &Db,
     target: &Target,
     script: &Script,

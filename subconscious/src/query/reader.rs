@@ -17,7 +17,7 @@ use crate::query::rows::{Rows, SEGMENT};
 use crate::record::{self, Seen};
 use crate::schema::ModelSchema;
 use crate::scripts::DELETE;
-use crate::value::{Kind, SortKey};
+use crate::value::SortKey;
 use crate::write::Target;
 
 /// Rows up to this number come with their fields in the same round trip; more are read by a pipeline, which costs the
@@ -465,24 +465,34 @@ impl Reader {
 
     /// The number of records that match. A round trip for each millisecond of the server's time; with a range of a sorted set that is wide, for each
     /// thousand rows in it.
-    pub(crate) async fn count(mut self) -> Result<u64> {
+    pub(crate) async fn count(self) -> Result<u64> {
         let column = match page::count(&self.db, &self.target, &self.request).await? {
             Counted::All(count) => return Ok(count),
             Counted::Along(column) => column,
         };
+        Ok(self.along(column).await?.len())
+    }
+
+    /// The rows that match, found along the condition's range of this column.
+    pub(crate) async fn along(mut self, column: usize) -> Result<Rows> {
         let (range, others) = plan::split_range(&self.request.condition, column);
         let matches = self.matches(&others, None).await?;
         let key = OrderKey { column, descending: false, nulls_first: false };
         let mut along = Along::new(key, range, false, Position::default());
-        // A row that moves along the range meanwhile counts once.
-        let (mut count, mut counted) = (0, Rows::default());
+        let mut found = Rows::default();
         while along.more {
             let (members, _) = along.read(&self.db, &self.target, STEP).await?;
             let rows = members.iter().map(|(member, _)| row_of(member));
-            let rows: Vec<u32> = rows.filter(|&row| matches.rows.has(row) && counted.insert(row)).collect();
-            count += if matches.exact { rows.len() } else { self.look_up(&rows, None).await?.len() } as u64;
+            // A row that moves along the range meanwhile counts once.
+            let mut rows: Vec<u32> = rows.filter(|&row| matches.rows.has(row) && !found.has(row)).collect();
+            if !matches.exact {
+                rows = self.look_up(&rows, None).await?.into_iter().map(|place| place.row).collect();
+            }
+            for row in rows {
+                found.insert(row);
+            }
         }
-        Ok(count)
+        Ok(found)
     }
 
     /// The items that follow: see [`next`](Self::next).
@@ -685,11 +695,7 @@ impl Entry {
             let column = &schema.columns()[key.column];
             let at = columns.iter().position(|&at| at == key.column)?;
             let Value::BulkString(stored) = fields.get(at)? else { return None };
-            if column.kind == Kind::Few {
-                let score = column.ordinal_of(stored)?.to_string().into_bytes();
-                return Some(SortKey { score, tail: Vec::new() });
-            }
-            Some(SortKey::of(column.kind, stored))
+            column.sort_key(stored)
         };
         Some(Self { keys: order.iter().map(key).collect(), row: i64::from(place.row) })
     }

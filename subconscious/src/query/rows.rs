@@ -38,6 +38,11 @@ impl Rows {
         self.0.get(&(row / SEGMENT)).and_then(|bitmap| bitmap.get(at)).is_some_and(|byte| byte & bit != 0)
     }
 
+    /// Takes the first segment and its bitmap out.
+    pub(crate) fn take_first(&mut self) -> Option<(u32, Vec<u8>)> {
+        self.0.pop_first()
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.0.values().flatten().map(|byte| u64::from(byte.count_ones())).sum()
     }

@@ -42,12 +42,4 @@ local function has_type(key, wanted)
   return type == wanted or type == 'none'
 end
 
--- Equal numbers are one value in an index: see index.lua.
-local function plain(kind, value)
-  if kind == 100 and value then -- d
-    value = string.match(value, '^(.*%..*[^0])0*$') or string.match(value, '^(.*)%.0*$') or value
-    return value == '-0' and '0' or value
-  end
-  if kind == 102 and value == '-0.0' then return '0.0' end -- f
-  return value
-end
+-- include plain.lua

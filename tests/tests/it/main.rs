@@ -7,6 +7,7 @@ mod check;
 mod errors;
 mod expiry;
 mod explain;
+mod groups;
 mod hammer;
 mod indexes;
 mod meanwhile;

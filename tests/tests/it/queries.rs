@@ -1,6 +1,7 @@
 //! Queries, against a plain list of records.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
@@ -323,6 +324,17 @@ pub(crate) fn sorted(mut items: Vec<Item>, keys: &[Key]) -> Vec<Item> {
     items
 }
 
+/// How many have each value: the most frequent first, then the least, null last.
+fn groups<T: Ord + Clone>(items: &[Item], value: impl Fn(&Item) -> Option<T>) -> Vec<(Option<T>, u64)> {
+    let mut counts = BTreeMap::<(bool, Option<T>), u64>::new();
+    for value in items.iter().map(value) {
+        *counts.entry((value.is_none(), value)).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().map(|((_, value), count)| (value, count)).collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
 fn ids(items: &[Item]) -> Vec<&str> {
     items.iter().map(|item| item.id.as_str()).collect()
 }
@@ -361,6 +373,8 @@ proptest! {
             let sizes = || expected.iter().filter_map(|item| item.size);
             assert_eq!(query.clone().limit(3).offset(2).min(db, |u| u.size).await.unwrap(), sizes().min());
             assert_eq!(query.max(db, |u| u.size).await.unwrap(), sizes().max());
+            assert_eq!(query.count_by(db, |u| u.country).await.unwrap(), groups(&expected, |item| item.country.clone()));
+            assert_eq!(query.clone().limit(3).count_by(db, |u| u.size).await.unwrap(), groups(&expected, |item| item.size));
             let all = expected.clone();
             expected = expected.into_iter().skip(offset as usize).collect();
             query = query.offset(offset);
