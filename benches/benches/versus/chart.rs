@@ -95,6 +95,10 @@ pub(crate) fn svg(report: &Report) -> String {
             let Some(row) = size.rows.iter().find(|row| row.name == *kind) else { continue };
             for (line, side) in shown.iter().enumerate() {
                 let ratio = ratio(row, *side);
+                // One of the two had no right answer.
+                if ratio.is_nan() {
+                    continue;
+                }
                 let y = TOP + group * at as f64 + GAP / 2.0 + BAR * line as f64;
                 let (from, to) = (place(ratio.min(1.0)), place(ratio.max(1.0)));
                 let (name, colour) = label(names[*side]);
@@ -135,7 +139,7 @@ fn reference(row: &Row, base: Option<usize>, names: &[&str]) -> f64 {
         Some(base) => row.sides[base].rate(),
         None => {
             let others = row.sides.iter().zip(names).filter(|(_, name)| **name != "ours" || names.len() == 1);
-            others.map(|(side, _)| side.rate()).fold(0.0, f64::max)
+            others.map(|(side, _)| side.rate()).fold(f64::NAN, f64::max)
         }
     }
 }

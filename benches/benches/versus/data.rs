@@ -1,7 +1,11 @@
 //! The records, the questions asked about them, and the right answers, found by looking at every record.
 
+use std::collections::BTreeMap;
+
 use subconscious::{ColumnEnum, RedisModel};
 use uuid::Uuid;
+
+use crate::report;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ColumnEnum)]
 #[column(rename_all = "lowercase")]
@@ -38,22 +42,50 @@ pub(crate) struct User {
     pub(crate) created_at: i64,
 }
 
+/// As many as users, but only for the workload that asks for them.
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+pub(crate) struct Title {
+    #[column(primary_key)]
+    pub(crate) uuid: Uuid,
+    #[column(sort)]
+    pub(crate) title: String,
+    pub(crate) pages: u16,
+}
+
 /// A country that 100 records have, however many there are.
 const FEW: &str = "XX";
+/// A country that a single record has.
+const ONE: &str = "YY";
 
 /// The same user always. Ages are even, countries skewed (`C00` has a quarter), creation times distinct and in no order.
 pub(crate) fn user(at: u64, records: u64) -> User {
     let mixed = mix(at);
     let skewed = (mixed % 50) * (mixed / 50 % 50) * (mixed / 5_250_000 % 50) / 2_500;
-    let few = at % (records / 100).max(1) == 7;
+    let country = match at {
+        at if at == records / 2 => ONE.into(),
+        at if at % (records / 100).max(1) == 7 => FEW.into(),
+        _ => format!("C{skewed:02}"),
+    };
     User {
         uuid: Uuid::from_u64_pair(mix(!at), at),
         name: format!("User number {at}"),
         age: (mixed / 2_500 % 100) as u8,
         gender: [Some(Gender::Male), Some(Gender::Female), None][(mixed / 250_000 % 21 / 10) as usize],
-        country_code: Some(if few { FEW.into() } else { format!("C{skewed:02}") }),
+        country_code: Some(country),
         created_at: 1_700_000_000_000 + i64::from(scatter(at as u32)),
     }
+}
+
+/// The same title always: fourteen small letters, which no search folds, stems or splits. Distinct, as `mix` is one to one.
+pub(crate) fn title(at: u64) -> Title {
+    let mut left = mix(at);
+    let letter = |_| {
+        let letter = b'a' + (left % 26) as u8;
+        left /= 26;
+        char::from(letter)
+    };
+    let title = (0..14).map(letter).collect();
+    Title { uuid: Uuid::from_u64_pair(mix(!at), at), title, pages: (at % 1_000) as u16 }
 }
 
 /// The last step of SplitMix64.
@@ -85,7 +117,11 @@ pub(crate) struct Job {
     pub(crate) or_not: bool,
     /// Only the number is asked for.
     pub(crate) count: bool,
-    /// By `created_at`; whether it goes down.
+    /// Only the number for each country is asked for.
+    pub(crate) groups: bool,
+    /// Titles that begin so are asked for, not users.
+    pub(crate) beginning: Option<String>,
+    /// By `created_at`, titles by themselves; whether it goes down.
     pub(crate) order: Option<bool>,
     /// The creation time of the record that the page before ended with, for those who go on from there.
     pub(crate) after: Option<i64>,
@@ -97,24 +133,31 @@ pub(crate) struct Job {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {
     Count(u64),
+    /// Countries that have any, and how many.
+    Groups(Vec<(Option<String>, u64)>),
     Rows(Vec<User>),
+    Titles(Vec<Title>),
 }
 
 impl Answer {
-    /// The number of rows, or of things counted.
+    /// The number of rows or groups, or of things counted.
     pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Count(count) => *count,
+            Self::Groups(groups) => groups.len() as u64,
             Self::Rows(rows) => rows.len() as u64,
+            Self::Titles(titles) => titles.len() as u64,
         }
     }
 
-    /// Rows that nobody ordered are the same in any order.
+    /// Rows and groups that nobody ordered are the same in any order.
     pub(crate) fn is(&self, other: &Self, ordered: bool) -> bool {
         let sorted = |answer: &Self| {
             let mut answer = answer.clone();
-            if let Self::Rows(rows) = &mut answer {
-                rows.sort_by_key(|user| user.uuid);
+            match &mut answer {
+                Self::Groups(groups) => groups.sort(),
+                Self::Rows(rows) => rows.sort_by_key(|user| user.uuid),
+                Self::Count(_) | Self::Titles(_) => {}
             }
             answer
         };
@@ -155,6 +198,8 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// Rows, not calls, are counted.
     pub(crate) rows: bool,
+    /// How many records a question's filter matches, if there is one: the median.
+    pub(crate) matches: Option<u64>,
     pub(crate) task: Task,
 }
 
@@ -169,6 +214,8 @@ pub(crate) enum Task {
 
 /// All workloads; the users are in the order of creation.
 pub(crate) fn workloads(users: &[User]) -> Vec<Workload> {
+    let mut titles: Vec<Title> = (0..users.len() as u64).map(title).collect();
+    titles.sort_by(|one, other| one.title.cmp(&other.title));
     let country = |number: usize| Some(format!("C{number:02}"));
     let three = |turn: usize| Job {
         ages: Some((18 + turn as u8, 22 + turn as u8)),
@@ -181,8 +228,9 @@ pub(crate) fn workloads(users: &[User]) -> Vec<Workload> {
     let either = |turn: usize| [Gender::Male, Gender::Female][turn % 2];
     let quantile = |part: f64| users[(part * (users.len() - 1) as f64) as usize].created_at;
     let deep = (users.len() / 5).min(20_000);
-    let kinds: [(&'static str, &dyn Fn(usize) -> Job); 11] = [
+    let kinds: [(&'static str, &dyn Fn(usize) -> Job); 14] = [
         ("all rows", &|turn| three(turn)),
+        ("one of all", &|_| Job { country: Some(ONE.into()), ..Job::default() }),
         ("newest 10, all three", &|turn| newest(three(turn))),
         ("newest 10, common", &|turn| {
             newest(Job { gender: Some(either(turn)), country: country(0), ..Job::default() })
@@ -229,31 +277,56 @@ pub(crate) fn workloads(users: &[User]) -> Vec<Workload> {
             count: true,
             ..Job::default()
         }),
+        ("group count", &|turn| Job { gender: Some(either(turn)), groups: true, ..Job::default() }),
+        ("starts with", &|turn| {
+            let beginning = Some(["ba", "ed", "in", "ro", "st"][turn].into());
+            Job { beginning, order: Some(false), limit: 20, ..Job::default() }
+        }),
     ];
     let mut all: Vec<Workload> = kinds
         .into_iter()
         .map(|(name, job)| {
-            let cases = (0..5).map(job).map(|job| (job.clone(), answer(users, &job))).collect();
-            Workload { name, rows: name == "all rows", task: Task::Query(cases) }
+            let (matches, cases): (Vec<f64>, _) = (0..5)
+                .map(job)
+                .map(|job| {
+                    let (matches, answer) = answer(users, &titles, &job);
+                    (matches as f64, (job, answer))
+                })
+                .unzip();
+            let matches = Some(report::median(matches.into_iter()) as u64);
+            Workload { name, rows: name == "all rows", matches, task: Task::Query(cases) }
         })
         .collect();
     all.extend([
-        Workload { name: "load, 1 in flight", rows: false, task: Task::Load(1) },
-        Workload { name: "load, 50 in flight", rows: false, task: Task::Load(50) },
-        Workload { name: "save, 1 in flight", rows: false, task: Task::Save(1) },
-        Workload { name: "save, 50 in flight", rows: false, task: Task::Save(50) },
+        Workload { name: "load, 1 in flight", rows: false, matches: None, task: Task::Load(1) },
+        Workload { name: "load, 50 in flight", rows: false, matches: None, task: Task::Load(50) },
+        Workload { name: "save, 1 in flight", rows: false, matches: None, task: Task::Save(1) },
+        Workload { name: "save, 50 in flight", rows: false, matches: None, task: Task::Save(50) },
     ]);
     all
 }
 
-fn answer(users: &[User], job: &Job) -> Answer {
+/// The answer, and how many records match; the titles are in order.
+fn answer(users: &[User], titles: &[Title], job: &Job) -> (usize, Answer) {
+    if let Some(beginning) = &job.beginning {
+        let found: Vec<&Title> = titles.iter().filter(|title| title.title.starts_with(beginning)).collect();
+        return (found.len(), Answer::Titles(found.into_iter().take(job.limit).cloned().collect()));
+    }
     let mut rows: Vec<&User> = users.iter().filter(|user| job.matches(user)).collect();
+    let matches = rows.len();
     if job.count {
-        return Answer::Count(rows.len() as u64);
+        return (matches, Answer::Count(matches as u64));
+    }
+    if job.groups {
+        let mut counts = BTreeMap::new();
+        for user in rows {
+            *counts.entry(user.country_code.clone()).or_default() += 1;
+        }
+        return (matches, Answer::Groups(counts.into_iter().collect()));
     }
     if job.order == Some(true) {
         rows.reverse();
     }
     let limit = if job.limit == 0 { usize::MAX } else { job.limit };
-    Answer::Rows(rows.into_iter().skip(job.offset).take(limit).cloned().collect())
+    (matches, Answer::Rows(rows.into_iter().skip(job.offset).take(limit).cloned().collect()))
 }

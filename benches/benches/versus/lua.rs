@@ -4,17 +4,16 @@ use redis::aio::ConnectionManager;
 use redis::{Script, ScriptInvocation, pipe};
 
 use crate::Outcome;
-use crate::data::{Answer, Job, User};
-use crate::plain::{self, BY_AGE, BY_CREATED, Row};
-
-/// A row after its id.
-type Identified = (String, String, u8, Option<String>, Option<String>, i64);
+use crate::data::{Answer, Job, Title, User};
+use crate::plain::{self, BY_AGE, BY_CREATED, BY_TITLE, COUNTRIES, Identified};
 
 pub(crate) struct Lua {
     pub(crate) connection: ConnectionManager,
     walk: Script,
     gather: Script,
     count: Script,
+    groups: Script,
+    titles: Script,
     upsert: Script,
 }
 
@@ -25,21 +24,27 @@ const IDS: &str = "gather ids, HMGET";
 const PARTS: &str = "SINTERCARD of each part";
 const STORE: &str = "ZRANGESTORE, ZINTERCARD";
 const SCAN: &str = "ZRANGE, SMISMEMBER";
+const GROUPS: &str = "SINTERCARD of each";
+const TITLES: &str = "ZRANGE BYLEX";
 
 impl Lua {
     pub(crate) fn new(connection: ConnectionManager) -> Self {
-        let [walk, gather, count, upsert] = [
+        let [walk, gather, count, groups, titles, upsert] = [
             include_str!("walk.lua"),
             include_str!("gather.lua"),
             include_str!("count.lua"),
+            include_str!("groups.lua"),
+            include_str!("titles.lua"),
             include_str!("upsert.lua"),
         ]
         .map(Script::new);
-        Self { connection, walk, gather, count, upsert }
+        Self { connection, walk, gather, count, groups, titles, upsert }
     }
 
     pub(crate) fn forms(job: &Job) -> Vec<&'static str> {
         match job {
+            Job { beginning: Some(_), .. } => vec![TITLES],
+            Job { groups: true, .. } => vec![GROUPS],
             Job { count: true, created: Some(_), .. } => vec![STORE, SCAN],
             Job { count: true, .. } => vec![PARTS],
             Job { order: None, .. } => vec![ROWS, IDS],
@@ -55,6 +60,18 @@ impl Lua {
         if job.count {
             return Ok(Answer::Count(self.counting(job, form).invoke_async(connection).await?));
         }
+        if form == GROUPS {
+            let call = &mut self.groups.prepare_invoke();
+            call.key(COUNTRIES).key(plain::sets(job));
+            return Ok(Answer::Groups(call.invoke_async(connection).await?));
+        }
+        if form == TITLES {
+            let call = &mut self.titles.prepare_invoke();
+            call.key(BY_TITLE).arg(&job.beginning).arg(job.limit);
+            let rows: Vec<(String, String, u16)> = call.invoke_async(connection).await?;
+            let parse = |(id, title, pages): (String, _, _)| Ok(Title { uuid: id.parse()?, title, pages });
+            return Ok(Answer::Titles(rows.into_iter().map(parse).collect::<Outcome<_>>()?));
+        }
         if form == IDS {
             let parts: Vec<Vec<String>> = self.gathering(job, 0).invoke_async(connection).await?;
             return Ok(Answer::Rows(plain::rows(&self.connection, &parts.concat()).await?));
@@ -65,11 +82,7 @@ impl Lua {
             _ => self.gathering(job, -1),
         };
         let rows: Vec<Identified> = call.invoke_async(connection).await?;
-        let parse = |(id, name, age, gender, country, created): Identified| {
-            let row: Row = (name, age, gender, country, created);
-            plain::parse(&id, row)
-        };
-        Ok(Answer::Rows(rows.into_iter().map(parse).collect::<Outcome<_>>()?))
+        Ok(Answer::Rows(plain::parse_all(rows)?))
     }
 
     fn walking(&self, job: &Job) -> ScriptInvocation<'_> {

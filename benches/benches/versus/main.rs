@@ -5,7 +5,7 @@
 //! [--sides ours,plain,lua,redisearch] [--json FILE] [--svg FILE] [--markdown FILE]`
 //!
 //! Each side has a server process of its own, and only one is busy at a time. A side that could go about a workload in several
-//! ways is measured in the fastest one whose answers are right. RediSearch takes part if `SUBCONSCIOUS_SEARCH_SERVER` is
+//! ways is measured in the fastest one whose answers are right, and has a dash if none are. RediSearch takes part if `SUBCONSCIOUS_SEARCH_SERVER` is
 //! the path of a server that has it.
 
 // A benchmark that can't go on stops.
@@ -28,7 +28,7 @@ use clap::builder::PossibleValuesParser;
 use redis::cmd;
 
 use crate::contender::{Contender, Sample};
-use crate::data::{Task, User, Workload, user};
+use crate::data::{Task, Title, User, Workload, title, user};
 use crate::report::{Measured, Report, Row, Size};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -66,12 +66,12 @@ const SLOW: u64 = 2_000;
 const PARTS: u64 = 10;
 
 impl Measured {
-    fn of(samples: &[Sample], rows: bool, form: &str, notes: Vec<String>) -> Self {
+    fn of(samples: &[Sample], rows: bool, form: Option<&str>, notes: Vec<String>) -> Self {
         Self {
             rates: samples.iter().map(|sample| if rows { sample.rows } else { sample.rate }).collect(),
             server_us: report::median(samples.iter().map(|sample| sample.cpu)),
             reads: report::median(samples.iter().map(|sample| sample.reads)),
-            form: form.into(),
+            form: form.map(String::from),
             notes,
         }
     }
@@ -101,8 +101,18 @@ async fn fill(sides: &mut [Contender], records: u64) -> (Row, Vec<f64>) {
     for (side, memory) in sides.iter().zip(&mut memory) {
         *memory = (side.number("memory", "used_memory:").await - *memory) / records as f64;
     }
-    let sides = samples.iter().map(|samples| Measured::of(samples, true, "batches of 1,000", vec![])).collect();
-    (Row { name: "bulk save".into(), rows: true, sides, slow: None }, memory)
+    let sides = samples.iter().map(|samples| Measured::of(samples, true, Some("batches of 1,000"), vec![])).collect();
+    (Row { name: "bulk save".into(), rows: true, matches: None, sides, slow: None }, memory)
+}
+
+/// Saves as many titles as there are users, which nobody measures.
+async fn fill_titles(sides: &[Contender], records: u64) {
+    for first in (0..records).step_by(1_000) {
+        let titles: Vec<Title> = (first..records.min(first + 1_000)).map(title).collect();
+        for side in sides {
+            side.side.save_titles(titles.clone()).await.unwrap();
+        }
+    }
 }
 
 /// The pings of each side, if any question was measured.
@@ -114,7 +124,7 @@ async fn wait(sides: &[Contender], workloads: &[Workload], rows: &[Row]) -> Vec<
             .filter_map(|workload| {
                 let Task::Query(cases) = &workload.task else { return None };
                 let row = rows.iter().find(|row| row.name == workload.name)?;
-                Some((cases.as_slice(), row.sides[at].form.as_str()))
+                Some((cases.as_slice(), row.sides[at].form.as_deref()?))
             })
             .collect();
         if !questions.is_empty() {
@@ -153,17 +163,20 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
         if matches!(workload.task, Task::Save(_)) && pings.is_empty() {
             pings = wait(&sides, &workloads, &rows).await;
         }
+        if matches!(&workload.task, Task::Query(cases) if cases[0].0.beginning.is_some()) {
+            fill_titles(&sides, records).await;
+        }
         eprintln!("{records} records: {}", workload.name);
         let mut forms = Vec::new();
         for side in &sides {
             forms.push(match &workload.task {
                 Task::Query(cases) => side.best(cases).await,
-                Task::Load(_) => (if side.name == "ours" { "load" } else { "HMGET" }, vec![]),
+                Task::Load(_) => (Some(if side.name == "ours" { "load" } else { "HMGET" }), vec![]),
                 Task::Save(_) => match side.name {
-                    "ours" => ("save", vec![]),
-                    "plain" => ("pipeline, blind", vec![]),
-                    "lua" => ("upsert", vec![]),
-                    _ => ("HSET", vec![]),
+                    "ours" => (Some("save"), vec![]),
+                    "plain" => (Some("pipeline, blind"), vec![]),
+                    "lua" => (Some("upsert"), vec![]),
+                    _ => (Some("HSET"), vec![]),
                 },
             });
             side.slow().await;
@@ -171,7 +184,9 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
         let mut samples = vec![Vec::new(); sides.len()];
         for _ in 0..arguments.rounds {
             for (at, side) in sides.iter_mut().enumerate() {
-                samples[at].push(side.round(&workload.task, forms[at].0, records).await);
+                if let Some(form) = forms[at].0 {
+                    samples[at].push(side.round(&workload.task, form, records).await);
+                }
             }
         }
         let slow = match sides.iter().find(|side| side.name == "ours") {
@@ -180,7 +195,13 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
         };
         let measured = samples.iter().zip(forms);
         let measured = measured.map(|(samples, (form, notes))| Measured::of(samples, workload.rows, form, notes));
-        rows.push(Row { name: workload.name.into(), rows: workload.rows, sides: measured.collect(), slow });
+        rows.push(Row {
+            name: workload.name.into(),
+            rows: workload.rows,
+            matches: workload.matches,
+            sides: measured.collect(),
+            slow,
+        });
     }
     if pings.is_empty() {
         pings = wait(&sides, &workloads, &rows).await;

@@ -7,7 +7,7 @@ use subconscious::{Cursor, Db, Query, RedisModel};
 use uuid::Uuid;
 
 use crate::Outcome;
-use crate::data::{Answer, Job, User};
+use crate::data::{Answer, Job, Title, User};
 
 pub(crate) struct Ours {
     pub(crate) db: Db,
@@ -19,6 +19,7 @@ impl Ours {
     pub(crate) fn forms(job: &Job) -> Vec<&'static str> {
         match job {
             Job { count: true, .. } => vec!["count"],
+            Job { groups: true, .. } => vec!["count_by"],
             Job { limit: 0, .. } => vec!["stream"],
             Job { after: Some(_), .. } => vec!["after"],
             _ => vec!["fetch"],
@@ -26,9 +27,16 @@ impl Ours {
     }
 
     pub(crate) async fn run(&self, job: &Job) -> Outcome<Answer> {
+        if let Some(beginning) = &job.beginning {
+            let query = Title::filter_by(|t| t.title.starts_with(beginning)).order_by(|t| t.title.asc());
+            return Ok(Answer::Titles(query.limit(job.limit as u64).fetch(&self.db).await?));
+        }
         let mut query = query(job);
         if job.count {
             return Ok(Answer::Count(query.count(&self.db).await?));
+        }
+        if job.groups {
+            return Ok(Answer::Groups(query.count_by(&self.db, |u| u.country_code).await?));
         }
         if job.limit == 0 {
             return Ok(Answer::Rows(query.stream(&self.db).try_collect().await?));
@@ -63,6 +71,11 @@ impl Ours {
 
     pub(crate) async fn save_many(&self, users: &mut [User]) -> Outcome<()> {
         User::save_many(&self.db, users).await?.into_result()?;
+        Ok(())
+    }
+
+    pub(crate) async fn save_titles(&self, titles: &mut [Title]) -> Outcome<()> {
+        Title::save_many(&self.db, titles).await?.into_result()?;
         Ok(())
     }
 }

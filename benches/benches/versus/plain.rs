@@ -1,15 +1,21 @@
 //! By hand with plain commands: a hash for each record, a set for each value of an indexed column, a sorted set for each
 //! column that orders.
 
+use std::collections::BTreeSet;
+
 use redis::aio::ConnectionManager;
 use redis::{Cmd, Pipeline, cmd, pipe};
 use uuid::Uuid;
 
 use crate::Outcome;
-use crate::data::{Answer, Gender, Job, User};
+use crate::data::{Answer, Gender, Job, Title, User};
 
 pub(crate) const BY_AGE: &str = "user:by:age";
 pub(crate) const BY_CREATED: &str = "user:by:created_at";
+/// The countries that there have been.
+pub(crate) const COUNTRIES: &str = "user:countries";
+/// A sorted set without scores: of the title, a null byte and the id.
+pub(crate) const BY_TITLE: &str = "title:by:title";
 /// Keys of intermediate results.
 const SOME: &str = "user:tmp:1";
 const ORDERED: &str = "user:tmp:2";
@@ -17,6 +23,8 @@ const ORDERED: &str = "user:tmp:2";
 const FIELDS: [&str; 5] = ["name", "age", "gender", "country_code", "created_at"];
 /// The fields as they come.
 pub(crate) type Row = (String, u8, Option<String>, Option<String>, i64);
+/// The same after the id.
+pub(crate) type Identified = (String, String, u8, Option<String>, Option<String>, i64);
 
 pub(crate) fn key(id: impl std::fmt::Display) -> String {
     format!("user:{id}")
@@ -30,12 +38,25 @@ pub(crate) fn age_sets(job: &Job) -> Vec<String> {
 /// The sets of the other columns of a job.
 pub(crate) fn sets(job: &Job) -> Vec<String> {
     let gender = job.gender.map(|gender| format!("user:gender:{}", gender.text()));
-    gender.into_iter().chain(job.country.as_ref().map(|country| format!("user:country_code:{country}"))).collect()
+    gender.into_iter().chain(job.country.as_deref().map(country)).collect()
+}
+
+/// The set of a country.
+fn country(country: &str) -> String {
+    format!("user:country_code:{country}")
 }
 
 pub(crate) fn parse(id: &str, (name, age, gender, country_code, created_at): Row) -> Outcome<User> {
     let gender = gender.as_deref().and_then(Gender::of);
     Ok(User { uuid: id.parse()?, name, age, gender, country_code, created_at })
+}
+
+pub(crate) fn parse_all(rows: Vec<Identified>) -> Outcome<Vec<User>> {
+    let parse = |(id, name, age, gender, country, created): Identified| {
+        let row: Row = (name, age, gender, country, created);
+        parse(&id, row)
+    };
+    rows.into_iter().map(parse).collect()
 }
 
 /// The fields that are not null.
@@ -75,6 +96,36 @@ pub(crate) async fn rows(connection: &ConnectionManager, ids: &[String]) -> Outc
     Ok(users)
 }
 
+pub(crate) fn title_key(id: impl std::fmt::Display) -> String {
+    format!("title:{id}")
+}
+
+pub(crate) fn title_fields(title: &Title) -> [(&'static str, String); 2] {
+    [("title", title.title.clone()), ("pages", title.pages.to_string())]
+}
+
+pub(crate) async fn save_titles(connection: &ConnectionManager, titles: &[Title]) -> Outcome<()> {
+    let mut pipeline = pipe();
+    for title in titles {
+        pipeline.hset_multiple(title_key(title.uuid), &title_fields(title)).ignore();
+        pipeline.zadd(BY_TITLE, format!("{}\0{}", title.title, title.uuid), 0).ignore();
+    }
+    Ok(pipeline.query_async(&mut connection.clone()).await?)
+}
+
+/// Loads titles by one pipeline.
+pub(crate) async fn titles(connection: &ConnectionManager, ids: &[String]) -> Outcome<Vec<Title>> {
+    if ids.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut pipeline = pipe();
+    for id in ids {
+        pipeline.cmd("HMGET").arg(title_key(id)).arg("title").arg("pages");
+    }
+    let rows: Vec<(String, u16)> = pipeline.query_async(&mut connection.clone()).await?;
+    ids.iter().zip(rows).map(|(id, (title, pages))| Ok(Title { uuid: id.parse()?, title, pages })).collect()
+}
+
 /// `(country | age) & !gender` by adding and subtracting.
 pub(crate) fn or_not(job: &Job) -> (Vec<Vec<String>>, [i64; 6]) {
     let (age, rest) = (age_sets(job), sets(job));
@@ -101,13 +152,20 @@ const RANGE: &str = "ZRANGESTORE, ZINTERCARD";
 const STORE: &str = "ZINTERSTORE";
 const WALK: &str = "ZRANGE, SMISMEMBER";
 const SCORES: &str = "SINTER, ZMSCORE";
+const INTER: &str = "SINTER, HMGET";
+const GET: &str = "SORT GET";
+const GROUPS: &str = "SMEMBERS, SINTERCARD of each";
+const TITLES: &str = "ZRANGE BYLEX, HMGET";
 
 impl Plain {
     pub(crate) fn forms(job: &Job) -> Vec<&'static str> {
         match job {
+            Job { beginning: Some(_), .. } => vec![TITLES],
+            Job { groups: true, .. } => vec![GROUPS],
             Job { or_not: true, .. } => vec![UNION, PARTS],
             Job { count: true, created: Some(_), .. } => vec![RANGE],
             Job { count: true, .. } => vec![UNION, PARTS],
+            Job { order: None, ages: None, gender: None, .. } => vec![INTER, GET],
             Job { order: None, .. } => vec![UNION, EACH_AGE],
             Job { created: Some(_), .. } | Job { listed: false, ages: Some(_), .. } | Job { after: Some(_), .. } => {
                 vec![STORE, WALK]
@@ -119,6 +177,12 @@ impl Plain {
     pub(crate) async fn run(&self, job: &Job, form: &str) -> Outcome<Answer> {
         if job.count {
             return Ok(Answer::Count(self.count(job, form).await?));
+        }
+        match form {
+            GROUPS => return Ok(Answer::Groups(self.groups(job).await?)),
+            TITLES => return Ok(Answer::Titles(self.titles(job).await?)),
+            GET => return Ok(Answer::Rows(self.got(job).await?)),
+            _ => {}
         }
         let ids = match form {
             STORE => self.stored(job).await?,
@@ -170,6 +234,37 @@ impl Plain {
         }
         let counts: Vec<i64> = self.query(&pipeline).await?;
         Ok(counts.iter().zip(signs).map(|(count, sign)| count * sign).sum::<i64>().try_into()?)
+    }
+
+    async fn groups(&self, job: &Job) -> Outcome<Vec<(Option<String>, u64)>> {
+        let countries: Vec<String> = cmd("SMEMBERS").arg(COUNTRIES).query_async(&mut self.connection.clone()).await?;
+        let mut pipeline = pipe();
+        for one in &countries {
+            pipeline.cmd("SINTERCARD").arg(2).arg(sets(job)).arg(country(one));
+        }
+        let counts: Vec<u64> = self.query(&pipeline).await?;
+        Ok(countries.into_iter().map(Some).zip(counts).filter(|(_, count)| *count > 0).collect())
+    }
+
+    async fn titles(&self, job: &Job) -> Outcome<Vec<Title>> {
+        let beginning = job.beginning.as_deref().unwrap_or_default();
+        // No text has a byte 255.
+        let (low, high) = (format!("[{beginning}"), [b"[", beginning.as_bytes(), b"\xff"].concat());
+        let mut command = cmd("ZRANGE");
+        command.arg(BY_TITLE).arg(low).arg(high).arg("BYLEX").arg("LIMIT").arg(0).arg(job.limit);
+        let members: Vec<String> = command.query_async(&mut self.connection.clone()).await?;
+        let ids: Vec<String> = members.iter().filter_map(|member| Some(member.split_once('\0')?.1.into())).collect();
+        titles(&self.connection, &ids).await
+    }
+
+    /// The rows of one set by one command.
+    async fn got(&self, job: &Job) -> Outcome<Vec<User>> {
+        let mut command = cmd("SORT");
+        command.arg(sets(job)).arg("BY").arg("nosort").arg("GET").arg("#");
+        for field in FIELDS {
+            command.arg("GET").arg(format!("user:*->{field}"));
+        }
+        parse_all(command.query_async(&mut self.connection.clone()).await?)
     }
 
     async fn union(&self, job: &Job) -> Outcome<Vec<String>> {
@@ -279,8 +374,8 @@ impl Plain {
         if let Some(gender) = user.gender {
             pipeline.sadd(format!("user:gender:{}", gender.text()), &id).ignore();
         }
-        if let Some(country) = &user.country_code {
-            pipeline.sadd(format!("user:country_code:{country}"), &id).ignore();
+        if let Some(code) = &user.country_code {
+            pipeline.sadd(country(code), &id).ignore();
         }
         pipeline.zadd(BY_AGE, &id, user.age).ignore();
         pipeline.zadd(BY_CREATED, &id, user.created_at).ignore();
@@ -290,6 +385,10 @@ impl Plain {
         let mut pipeline = pipe();
         for user in users {
             Self::write(&mut pipeline, user);
+        }
+        let countries: BTreeSet<&String> = users.iter().filter_map(|user| user.country_code.as_ref()).collect();
+        if !countries.is_empty() {
+            pipeline.sadd(COUNTRIES, countries).ignore();
         }
         self.query(&pipeline).await
     }

@@ -30,17 +30,19 @@ pub(crate) struct Size {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) rows: bool,
+    /// How many records a question's filter matches, if there is one.
+    pub(crate) matches: Option<u64>,
     pub(crate) sides: Vec<Measured>,
     /// Slow calls on our server, and the longest in microseconds.
     pub(crate) slow: Option<(u64, u64)>,
 }
 
 pub(crate) struct Measured {
-    /// Of each round.
+    /// Of each round; none if no answer was right.
     pub(crate) rates: Vec<f64>,
     pub(crate) server_us: f64,
     pub(crate) reads: f64,
-    pub(crate) form: String,
+    pub(crate) form: Option<String>,
     /// What other forms did.
     pub(crate) notes: Vec<String>,
 }
@@ -57,23 +59,27 @@ pub(crate) fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// With separators, and of small numbers no more digits than they deserve.
+/// With separators, and of small numbers no more digits than they deserve. A dash for what was not measured.
 pub(crate) fn number(value: f64) -> String {
     match value {
+        value if value.is_nan() => "-".into(),
         value if value < 10.0 => format!("{value:.2}"),
         value if value < 100.0 => format!("{value:.1}"),
-        _ => {
-            let digits = format!("{value:.0}");
-            let mut text = String::new();
-            for (at, digit) in digits.chars().enumerate() {
-                if at > 0 && (digits.len() - at) % 3 == 0 {
-                    text.push(',');
-                }
-                text.push(digit);
-            }
-            text
-        }
+        _ => whole(value),
     }
+}
+
+/// With separators.
+fn whole(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl Report {
@@ -123,18 +129,23 @@ impl Report {
         let _ = writeln!(text, "\n### {} records\n", number(size.records as f64));
         let _ = writeln!(
             text,
-            "Operations a second (rows a second for `all rows` and `bulk save`), median of {} rounds (of the tenths of the data for \
-             `bulk save`); in brackets how many times as fast ours is. Then the server's processor time for an operation (for one record \
+            "How many records a question's filter matches (median of the questions), then operations a second (rows a second for `all rows` and `bulk save`), median of {} rounds (of the tenths of the data for \
+             `bulk save`); in brackets how many times as fast ours is, and a dash for a side without a right answer. Then the server's processor time for an operation (for one record \
              of `bulk save`) in microseconds, and how often our server had to read a request for one.\n",
             self.rounds
         );
         let cpu = names.join(" / ");
-        let _ = writeln!(text, "| workload |{} server us: {cpu} | reads |", columns(&|name| format!(" {name} |")));
-        let _ = writeln!(text, "| --- |{} ---: | ---: |", columns(&|_| " ---: |".into()));
+        let _ = writeln!(
+            text,
+            "| workload | matches |{} server us: {cpu} | reads |",
+            columns(&|name| format!(" {name} |"))
+        );
+        let _ = writeln!(text, "| --- | ---: |{} ---: | ---: |", columns(&|_| " ---: |".into()));
         for row in &size.rows {
-            let _ = write!(text, "| {} |", row.name);
+            let matches = row.matches.map(|matches| whole(matches as f64));
+            let _ = write!(text, "| {} | {} |", row.name, matches.unwrap_or_default());
             for (side, name) in row.sides.iter().zip(&names) {
-                let ratio = (names[0] == "ours" && *name != "ours")
+                let ratio = (names[0] == "ours" && *name != "ours" && side.form.is_some())
                     .then(|| format!(" ({}x)", number(row.sides[0].rate() / side.rate())));
                 let _ = write!(text, " {}{} |", number(side.rate()), ratio.unwrap_or_default());
             }
@@ -166,7 +177,7 @@ impl Report {
         let _ = writeln!(text, "\n| workload |{}", columns(&|name| format!(" {name} |")));
         let _ = writeln!(text, "| --- |{}", columns(&|_| " --- |".into()));
         for row in &size.rows {
-            let forms = row.sides.iter().map(|side| format!(" {} |", side.form));
+            let forms = row.sides.iter().map(|side| format!(" {} |", side.form.as_deref().unwrap_or("-")));
             let _ = writeln!(text, "| {} |{}", row.name, forms.collect::<String>());
         }
     }
@@ -191,7 +202,7 @@ impl Report {
                 })
             };
             json!({
-                "name": row.name, "unit": if row.rows { "rows" } else { "operations" },
+                "name": row.name, "unit": if row.rows { "rows" } else { "operations" }, "matches": row.matches,
                 "sides": names().zip(row.sides.iter().map(side)).collect::<Value>(),
                 "slow_calls_of_ours": row.slow.map(|(count, longest)| json!({ "count": count, "longest_us": longest })),
             })

@@ -6,7 +6,10 @@ for i = 1, 3 do
   local new = ARGV[i + 1] ~= '' and ARGV[i + 1]
   if old[i] ~= new then
     if old[i] then redis.call('SREM', 'user:' .. names[i] .. ':' .. old[i], id) end
-    if new then redis.call('SADD', 'user:' .. names[i] .. ':' .. new, id) end
+    if new then
+      redis.call('SADD', 'user:' .. names[i] .. ':' .. new, id)
+      if i == 3 then redis.call('SADD', 'user:countries', new) end
+    end
     if old[i] and not new then redis.call('HDEL', key, names[i]) end
   end
 end

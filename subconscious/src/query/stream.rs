@@ -18,8 +18,8 @@ pub(crate) const PAGE: u64 = 500;
 /// What a query delivers, one after the other: records, made by [`Query::stream`](crate::Query::stream), or ids, made by
 /// [`Query::ids`](crate::Query::ids).
 ///
-/// Records come in pages: one of 100 and then some of up to 500. The next one is asked for when half of a page has been used, and no more than
-/// these two are held. A record that changes meanwhile is delivered at most once, and only if it matched at some moment since the stream began;
+/// Records come in pages: one of 100 and then some of up to 500. The second one is asked for when half of the first has been used, each further one
+/// while the one before is, and no more than two are held. A record that changes meanwhile is delivered at most once, and only if it matched at some moment since the stream began;
 /// one whose column to order by changes may be passed over, and one that is deleted and
 /// saved anew is another record. An item is a
 /// `Result`: a stored record that can't be read is an `Err`, after which the stream goes on; an error of the
@@ -46,51 +46,57 @@ impl<T: Send + 'static> RecordStream<T> {
                     return;
                 }
             };
+            let Delivery { columns, decode } = delivery;
+            let read = async |mut reader: Reader, rows: u64, left: u64| {
+                let places = reader.next(rows as usize, left, columns.as_deref()).await;
+                (reader, places)
+            };
             let mut left = limit.unwrap_or(u64::MAX);
             if left == 0 {
                 return;
             }
-            let mut batch = read(reader, left.min(FIRST_PAGE), left, delivery.clone()).await;
+            let mut batch = read(reader, left.min(FIRST_PAGE), left).await;
+            let mut first = true;
             loop {
-                let (reader, items) = batch;
-                let items = match items {
-                    Ok(items) => items,
+                let (reader, places) = batch;
+                let places = match places {
+                    Ok(places) => places,
                     Err(error) => {
                         yield Err(error);
                         return;
                     }
                 };
-                left -= items.len() as u64;
-                let mut reader = Some(reader).filter(|reader| left > 0 && reader.position().is_some());
-                let half = items.len() / 2;
+                let mut reader = Some(reader).filter(|reader| reader.position().is_some());
+                // Of the first page, half may be all that is wanted; later on, the next page comes while this one is decoded.
+                let begin = if first { places.len() / 2 } else { 0 };
+                // Unless some of these are gone.
+                let more = left - places.len() as u64;
                 let mut ahead = pin!(Fuse::terminated());
                 let mut ready = None;
-                for (at, item) in items.into_iter().enumerate() {
-                    // The next page is asked for when half of this one was used, and on its way while the other half is.
-                    if at == half && let Some(reader) = reader.take() {
-                        ahead.set(read(reader, left.min(PAGE), left, delivery.clone()).fuse());
+                first = false;
+                for (at, place) in places.into_iter().enumerate() {
+                    if at == begin && more > 0 && let Some(reader) = reader.take() {
+                        ahead.set(read(reader, more.min(PAGE), more).fuse());
                     }
-                    if at >= half && at % 8 == 0 && let Poll::Ready(batch) = futures::poll!(&mut ahead) {
+                    if at >= begin && at % 8 == 0 && let Poll::Ready(batch) = futures::poll!(&mut ahead) {
                         ready = Some(batch);
                     }
-                    yield item;
+                    if let Some(item) = decode(place).transpose() {
+                        left -= 1;
+                        yield item;
+                    }
                 }
                 batch = match (ready, reader) {
                     (Some(batch), _) => batch,
-                    // There was no item.
-                    (None, Some(reader)) => read(reader, left.min(PAGE), left, delivery.clone()).await,
-                    (None, None) if ahead.is_terminated() => return,
-                    (None, None) => ahead.await,
+                    // There was nothing, or something was gone.
+                    (None, Some(reader)) if left > 0 => read(reader, left.min(PAGE), left).await,
+                    (None, _) if ahead.is_terminated() => return,
+                    (None, _) => ahead.await,
                 };
             }
         };
         Self { items: Box::pin(items) }
     }
-}
-
-async fn read<T>(mut reader: Reader, rows: u64, left: u64, delivery: Delivery<T>) -> (Reader, Result<Vec<Result<T>>>) {
-    let items = reader.items(rows as usize, left, &delivery).await;
-    (reader, items)
 }
 
 impl<T> Stream for RecordStream<T> {
