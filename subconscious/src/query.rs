@@ -16,6 +16,7 @@ use crate::write::Target;
 
 pub(crate) mod column;
 pub(crate) mod cursor;
+mod entry;
 pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod groups;

@@ -4,9 +4,9 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::query::entry::read_keys;
 use crate::query::page::{Position, Request};
 use crate::query::plan;
-use crate::query::reader::read_keys;
 use crate::schema::{ModelSchema, fnv};
 use crate::value::SortKey;
 

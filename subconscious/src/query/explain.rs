@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::RedisModel;
 use crate::query::filter::{Bound, Condition};
 use crate::query::page::{OrderKey, Position, Request};
-use crate::query::reader::{Reader, Spent};
+use crate::query::reader::Reader;
 use crate::schema::ModelSchema;
 use crate::value::Excerpt;
 use crate::write::Target;
@@ -90,6 +90,40 @@ pub struct PlanFilter {
     pub rows: u64,
     /// Its parts.
     pub parts: Vec<PlanFilter>,
+}
+
+/// What a query took: see [`Plan`](crate::Plan).
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) steps: Vec<PlanStep>,
+    pub(crate) expected: Option<u64>,
+    pub(crate) looked: u64,
+    pub(crate) round_trips: u64,
+    pub(crate) commands: u64,
+    pub(crate) microseconds: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Spent {
+    /// A call of a script.
+    pub(super) fn call(&mut self, way: PlanWay, microseconds: u64, looked: u64, bytes: usize) {
+        match self.steps.last_mut() {
+            Some(step) if step.way == way => step.calls += 1,
+            _ => self.steps.push(PlanStep { way, calls: 1 }),
+        }
+        self.looked += looked;
+        self.round_trips += 1;
+        self.commands += 1;
+        self.microseconds += microseconds;
+        self.bytes += bytes as u64;
+    }
+
+    /// A pipeline of plain commands.
+    pub(super) fn pipeline(&mut self, commands: usize, bytes: usize) {
+        self.round_trips += 1;
+        self.commands += commands as u64;
+        self.bytes += bytes as u64;
+    }
 }
 
 impl Plan {

@@ -37,7 +37,7 @@ local last = math.min(first + ARGV[4], rows) - 1
 local found = {}
 for row = first, last do
   local at = floor(row / SEGMENT)
-  local id = call('GETBIT', p .. 'live:' .. at, row - at * SEGMENT) == 1 and id_of(row)
+  local id = call('GETBIT', p .. 'live:' .. at, row - at * SEGMENT) == 1 and id_in(entry_of(row))
   local key = id and p .. 'r:' .. id
   local record = key and call('HMGET', key, '#', unpack(ARGV, 7, 6 + n))
   if record and record[1] == text('%d', row) then

@@ -44,7 +44,7 @@ end
 local function record(row)
   if not is_live(row) then return end
   if is_due(row) then return true end
-  local id = id_of(row)
+  local id = id_in(entry_of(row))
   local of = id and p .. 'r:' .. id
   local fields = of and redis.pcall('HMGET', of, '#', name or '#')
   if fields and not fields.err and fields[1] == text('%d', row) then return of, fields[2] end

@@ -13,7 +13,7 @@ for at = rest + 1, #ARGV do
     report('type', key, nil, type)
   elseif type == 'hash' then
     local row = tonumber(call('HGET', key, '#') or '')
-    if not is_live(row) or id_of(row) ~= id then
+    if not is_live(row) or id_in(entry_of(row)) ~= id then
       local entry = id
       if width > 0 then
         entry = string.gsub(string.gsub(id, '-', ''), '%x%x', function(hex) return string.char(tonumber(hex, 16)) end)

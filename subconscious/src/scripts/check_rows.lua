@@ -89,7 +89,7 @@ end
 
 for row = first, last do
   if is_live(row) and not is_due(row) then
-    local id, mark = id_of(row), text('%d', row)
+    local id, mark = id_in(entry_of(row)), text('%d', row)
     local key = id and p .. 'r:' .. id
     local fields = key and redis.pcall('HMGET', key, '#', unpack(ARGV, names + 1, names + n))
     if fields and not fields.err and fields[1] == mark then

@@ -84,26 +84,12 @@ local function rank(key, score, member)
   return low
 end
 
-local UUID = string.rep('%02x', 4) .. string.rep('-%02x%02x', 4) .. string.rep('%02x', 4)
-
--- The id of a row as the directory holds it.
-local function id_of(row)
-  if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
-  local part = floor(row / DIRECTORY)
-  local first = (row - part * DIRECTORY) * width
-  return call('GETRANGE', p .. 'd:' .. part, text('%d', first), text('%d', first + width - 1))
-end
-
--- The key of the record with such an id.
-local function record_of(id)
-  if width == 16 and #id == 16 then id = text(UUID, byte(id, 1, 16)) end
-  return p .. 'r:' .. id
-end
+-- include ids.lua
 
 -- Where a row stands in the order of a column: the score as text, and the member. nil for null.
 local function standing(row, name, kind)
-  local id = id_of(row)
-  local value = id and call('HGET', record_of(id), name)
+  local id = id_in(entry_of(row))
+  local value = id and call('HGET', p .. 'r:' .. id, name)
   if not value then return nil end
   local score, tail = place(kind, value)
   return score, tail .. struct.pack('>I4', row)

@@ -37,8 +37,8 @@ end
 -- What the record of a row has, or nil if it is gone.
 local function value_of(row)
   effort = effort + 6
-  local id = id_of(row)
-  local record = id and call('HMGET', record_of(id), '#', name)
+  local id = id_in(entry_of(row))
+  local record = id and call('HMGET', p .. 'r:' .. id, '#', name)
   if not record or record[1] ~= text('%d', row) then return nil end
   return record[2] and '=' .. plain(kind, record[2]) or '0'
 end

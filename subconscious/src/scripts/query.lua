@@ -42,11 +42,12 @@ local function deliver(row, code, mark, other)
   if found == 0 then first = { code, mark, other or '' } end
   found = found + 1
   effort = effort + 10
-  local id = id_of(row)
+  local entry = entry_of(row)
   rows[#rows + 1] = row
-  rows[#rows + 1] = id
+  rows[#rows + 1] = entry
   if ARGV[5] == 'page' then
-    local record = id and call('HMGET', record_of(id), '#', unpack(ARGV, 18, 17 + ARGV[17]))
+    local id = id_in(entry)
+    local record = id and call('HMGET', p .. 'r:' .. id, '#', unpack(ARGV, 18, 17 + ARGV[17]))
     if record and record[1] == text('%d', row) then rows[#rows + 1] = record else rows[#rows + 1] = {} end
   end
   return found == wanted
@@ -124,8 +125,8 @@ local function gather(cheap, rest, range, ordinals, edge)
   for i, row in ipairs(gathered) do
     local score, member = scores[i], members[i]
     if ordinals then
-      local id = id_of(row)
-      score = ordinals[id and call('HGET', record_of(id), order) or false]
+      local id = id_in(entry_of(row))
+      score = ordinals[id and call('HGET', p .. 'r:' .. id, order) or false]
     elseif not score then
       score, member = standing(row, order, kind)
     end

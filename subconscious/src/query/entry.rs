@@ -1,0 +1,123 @@
+//! Rows with what they are ordered by.
+
+use std::cmp::Ordering;
+
+use redis::Value;
+
+use crate::query::page::{OrderKey, Place, Position};
+use crate::schema::ModelSchema;
+use crate::value::SortKey;
+
+/// A row with what it is ordered by; `None` for null.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) keys: Vec<Option<SortKey>>,
+    /// Of a place between rows, one that no row has.
+    pub(super) row: i64,
+}
+
+impl Entry {
+    /// Of a row whose columns were read; `None` if its record is gone.
+    pub(super) fn of(schema: &ModelSchema, order: &[OrderKey], columns: &[usize], place: &Place) -> Option<Self> {
+        let Value::Array(fields) = place.fields.as_ref()? else { return None };
+        let (_, fields) = fields.split_first()?;
+        let key = |key: &OrderKey| {
+            let column = &schema.columns()[key.column];
+            let at = columns.iter().position(|&at| at == key.column)?;
+            let Value::BulkString(stored) = fields.get(at)? else { return None };
+            column.sort_key(stored)
+        };
+        Some(Self { keys: order.iter().map(key).collect(), row: i64::from(place.row) })
+    }
+
+    /// Beyond which entry the rows come that follow the position; `None` if all do.
+    pub(super) fn at(order: &[OrderKey], position: &Position) -> Option<Self> {
+        let row = |bytes: &[u8]| String::from_utf8_lossy(bytes).parse::<i64>().ok();
+        let only = order.first()?;
+        let (keys, row) = match &position.code[..] {
+            b"m" => (read_keys(&position.first, order.len())?, row(&position.second)?),
+            b"n" if position.first.is_empty() => (vec![None], if only.descending { i64::MAX } else { -1 }),
+            b"n" => (vec![None], row(&position.first)?),
+            b"k" if position.first.is_empty() && only.nulls_first => {
+                (vec![None], if only.descending { -1 } else { i64::MAX })
+            }
+            b"k" => {
+                let (tail, row) = position.second.split_last_chunk::<4>()?;
+                let key = SortKey { score: position.first.clone(), tail: tail.to_vec() };
+                (vec![Some(key)], i64::from(u32::from_be_bytes(*row)))
+            }
+            _ => return None,
+        };
+        Some(Self { keys, row })
+    }
+
+    /// What [`at`](Self::at) reads.
+    pub(super) fn position(&self, order: &[OrderKey]) -> Position {
+        let row = self.row.to_string().into_bytes();
+        if order.len() > 1 {
+            return Position { code: b"m".to_vec(), first: write_keys(&self.keys), second: row };
+        }
+        match self.keys.first() {
+            Some(Some(SortKey { score, tail })) => Position {
+                code: b"k".to_vec(),
+                first: score.clone(),
+                second: [tail, &(self.row as u32).to_be_bytes()[..]].concat(),
+            },
+            _ => Position { code: b"n".to_vec(), first: row, second: Vec::new() },
+        }
+    }
+
+    /// Ties are in row order, turned round with the last key.
+    pub(super) fn compare(&self, other: &Self, order: &[OrderKey]) -> Ordering {
+        let turned = |ordering: Ordering, descending: bool| if descending { ordering.reverse() } else { ordering };
+        let mut keys = order.iter().zip(self.keys.iter().zip(&other.keys));
+        let differs = keys.find_map(|(key, pair)| {
+            let ordering = match pair {
+                (Some(one), Some(two)) => turned(one.compare(two), key.descending),
+                (one, two) => turned(one.is_none().cmp(&two.is_none()), key.nulls_first),
+            };
+            Some(ordering).filter(|ordering| ordering.is_ne())
+        });
+        let descending = order.last().is_some_and(|key| key.descending);
+        differs.unwrap_or_else(|| turned(self.row.cmp(&other.row), descending))
+    }
+}
+
+/// Keys as bytes: 0 for null, or 1 and score and tail, each after its length.
+fn write_keys(keys: &[Option<SortKey>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for key in keys {
+        let Some(SortKey { score, tail }) = key else {
+            out.push(0);
+            continue;
+        };
+        out.push(1);
+        for part in [score, tail] {
+            out.extend_from_slice(&(part.len() as u16).to_be_bytes());
+            out.extend_from_slice(part);
+        }
+    }
+    out
+}
+
+/// What [`write_keys`] wrote; `None` for anything else.
+pub(super) fn read_keys(mut bytes: &[u8], count: usize) -> Option<Vec<Option<SortKey>>> {
+    let mut take = |length: usize| {
+        let (taken, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        Some(taken)
+    };
+    let mut keys = Vec::with_capacity(count);
+    for _ in 0..count {
+        if take(1)? == [0] {
+            keys.push(None);
+            continue;
+        }
+        let mut part = || {
+            let length = u16::from_be_bytes(take(2)?.try_into().ok()?);
+            take(usize::from(length)).map(<[u8]>::to_vec)
+        };
+        keys.push(Some(SortKey { score: part()?, tail: part()? }));
+    }
+    bytes.is_empty().then_some(keys)
+}
