@@ -129,9 +129,10 @@ impl Report {
         let _ = writeln!(text, "\n### {} records\n", number(size.records as f64));
         let _ = writeln!(
             text,
-            "How many records a question's filter matches (median of the questions), then operations a second (rows a second for `all rows` and `bulk save`), median of {} rounds (of the tenths of the data for \
-             `bulk save`); in brackets how many times as fast ours is, and a dash for a side without a right answer. Then the server's processor time for an operation (for one record \
-             of `bulk save`) in microseconds, and how often our server had to read a request for one.\n",
+            "How many records a question's filter matches (median of the questions), then operations a second (rows a second for \
+             `all rows` and `bulk save`), median of {} rounds (of the tenths of the data for `bulk save`); in brackets how many times \
+             as fast ours is, and a dash for a side without a right answer. Then the server's processor time for an operation (for one \
+             record of `bulk save`) in microseconds, and how often our server had to read a request for one.\n",
             self.rounds
         );
         let cpu = names.join(" / ");
