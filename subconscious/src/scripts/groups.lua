@@ -45,23 +45,27 @@ end
 
 -- Takes the rows of a value out of the bitmap and says how many they were.
 local function take(own, value, segment)
-  local set, count = container(leaf(name, value ~= '0' and sub(value, 2) or nil), segment), 0
-  if type(set) == 'table' then
-    effort = effort + #set
-    for _, offset in ipairs(set) do
-      local bit = text('%d', offset)
-      if call('GETBIT', own, bit) == 1 then
-        call('SETBIT', own, bit, 0)
-        count = count + 1
-      end
-    end
-  elseif set then
+  local rest, count = value ~= '0' and ':' .. sub(value, 2) or '', 0
+  local set = p .. 'b:' .. name .. ':' .. segment .. rest
+  if call('EXISTS', set) == 1 then
     effort = effort + 25
     local before = in_use
     local both = bitop('AND', { own, set })
     count = both and call('BITCOUNT', both) or 0
     if count > 0 then call('BITOP', 'XOR', own, own, both) end
     in_use = before
+    return count
+  end
+  local offsets = call('SMEMBERS', p .. 'i:' .. name .. ':' .. segment .. rest)
+  effort = effort + #offsets
+  -- One command for many rows, which answers what each bit was.
+  for first = 1, #offsets, 1000 do
+    local field, n = { 'BITFIELD', own }, 2
+    for i = first, math.min(first + 999, #offsets) do
+      field[n + 1], field[n + 2], field[n + 3], field[n + 4] = 'SET', 'u1', offsets[i], '0'
+      n = n + 4
+    end
+    for _, bit in ipairs(call(unpack(field))) do count = count + bit end
   end
   return count
 end
