@@ -26,8 +26,9 @@ local timed, budget = byte(ARGV[3]) == 43, tonumber(ARGV[3])
 local began = timed and clock()
 local function took() return timed and text('%d', clock() - began) or 0 end
 
--- Microseconds of work since the clock was looked at, about. To look at it costs as much as several small commands.
-local effort = 0
+-- Microseconds of work since the clock was looked at, about, beginning with what a script needs to begin. To look at the clock costs as much as
+-- several small commands.
+local effort = 80
 -- Whether the time, or so many times of it, is spent, after so much more work.
 local function spent(work, times)
   effort = effort + work
