@@ -21,7 +21,7 @@ mod report;
 mod search;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
@@ -228,7 +228,9 @@ async fn main() {
             (&arguments.svg, chart::svg(&report)),
         ] {
             if let Some(path) = path {
-                std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                // A benchmark runs in its package's folder, who calls it is in the workspace's.
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+                std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             }
         }
     }
