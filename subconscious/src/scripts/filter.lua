@@ -29,13 +29,16 @@ local function took() return timed and text('%d', clock() - began) or 0 end
 -- Microseconds of work since the clock was looked at, about, beginning with what a script needs to begin. To look at the clock costs as much as
 -- several small commands.
 local effort = 80
+-- Microseconds that it really takes, each, and when that was measured.
+local pace, measured = 2, nil
 -- Whether the time, or so many times of it, is spent, after so much more work.
 local function spent(work, times)
   effort = effort + work
-  if effort * 8 < budget then return false end
+  if effort * pace * 8 < budget then return false end
   local now = clock()
+  if measured then pace = math.max(1, (now - measured) / effort) end
   began = began or now - effort
-  effort = 0
+  measured, effort = now, 0
   return now - began >= budget * (times or 1)
 end
 
