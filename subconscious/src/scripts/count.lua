@@ -30,10 +30,8 @@ local function run()
     n = node.to - node.from
   elseif node ~= NONE then
     -- A range that is narrower than the rows to be tested for it is walked, and its rows are tested for the rest.
-    local parts = node[1] == '&' and node or { '&', node }
     local walked, others, range = string.match(code, '^k(.+)$'), {}, nil
-    for i = 2, #parts do
-      local part = parts[i]
+    for _, part in ipairs(parts_of('&', node)) do
       local better = not range or part.to and part.to - part.from < range.to - range.from
       if part[1] == 'z' and (walked and part[2] == walked or code == '' and better) then
         range, part = part, range

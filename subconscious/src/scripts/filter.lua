@@ -184,6 +184,14 @@ local function join(operator, parts)
   return node
 end
 
+-- What is joined by the operator in a node: its parts, or the node alone. There may be more than a script can unpack.
+local function parts_of(operator, node)
+  if node[1] ~= operator then return { node } end
+  local parts = {}
+  for i = 2, #node do parts[i - 1] = node[i] end
+  return parts
+end
+
 -- Columns whose indexes are being built, as :name:name:, and the first of them that the query needs.
 local building, unbuilt = nil, nil
 local function uses(name)
@@ -318,9 +326,9 @@ local evaluate
 -- Whether to evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
 local function is_evaluated(node) return not node.wide and (node[1] == 'z' or node[1] == '|' and #node > 4) end
 
--- The parts of an AND: first those that let the fewest rows through, as a part of the middle segment shows, last those that read the record.
+-- The parts that are ANDed: first those that let the fewest rows through, as a part of the middle segment shows, last those that read the record.
 local function ranked(node)
-  local parts = { unpack(node, 2) }
+  local parts = parts_of('&', node)
   if #parts > 1 then
     local weights = {}
     for _, part in ipairs(parts) do
@@ -366,7 +374,7 @@ function tester(node)
       return set and set[offset] or false
     end
   elseif operator == '&' or operator == '|' then
-    local decisive, parts, count = operator == '|', operator == '|' and { unpack(node, 2) } or ranked(node), #node - 1
+    local decisive, parts, count = operator == '|', operator == '|' and parts_of('|', node) or ranked(node), #node - 1
     for i, part in ipairs(parts) do
       parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
     end

@@ -107,8 +107,7 @@ local function run()
   node = settle(node)
   if node.wide then
     local ranges, others = {}, false
-    for i = node[1] == '&' and 2 or 1, node[1] == '&' and #node or 1 do
-      local part = node[1] == '&' and node[i] or node
+    for _, part in ipairs(parts_of('&', node)) do
       if part[1] == 'z' and part.wide then ranges[#ranges + 1] = part[2] else others = others or part.wide end
     end
     return { #ranges == 1 and not others and ranges[1] or '' }

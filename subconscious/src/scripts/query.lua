@@ -188,9 +188,7 @@ end
 
 -- Whether no part of a filter is known to be rare.
 local function is_common(node)
-  if node[1] ~= '&' then node = { '&', node } end
-  for i = 2, #node do
-    local part = node[i]
+  for _, part in ipairs(parts_of('&', node)) do
     if part[1] == '=' and call('EXISTS', part[2] .. floor(segments / 2) .. part[4]) == 0 then return false end
     if part[1] == 'q' or part[1] == 'z' and not part.wide then return false end
   end
@@ -251,8 +249,7 @@ end
 local function ordered(node)
   -- A range of the column bounds the way, and needs no test of its own.
   local range, others = nil, {}
-  for i = node[1] == '&' and 2 or 1, node[1] == '&' and #node or 1 do
-    local part = node[1] == '&' and node[i] or node
+  for _, part in ipairs(parts_of('&', node)) do
     if not range and part.of == order then range = part else others[#others + 1] = part end
   end
   local cheap, rest = split(settle(join('&', others)))

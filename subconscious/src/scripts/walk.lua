@@ -147,7 +147,7 @@ end
 -- and answers nil.
 local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlook, probing)
   -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
-  local lead, parts = nil, cheap[1] == '&' and ranked(cheap) or { cheap }
+  local lead, parts = nil, ranked(cheap)
   if parts[1][1] == '=' or is_evaluated(parts[1]) then
     lead = table.remove(parts, 1)
     lead.sets = lead.sets or {}

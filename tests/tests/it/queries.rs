@@ -535,6 +535,13 @@ async fn a_list_of_many_values_and_a_deep_filter_are_no_problem() {
     let expected =
         items.iter().filter(|item| item.price.is_some_and(|price| price == -7 || (0..20_000).contains(&price)));
     assert_eq!(many.count(&f.db).await.unwrap(), expected.count() as u64);
+    // Beside a range that is too wide to be listed, too.
+    let short = f.db.with_query_budget(Duration::from_micros(60));
+    let wide = Item::filter_by(|u| u.price.is_in(0..20_000) | u.weight.between(-20.0, 30.0));
+    let expected = items.iter().filter(|item| {
+        item.price.is_some_and(|price| (0..20_000).contains(&price)) || (-20.0..=30.0).contains(&item.weight)
+    });
+    assert_eq!(wide.count(&short).await.unwrap(), expected.count() as u64);
     let u = Item::columns();
     let mut deep = u.age.eq(1);
     for age in 2..200 {
