@@ -121,7 +121,7 @@ impl<'a> RecordReader<'a> {
         id: &'a [u8],
         fields: std::vec::IntoIter<Value>,
     ) -> Self {
-        Self { schema, columns: &schema.all, next: 0, id: Some(id), values: fields, key }
+        Self::some(schema, &schema.all, key, id, fields)
     }
 
     /// Reads the values that Redis assigned, in the order of `schema.automatic`.
@@ -147,7 +147,7 @@ impl<'a> RecordReader<'a> {
         id: &'a [u8],
         fields: std::vec::IntoIter<Value>,
     ) -> Self {
-        Self { schema, columns, next: 0, id: Some(id), values: fields, key }
+        Self { id: Some(id), ..Self::values(schema, columns, key, fields) }
     }
 
     /// The next column, or its model's default where a record was stored without it.

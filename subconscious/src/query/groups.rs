@@ -158,9 +158,7 @@ async fn by_index(db: &Db, target: &Target, request: &Request, column: usize) ->
 /// Counts by reading the column of each record that matches.
 async fn by_records(db: &Db, target: Target, request: Request, column: usize) -> Result<Tally> {
     let schema = target.schema;
-    let mut columns = BTreeSet::from([column]);
-    request.columns(&mut columns);
-    let columns: Arc<[usize]> = columns.into_iter().filter(|at| schema.stored.contains(at)).collect();
+    let columns: Arc<[usize]> = request.fields(schema, &[column]).into();
     let place = columns.iter().position(|&at| at == column);
     let decode = move |found: page::Place| {
         let Some(Value::Array(mut fields)) = found.fields else { return Ok(None) };

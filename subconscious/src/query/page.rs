@@ -12,6 +12,7 @@ use crate::query::explain::PlanWay;
 use crate::query::filter::Condition;
 use crate::query::plan;
 use crate::query::rows::{self, CHUNK, DIRECTORY, SEGMENT};
+use crate::schema::ModelSchema;
 use crate::scripts::{self, Answer, BITMAPS, COUNT, ORDER, QUERY, REAP, Script};
 use crate::write::{Target, index_spec};
 
@@ -35,10 +36,13 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Adds the columns that it is about.
-    pub(crate) fn columns(&self, found: &mut BTreeSet<usize>) {
-        self.condition.columns(found);
-        found.extend(self.order.iter().map(|key| key.column));
+    /// The columns that it is about, and these, as far as they are fields of the record's hash.
+    pub(crate) fn fields(&self, schema: &ModelSchema, others: &[usize]) -> Vec<usize> {
+        let mut columns: BTreeSet<usize> = others.iter().copied().collect();
+        self.condition.columns(&mut columns);
+        columns.extend(self.order.iter().map(|key| key.column));
+        // A key that is not a field can't be a part of a filter or an order.
+        columns.into_iter().filter(|at| schema.stored.contains(at)).collect()
     }
 
     /// The same from the end to the beginning.

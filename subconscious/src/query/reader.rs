@@ -1,6 +1,6 @@
 //! Reads what a query asks for, call by call, in its order.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
@@ -285,10 +285,7 @@ impl Reader {
 
     /// The columns of the condition and the order.
     fn columns(&self) -> Vec<usize> {
-        let mut columns = BTreeSet::new();
-        self.request.columns(&mut columns);
-        // A key that is not a field can't be a part of a filter or an order.
-        columns.into_iter().filter(|at| self.target.schema.stored.contains(at)).collect()
+        self.request.fields(self.target.schema, &[])
     }
 
     /// Finds the records of rows and reads the columns, and drops those that match no more. Two round trips.

@@ -1,6 +1,5 @@
 //! Queries that deliver some columns instead of whole records.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -102,10 +101,7 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
     fn delivery(&self) -> Delivery<S::Item> {
         let schema = M::schema();
         // Beyond what is selected, what filter and order are about: it is looked at again where reading takes a round trip of its own.
-        let mut columns = BTreeSet::new();
-        self.query.request.columns(&mut columns);
-        columns.extend(&self.columns);
-        let columns: Arc<[usize]> = columns.into_iter().filter(|at| schema.stored.contains(at)).collect();
+        let columns: Arc<[usize]> = self.query.request.fields(schema, &self.columns).into();
         let (selected, read) = (self.columns.clone(), Arc::clone(&columns));
         let decode = move |place: Place| {
             let Some(Value::Array(fields)) = place.fields else { return Ok(None) };
