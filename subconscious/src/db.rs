@@ -26,11 +26,20 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone)]
 pub struct Db {
-    connection: Connection,
+    server: Server,
+    /// Where loads and queries go instead.
+    replica: Option<Server>,
     namespace: Arc<str>,
     query_budget: Duration,
     /// Whether the scripts of queries are to say how long they took.
     timed: bool,
+}
+
+#[derive(Clone)]
+struct Server {
+    connection: Connection,
+    /// Whether it was a read-only replica when the connection was made.
+    read_only: bool,
 }
 
 #[derive(Clone)]
@@ -53,10 +62,11 @@ const OLDEST_VALKEY: (u32, u32) = (7, 2);
 /// let db = Db::builder().namespace("staging").response_timeout(Duration::from_secs(2)).open("redis://127.0.0.1/").await?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `open` is called"]
 pub struct DbBuilder {
     namespace: String,
+    replica: Option<String>,
     connection_timeout: Duration,
     response_timeout: Duration,
     retries: usize,
@@ -98,6 +108,19 @@ impl DbBuilder {
         self
     }
 
+    /// Sends loads and queries to the server at this address, a replica of the one that is opened. Default: none.
+    ///
+    /// A replica is a little late: what was just written may not be there yet, or may still be there. So all that writes, and
+    /// [`reload`](crate::RedisModel::reload), asks the primary, as does [`Query::delete`](crate::Query::delete). If the replica can't be reached, loads and
+    /// queries fail.
+    ///
+    /// To decide from call to call, open two `Db`s: a replica may be opened as any server, and refuses writes. On a replica no script can keep
+    /// intermediate bitmaps, so that this program meets the parts of a filter: a query of several parts takes some round trips more.
+    pub fn read_from(mut self, replica: impl Into<String>) -> Self {
+        self.replica = Some(replica.into());
+        self
+    }
+
     /// Connects: see [`Db::open`].
     ///
     /// # Errors
@@ -105,6 +128,15 @@ impl DbBuilder {
     /// As [`Db::open`].
     pub async fn open(self, url: &str) -> Result<Db> {
         check_namespace(&self.namespace)?;
+        let server = self.connect(url).await?;
+        let replica = match &self.replica {
+            Some(replica) => Some(self.connect(replica).await?),
+            None => None,
+        };
+        Ok(Db { replica, namespace: self.namespace.into(), query_budget: self.query_budget, ..Db::over(server) })
+    }
+
+    async fn connect(&self, url: &str) -> Result<Server> {
         // The library's own error does not say what an address looks like. It must not be quoted: it may hold a password.
         let mut info = url.into_connection_info().map_err(|error| match url.split_once("://") {
             Some(("rediss", _)) if !cfg!(feature = "tls") => {
@@ -131,8 +163,7 @@ impl DbBuilder {
         let address = info.addr().clone();
         let manager = ConnectionManager::new_with_config(Client::open(info)?, config);
         let manager = manager.await.map_err(|error| Error::connecting(error, &address))?;
-        let db = Db::over(Connection::Manager(manager));
-        Db { namespace: self.namespace.into(), query_budget: self.query_budget, ..db }.checked().await
+        Server::checked(Connection::Manager(manager)).await
     }
 }
 
@@ -153,6 +184,7 @@ impl Db {
     pub fn builder() -> DbBuilder {
         DbBuilder {
             namespace: String::new(),
+            replica: None,
             connection_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             retries: 3,
@@ -166,7 +198,7 @@ impl Db {
     ///
     /// As [`Db::open`].
     pub async fn from_connection_manager(manager: ConnectionManager) -> Result<Self> {
-        Self::over(Connection::Manager(manager)).checked().await
+        Server::checked(Connection::Manager(manager)).await.map(Self::over)
     }
 
     /// Uses a multiplexed connection of the caller's. It does not recover from a lost connection: prefer a manager. One round trip.
@@ -175,11 +207,22 @@ impl Db {
     ///
     /// As [`Db::open`].
     pub async fn from_multiplexed_connection(connection: MultiplexedConnection) -> Result<Self> {
-        Self::over(Connection::Multiplexed(connection)).checked().await
+        Server::checked(Connection::Multiplexed(connection)).await.map(Self::over)
     }
 
-    fn over(connection: Connection) -> Self {
-        Self { connection, namespace: "".into(), query_budget: QUERY_BUDGET, timed: false }
+    fn over(server: Server) -> Self {
+        Self { server, replica: None, namespace: "".into(), query_budget: QUERY_BUDGET, timed: false }
+    }
+
+    /// The database as loads and queries see it: see [`DbBuilder::read_from`].
+    pub(crate) fn reading(&self) -> Self {
+        let server = self.replica.as_ref().unwrap_or(&self.server).clone();
+        Self { server, ..self.clone() }
+    }
+
+    /// Whether the server was a read-only replica when the connection was made.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.server.read_only
     }
 
     /// The same connection with another budget for queries: see [`DbBuilder::query_budget`].
@@ -215,33 +258,55 @@ impl Db {
 
     /// Sends one command. The reply is never an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let reply = match self.connection.clone() {
-            Connection::Manager(mut manager) => manager.req_packed_command(command).await,
-            Connection::Multiplexed(mut connection) => connection.req_packed_command(command).await,
-        };
-        reply?.extract_error()
+        self.server.connection.send(command).await
     }
 
     /// Sends many commands at once and gives one result for each.
     pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
         let count = pipeline.len();
-        let replies = match self.connection.clone() {
+        let replies = match self.server.connection.clone() {
             Connection::Manager(mut manager) => manager.req_packed_commands(pipeline, 0, count).await,
             Connection::Multiplexed(mut connection) => connection.req_packed_commands(pipeline, 0, count).await,
         };
         Ok(replies?.into_iter().map(Value::extract_error).collect())
     }
+}
 
+impl Connection {
+    async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+        let reply = match self.clone() {
+            Self::Manager(mut manager) => manager.req_packed_command(command).await,
+            Self::Multiplexed(mut connection) => connection.req_packed_command(command).await,
+        };
+        reply?.extract_error()
+    }
+}
+
+impl Server {
     /// Refuses a server that is too old, before a script fails in a way that does not say so.
-    async fn checked(self) -> Result<Self> {
-        let info = match self.send(redis::cmd("INFO").arg("server")).await {
+    async fn checked(connection: Connection) -> Result<Self> {
+        let info = match connection.send(&redis::cmd("INFO")).await {
             Ok(info) => String::from_utf8_lossy(&crate::scripts::bytes(plain(info))).into_owned(),
             // A user without the right to ask may well have those that matter.
-            Err(error) if error.code() == Some("NOPERM") => return Ok(self),
+            Err(error) if error.code() == Some("NOPERM") => String::new(),
             Err(error) => return Err(error.into()),
         };
         check_version(&info)?;
-        Ok(self)
+        Ok(Self { connection, read_only: field(&info, "slave_read_only") == Some("1") })
+    }
+}
+
+impl std::fmt::Debug for DbBuilder {
+    // The replica's address may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { namespace, replica: _, connection_timeout, response_timeout, retries, query_budget } = self;
+        f.debug_struct("DbBuilder")
+            .field("namespace", namespace)
+            .field("connection_timeout", connection_timeout)
+            .field("response_timeout", response_timeout)
+            .field("retries", retries)
+            .field("query_budget", query_budget)
+            .finish_non_exhaustive()
     }
 }
 
@@ -267,9 +332,13 @@ fn check_namespace(namespace: &str) -> Result<()> {
     Ok(())
 }
 
+/// A field of what INFO says.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
 fn check_version(info: &str) -> Result<()> {
-    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let (server, version, oldest) = match (field("valkey_version"), field("redis_version")) {
+    let (server, version, oldest) = match (field(info, "valkey_version"), field(info, "redis_version")) {
         (Some(version), _) => ("Valkey", version, OLDEST_VALKEY),
         (None, Some(version)) => ("Redis", version, OLDEST_REDIS),
         // Something else that speaks the protocol: it may be compatible, and says so or not when it is used.

@@ -191,6 +191,15 @@ impl Error {
         }
     }
 
+    /// Whether the server would not write, as it is a read-only replica.
+    pub(crate) fn is_read_only(&self) -> bool {
+        // A script that caught the error has put another word before it.
+        let named = |source: &redis::RedisError| {
+            source.code() == Some("READONLY") || source.detail().is_some_and(|detail| detail.starts_with("READONLY"))
+        };
+        matches!(self, Error::Redis(failure) if named(&failure.source))
+    }
+
     /// An error of a write: if its answer was lost, it may have been done.
     pub(crate) fn of_write(
         source: redis::RedisError,

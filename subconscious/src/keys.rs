@@ -34,8 +34,8 @@
 //! | `dropping`, `building` | during a migration: columns whose old indexes are being deleted, whose new ones are being filled, as `:name:name:` |
 //! | `built` | during a migration: rows that have been gone through |
 //!
-//! Only records, `meta` and, for reading, the row directory and sorted sets are addressed from Rust. The keys of indexes depend on the row number,
-//! which only the server knows at the time of a write: `scripts/index.lua` and `scripts/filter.lua` build them.
+//! For writing, only records and `meta` are addressed from Rust: the keys of indexes depend on the row number, which only the server knows at that
+//! time. `scripts/index.lua` and `scripts/filter.lua` build them; what is read with plain commands is here, too.
 
 use crate::schema::ModelSchema;
 
@@ -85,6 +85,33 @@ impl Keys {
         format!("{}s:{column}", self.prefix)
     }
 
+    /// The values of a `sort` column of few values.
+    pub(crate) fn values(&self, column: &str) -> String {
+        format!("{}v:{column}", self.prefix)
+    }
+
+    /// A value's container, or the one of null, as a bitmap and as a set.
+    pub(crate) fn containers(&self, column: &[u8], segment: u32, value: Option<&[u8]>) -> [Vec<u8>; 2] {
+        ["b:", "i:"].map(|kind| {
+            let mut key = [self.prefix.as_bytes(), kind.as_bytes(), column, format!(":{segment}").as_bytes()].concat();
+            if let Some(value) = value {
+                key.push(b':');
+                key.extend_from_slice(value);
+            }
+            key
+        })
+    }
+
+    /// The rows in use.
+    pub(crate) fn live(&self, segment: u32) -> String {
+        format!("{}live:{segment}", self.prefix)
+    }
+
+    /// The rows of the records that expire.
+    pub(crate) fn ttl(&self) -> String {
+        format!("{}ttl", self.prefix)
+    }
+
     /// The model's own hash.
     pub(crate) fn meta(&self) -> String {
         format!("{}meta", self.prefix)
@@ -104,6 +131,11 @@ mod tests {
         assert_eq!(plain.meta(), "{User}:meta");
         assert_eq!(plain.directory(7), "{User}:d:7");
         assert_eq!(plain.sorted("age"), "{User}:s:age");
+        assert_eq!(plain.values("age"), "{User}:v:age");
+        assert_eq!(plain.live(3), "{User}:live:3");
+        assert_eq!(plain.ttl(), "{User}:ttl");
+        assert_eq!(plain.containers(b"age", 3, Some(b"a:\0")), [b"{User}:b:age:3:a:\0", b"{User}:i:age:3:a:\0"]);
+        assert_eq!(plain.containers(b"age", 3, None), [b"{User}:b:age:3", b"{User}:i:age:3"]);
         let staging = Keys::new("staging", &schema);
         assert_eq!(staging.record(b""), b"staging:{User}:r:");
     }

@@ -36,8 +36,8 @@
 //! - [`RedisModel::migrate`] changes the indexes of records that are stored; [`RedisModel::check`] compares them with the records.
 //!
 //! Each write is one script, which the server runs as one step: a record and all its index entries change together or not at
-//! all. Nothing runs in the background, and queries leave nothing behind. A query does write intermediate bitmaps while it
-//! runs, so it needs a primary, and counts in `rdb_changes_since_last_save`.
+//! all. Nothing runs in the background, and queries leave nothing behind. A query on a primary writes intermediate bitmaps while it
+//! runs, which replicas don't see, but which count in `rdb_changes_since_last_save`; a replica can be [asked, too](DbBuilder::read_from).
 
 mod bulk;
 mod check;

@@ -138,7 +138,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::MissingColumn`](crate::Error::MissingColumn) if what is stored is not a record of this model.
     fn load(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
-        async move { record::load(db, &id).await }
+        async move { record::load(&db.reading(), &id).await }
     }
 
     /// The records with the ids, in the order of the ids, `None` where there is none. One round trip.
@@ -152,7 +152,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         I::Item: IntoValue<Self::Id>,
     {
         let ids: Vec<Self::Id> = ids.into_iter().map(IntoValue::into_value).collect();
-        async move { record::load_many(db, &ids).await }
+        async move { record::load_many(&db.reading(), &ids).await }
     }
 
     /// Whether there is a record with the id. One round trip.
@@ -162,7 +162,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the server can't be reached.
     fn exists(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<bool>> + Send {
         let id = id.into_value();
-        async move { record::exists::<Self>(db, &id).await }
+        async move { record::exists::<Self>(&db.reading(), &id).await }
     }
 
     /// Reads the record again, with what others have written since. Columns with `skip` get their defaults. One round trip.

@@ -17,6 +17,7 @@ use crate::write::Target;
 pub(crate) mod column;
 pub(crate) mod cursor;
 mod entry;
+mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod groups;
@@ -204,7 +205,7 @@ impl<M: RedisModel> Query<M> {
     /// following 500; more where many records have to be looked at for each one that matches, as no call takes longer than
     /// [`query_budget`](crate::DbBuilder::query_budget) on the server.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
-        RecordStream::new(self.limit, self.forwards(db), Self::records())
+        RecordStream::new(self.limit, self.forwards(&db.reading()), Self::records())
     }
 
     /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 500; see
@@ -212,7 +213,7 @@ impl<M: RedisModel> Query<M> {
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
         let decode = |place: page::Place| M::Id::decode(M::schema(), &place.id).map(Some);
         let delivery = Delivery { columns: None, decode: Arc::new(decode) };
-        RecordStream::new(self.limit, self.forwards(db), delivery)
+        RecordStream::new(self.limit, self.forwards(&db.reading()), delivery)
     }
 
     /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the pages before and after. One round trip for
@@ -226,7 +227,7 @@ impl<M: RedisModel> Query<M> {
     }
 
     async fn turn<T>(&self, db: &Db, delivery: &Delivery<T>) -> Result<Page<T>> {
-        let mut reader = self.reader(db)?;
+        let mut reader = self.reader(&db.reading())?;
         reader.mark();
         let backwards = self.after.as_ref().is_some_and(Cursor::is_backwards);
         let mut left = self.limit.unwrap_or(PAGE);
@@ -300,7 +301,8 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but records are not read.
     pub async fn count(&self, db: &Db) -> Result<u64> {
-        let reader = Reader::new(db, Target::new::<M>(db), self.request.clone(), Position::default(), 0)?;
+        let target = Target::new::<M>(db);
+        let reader = Reader::new(&db.reading(), target, self.request.clone(), Position::default(), 0)?;
         let matching = reader.count().await?;
         Ok(matching.saturating_sub(self.offset).min(self.limit.unwrap_or(u64::MAX)))
     }
@@ -332,7 +334,7 @@ impl<M: RedisModel> Query<M> {
         T: Grouping,
         C: Indexed,
     {
-        groups::count_by::<M, T>(db, &self.request.condition, column(M::columns()).at()).await
+        groups::count_by::<M, T>(&db.reading(), &self.request.condition, column(M::columns()).at()).await
     }
 
     /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took. Then it counts what matches each
@@ -342,6 +344,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but for records that can't be read.
     pub async fn explain(&self, db: &Db) -> Result<Plan> {
+        let db = &db.reading();
         let mut reader = self.forwards(db)?;
         reader.explain();
         let delivery = Self::records();
@@ -366,7 +369,7 @@ impl<M: RedisModel> Query<M> {
         if self.limit == Some(0) {
             return Ok(false);
         }
-        let mut reader = self.forwards(db)?;
+        let mut reader = self.forwards(&db.reading())?;
         // In whichever order is the cheapest.
         reader.forget_order(self.after.is_some());
         while reader.position().is_some() {

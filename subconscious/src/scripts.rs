@@ -57,7 +57,7 @@ impl Script {
         call
     }
 
-    async fn load(&self, db: &Db) -> Result<(), RedisError> {
+    pub(crate) async fn load(&self, db: &Db) -> Result<(), RedisError> {
         db.send(redis::cmd("SCRIPT").arg("LOAD").arg(&self.text)).await.map(drop)
     }
 
@@ -114,7 +114,7 @@ pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, 
     }
 }
 
-fn is_unknown(error: &RedisError) -> bool {
+pub(crate) fn is_unknown(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
@@ -147,6 +147,7 @@ scripts! {
     BITMAPS = [ROWS, FILTER, include_str!("scripts/bitmaps.lua")];
     ORDER = [ROWS, FILTER, include_str!("scripts/order.lua")];
     COUNT = [ROWS, FILTER, WALK, include_str!("scripts/count.lua")];
+    LEAVES = [ROWS, FILTER, include_str!("scripts/leaves.lua")];
     GROUPS = [ROWS, FILTER, include_str!("scripts/groups.lua")];
 }
 

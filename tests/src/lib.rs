@@ -6,10 +6,12 @@
 pub mod indexes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
-use subconscious::Db;
 use subconscious::testing::TestServer;
+use subconscious::{Db, DbBuilder};
 use tokio::sync::OnceCell;
 
 /// The address of the server for all tests of this process: `REDIS_URL`, or one that is started and ends with the process.
@@ -28,6 +30,21 @@ pub async fn server_url() -> &'static str {
     url
 }
 
+/// The addresses of a server and of its read-only replica, for all tests of this process.
+pub async fn replicated_urls() -> (&'static str, &'static str) {
+    static PAIR: OnceCell<[TestServer; 2]> = OnceCell::const_new();
+    let [primary, replica] = PAIR
+        .get_or_init(|| async {
+            let primary = TestServer::builder().tcp().arg("--repl-diskless-sync-delay", "0").start().await;
+            let primary = primary.unwrap_or_else(|error| panic!("{error}"));
+            let port = primary.url().trim_end_matches('/').rsplit(':').next().unwrap_or_default().to_owned();
+            let replica = TestServer::builder().args(["--replicaof", "127.0.0.1", &port]).start().await;
+            [primary, replica.unwrap_or_else(|error| panic!("{error}"))]
+        })
+        .await;
+    (primary.url(), replica.url())
+}
+
 /// A database with a namespace that no other test has, and a plain connection to look behind it.
 pub struct Fixture {
     /// The database.
@@ -42,16 +59,38 @@ impl Fixture {
         Self::on(server_url().await).await
     }
 
+    /// Connects to a server whose replica answers loads and queries: see [`Fixture::replicate`].
+    pub async fn replicated() -> Self {
+        let (primary, replica) = replicated_urls().await;
+        Self::built(Db::builder().read_from(replica), primary).await
+    }
+
+    /// Waits until the replica has what was written before.
+    pub async fn replicate(&self) {
+        // A connection waits for its own writes, and so for those before them.
+        let () = self.run(redis::cmd("SET").arg(self.key("written")).arg(1)).await;
+        let replicas: u8 = self.run(redis::cmd("WAIT").arg(1).arg(10_000)).await;
+        assert_eq!(replicas, 1, "the replica does not follow");
+    }
+
     /// Connects to the server at the address.
     pub async fn on(url: &str) -> Self {
+        Self::built(Db::builder(), url).await
+    }
+
+    async fn built(builder: DbBuilder, url: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // The process id keeps runs against one server apart.
         let namespace = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let open = Db::builder().namespace(namespace).open(url).await;
+        let open = builder.namespace(namespace).open(url).await;
         let db = open.unwrap_or_else(|error| panic!("{error}"));
         let redis = redis::Client::open(url);
         let redis = match redis {
-            Ok(client) => client.get_multiplexed_async_connection().await,
+            Ok(client) => {
+                // Longer than a replica takes to follow.
+                let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
+                client.get_multiplexed_async_connection_with_config(&config).await
+            }
             Err(error) => Err(error),
         };
         Self { db, redis: redis.unwrap_or_else(|error| panic!("{error}")) }

@@ -84,7 +84,15 @@ pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
     page::check(&target, &request)?;
     let (schema, prefix) = (target.schema, target.keys.prefix.clone());
     let kind = schema.columns()[column].kind;
-    let indexed = if kind == Kind::List { None } else { by_index(db, &target, &request, column).await? };
+    let indexed = match kind {
+        Kind::List => None,
+        // The script keeps intermediate bitmaps.
+        _ if db.is_read_only() => None,
+        _ => match by_index(db, &target, &request, column).await {
+            Err(error) if error.is_read_only() => None,
+            tally => tally?,
+        },
+    };
     let tally = match indexed {
         Some(tally) => tally,
         None => by_records(db, target, request, column).await?,

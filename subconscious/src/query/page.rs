@@ -227,14 +227,28 @@ pub(super) async fn run(
             script.run(db, &command).await
         };
         match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
-            Answer::Done(values) => return Ok(values),
             Answer::Refused(word, _) if word == "due" => {
                 expiry::reap(db, target).await?;
                 reap_on_the_way = false;
             }
-            Answer::Refused(word, details) => return Err(target.refusal(None, &word, &details)),
+            answer => return done(target, answer),
         }
     }
+}
+
+/// What a script that answers a query answered.
+pub(super) fn done(target: &Target, answer: Answer) -> Result<Vec<Value>> {
+    match answer {
+        Answer::Done(values) => Ok(values),
+        Answer::Refused(word, details) => Err(target.refusal(None, &word, &details)),
+    }
+}
+
+/// Refuses a reply that no script of ours makes.
+pub(super) fn unexpected(target: &Target, reply: &impl std::fmt::Debug) -> Error {
+    let Target { schema, keys } = target;
+    let reason = format!("the server answered {reply:?}");
+    Error::Corrupt { model: schema.name(), column: None, key: keys.prefix.clone(), reason }
 }
 
 /// What came of counting.
@@ -247,19 +261,13 @@ pub(crate) enum Counted {
 
 /// The number of records that match. A round trip for each millisecond of the server's time.
 pub(crate) async fn count(db: &Db, target: &Target, request: &Request) -> Result<Counted> {
-    let Target { schema, keys } = target;
     let (mut total, mut from) = (0, Position::default());
     loop {
         let mut command = begin(db, target, &COUNT);
         command.arg(&from.code).arg(&from.first).arg(&from.second);
         let values = run(db, target, &COUNT, command, &request.condition).await?;
         let [Value::Int(count), Value::Int(more), rest @ ..] = &values[..] else {
-            return Err(Error::Corrupt {
-                model: schema.name(),
-                column: None,
-                key: keys.prefix.clone(),
-                reason: format!("the server answered {values:?}"),
-            });
+            return Err(unexpected(target, &values));
         };
         total += *count as u64;
         match more {
@@ -267,7 +275,7 @@ pub(crate) async fn count(db: &Db, target: &Target, request: &Request) -> Result
             1 => from = Words(rest.iter().cloned()).position(),
             _ => {
                 let name = rest.last().cloned().map(scripts::bytes).unwrap_or_default();
-                let column = schema.columns().iter().position(|column| column.name().as_bytes() == name);
+                let column = target.schema.columns().iter().position(|column| column.name().as_bytes() == name);
                 return Ok(column.map_or(Counted::All(0), Counted::Along));
             }
         }
@@ -387,7 +395,11 @@ impl Along {
         command.arg(schema.columns()[self.key.column].name()).arg(direction(self.key.descending));
         command.arg(&self.last.first).arg(&self.last.second).arg(count.min(FIRST));
         command.arg(if self.scores { "scores" } else { "" });
-        let mut words = Words(run(db, target, &ORDER, command, &self.range).await?.into_iter());
+        for word in plan::program(schema, &self.range) {
+            command.arg(word);
+        }
+        let reply = ORDER.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+        let mut words = Words(done(target, Answer::of(reply))?.into_iter());
         let (left, score, rank) = (words.number().unwrap_or(0), words.word(), words.number());
         let (microseconds, last) = (words.number().unwrap_or(0), words.word());
         self.moved(last, score, rank, left);

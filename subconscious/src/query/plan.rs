@@ -193,6 +193,17 @@ pub(crate) fn split_range(condition: &Condition, column: usize) -> (Condition, C
     (all(ranges), all(others))
 }
 
+/// The first column of a sorted set that a condition has a range of, which all that matches is in.
+pub(crate) fn sorted_range(schema: &ModelSchema, condition: &Condition) -> Option<usize> {
+    let Condition::And(parts) = condition else { return None };
+    parts.iter().find_map(|part| match part {
+        Condition::Range { column, .. } | Condition::StartsWith { column, .. } => {
+            Some(*column).filter(|&column| schema.columns()[column].has_sorted_set())
+        }
+        _ => None,
+    })
+}
+
 /// What it costs, in microseconds, to walk past a row of an order whose bitmaps are here, and to read a row that is to be sorted.
 const WALKED: f64 = 0.5;
 const SORTED: f64 = 3.0;

@@ -9,6 +9,7 @@ use redis::Value;
 use crate::db::Db;
 use crate::error::Result;
 use crate::query::entry::Entry;
+use crate::query::evaluate;
 use crate::query::explain::{PlanWay, Spent};
 use crate::query::filter::Condition;
 use crate::query::page::{self, Along, Ask, Counted, OrderKey, Part, Place, Position, Request};
@@ -60,6 +61,10 @@ pub(crate) struct Reader {
     /// Where the first row that was found is.
     first: Option<Position>,
     ahead: Ahead,
+    /// Whether the parts of the condition meet here, as the server lets no script keep what they make.
+    evaluates: bool,
+    /// Rows of records that expired but are still there, as far as that is known: see [`evaluate`].
+    due: Option<Rows>,
     /// Rows found so far, where one that moves in the order could be met again.
     found: Rows,
     /// Whether `first` and `from` are wanted as they are, to begin there again: else they only say whether there is something.
@@ -102,7 +107,11 @@ fn size(value: &Value) -> usize {
 impl Reader {
     pub(crate) fn new(db: &Db, target: Target, request: Request, from: Position, skip: u64) -> Result<Self> {
         page::check(&target, &request)?;
+        // A container alone the scripts read as it is.
+        let joined = matches!(request.condition, Condition::And(_) | Condition::Or(_) | Condition::Not(_));
         Ok(Self {
+            evaluates: db.is_read_only() && joined,
+            due: None,
             db: db.clone(),
             target,
             request,
@@ -150,8 +159,10 @@ impl Reader {
             if self.request.order.len() > 1 {
                 let matches = self.matches(&self.request.condition.clone(), None).await?;
                 self.sort(&matches.rows, matches.exact, &from, left).await?;
+            } else if self.evaluates {
+                self.begin(&from, left).await?;
             } else if self.request.order.is_empty() && rows > IN_SCRIPT && columns.is_some() {
-                self.ahead = Ahead::Scan(Scan::after(&from, &self.request));
+                self.ahead = Ahead::Scan(Scan::of(&self.request, &from));
             }
         }
         let mut ahead = mem::replace(&mut self.ahead, Ahead::Script { choose: false });
@@ -176,6 +187,7 @@ impl Reader {
         let nulls = self.from.as_ref().is_some_and(|from| from.code == b"n" && matches!(ahead, Ahead::Walk(_)));
         match &ahead {
             Ahead::Sorted(entries, _) if entries.is_empty() => self.ahead = Ahead::Script { choose: true },
+            Ahead::Scan(scan) if scan.is_done() => self.ahead = Ahead::Script { choose: true },
             _ if nulls => {}
             _ => self.ahead = ahead,
         }
@@ -193,8 +205,14 @@ impl Reader {
     ) -> Result<Vec<Place>> {
         let in_script = columns.filter(|_| rows <= IN_SCRIPT);
         let ask = Ask { from, rows, skip: self.skip, left, columns: in_script, choose };
-        let Part { mut places, next, skip, first, way, microseconds, looked, expected, bitmaps } =
-            page::part(&self.db, &self.target, &self.request, ask).await?;
+        let part = match page::part(&self.db, &self.target, &self.request, ask).await {
+            Err(error) if error.is_read_only() => {
+                self.evaluates = true;
+                return Ok(Vec::new());
+            }
+            part => part?,
+        };
+        let Part { mut places, next, skip, first, way, microseconds, looked, expected, bitmaps } = part;
         if let Some(spent) = &mut self.spent {
             let mut bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
             bytes += bitmaps.as_ref().map_or(0, page::Bitmaps::size);
@@ -226,10 +244,32 @@ impl Reader {
         }
     }
 
+    /// Begins a way that is gone without the scripts that answer a query.
+    async fn begin(&mut self, from: &Position, left: u64) -> Result<()> {
+        let Some(&key) = self.request.order.first() else {
+            self.ahead = Ahead::Scan(Scan::of(&self.request, from));
+            return Ok(());
+        };
+        let column = &self.target.schema.columns()[key.column];
+        if !column.has_sorted_set() {
+            let matches = self.matches(&self.request.condition.clone(), None).await?;
+            if matches.count > STEP as u64 {
+                self.ahead = Ahead::Scan(self.scan_values(key, from, matches).await?);
+                return Ok(());
+            }
+            return self.sort(&matches.rows, matches.exact, from, left).await;
+        }
+        if from.code == b"n" || from.code.is_empty() && key.nulls_first && column.is_nullable() {
+            self.ahead = Ahead::Scan(self.scan_nulls(key, from));
+            return Ok(());
+        }
+        self.plan(key, from.clone(), left, None).await
+    }
+
     /// Decides how an order is gone on with where the script found that it takes long.
     async fn plan(&mut self, key: OrderKey, from: Position, left: u64, begun: Option<page::Bitmaps>) -> Result<()> {
         let (range, others) = plan::split_range(&self.request.condition, key.column);
-        if others == Condition::All {
+        if others == Condition::All && !self.evaluates {
             return Ok(());
         }
         let wanted = self.skip.saturating_add(left);
@@ -268,11 +308,21 @@ impl Reader {
     }
 
     async fn bitmaps(&mut self, condition: &Condition, from: Option<u32>, backwards: bool) -> Result<page::Bitmaps> {
-        let part = page::bitmaps(&self.db, &self.target, condition, from, backwards).await?;
+        if !self.evaluates {
+            match page::bitmaps(&self.db, &self.target, condition, from, backwards).await {
+                Err(error) if error.is_read_only() => self.evaluates = true,
+                part => return Ok(self.spend(part?)),
+            }
+        }
+        let part = evaluate::bitmaps(&self.db, &self.target, condition, from, backwards, &mut self.due).await?;
+        Ok(self.spend(part))
+    }
+
+    fn spend(&mut self, part: page::Bitmaps) -> page::Bitmaps {
         if let Some(spent) = &mut self.spent {
             spent.call(PlanWay::Bitmaps, part.microseconds, 0, part.size());
         }
-        Ok(part)
+        part
     }
 
     /// Leaves out places that `skip` wants left out.
@@ -305,12 +355,29 @@ impl Reader {
 
     /// The number of records that match. A round trip for each millisecond of the server's time; with a range of a sorted set that is wide, for each
     /// thousand rows in it.
-    pub(crate) async fn count(self) -> Result<u64> {
-        let column = match page::count(&self.db, &self.target, &self.request).await? {
-            Counted::All(count) => return Ok(count),
-            Counted::Along(column) => column,
-        };
-        Ok(self.along(column).await?.len())
+    pub(crate) async fn count(mut self) -> Result<u64> {
+        if !self.evaluates {
+            match page::count(&self.db, &self.target, &self.request).await {
+                Err(error) if error.is_read_only() => self.evaluates = true,
+                Err(error) => return Err(error),
+                Ok(Counted::All(count)) => return Ok(count),
+                Ok(Counted::Along(column)) => return Ok(self.along(column).await?.len()),
+            }
+        }
+        let condition = self.request.condition.clone();
+        let matches = self.matches(&condition, None).await?;
+        if matches.exact {
+            return Ok(matches.count);
+        }
+        // A range that was not listed: to read it takes a quarter of the time that records do.
+        if let Some(column) = plan::sorted_range(self.target.schema, &condition) {
+            return Ok(self.along(column).await?.len());
+        }
+        let (rows, mut count) = (matches.rows.iter().collect::<Vec<_>>(), 0);
+        for rows in rows.chunks(STEP) {
+            count += self.look_up(rows, None).await?.len() as u64;
+        }
+        Ok(count)
     }
 
     /// The items that follow: see [`next`](Self::next).

@@ -38,6 +38,14 @@ impl Rows {
         self.0.get(&(row / SEGMENT)).and_then(|bitmap| bitmap.get(at)).is_some_and(|byte| byte & bit != 0)
     }
 
+    /// Takes the rows of another set out.
+    pub(crate) fn remove(&mut self, others: &Self) {
+        for (segment, bitmap) in &mut self.0 {
+            let others = others.0.get(segment).into_iter().flatten();
+            bitmap.iter_mut().zip(others).for_each(|(byte, other)| *byte &= !other);
+        }
+    }
+
     /// Takes the first segment and its bitmap out.
     pub(crate) fn take_first(&mut self) -> Option<(u32, Vec<u8>)> {
         self.0.pop_first()

@@ -115,7 +115,7 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
 
     /// Runs the query, page by page as the stream is read: see [`Query::stream`].
     pub fn stream(&self, db: &Db) -> RecordStream<S::Item> {
-        RecordStream::new(self.query.limit, self.query.forwards(db), self.delivery())
+        RecordStream::new(self.query.limit, self.query.forwards(&db.reading()), self.delivery())
     }
 
     /// A page of what it delivers: see [`Query::page`]. Its cursors are those of the query, whatever is selected.

@@ -48,6 +48,9 @@ local LISTED = math.min(budget / 2, 4000)
 -- Segments that may have rows, rows handed out, and records.
 local segments, handed, total = 0, 0, 0
 
+-- Whether records that expired are left to the client.
+local timeless = false
+
 -- Temporary bitmaps in use, the most there were, and those of them that are used on when a segment is done.
 local in_use, temporaries, pinned = 0, 0, 0
 local function temporary()

@@ -15,6 +15,7 @@ mod migrate;
 mod once;
 mod original;
 mod queries;
+mod replica;
 mod segments;
 mod testing;
 mod ui;

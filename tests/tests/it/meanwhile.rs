@@ -18,7 +18,15 @@ use crate::queries::{Item, cases, items, keys, seed, sorted, wanted};
 /// delivered twice, and of those that stay none that matches is missed; they come in order.
 #[tokio::test]
 async fn a_query_misses_nothing_that_stays_and_delivers_nothing_twice() {
-    let f = Fixture::new().await;
+    queries_meanwhile(Fixture::new().await, false).await;
+}
+
+#[tokio::test]
+async fn a_query_of_a_replica_misses_nothing_that_stays_and_delivers_nothing_twice() {
+    queries_meanwhile(Fixture::replicated().await, true).await;
+}
+
+async fn queries_meanwhile(f: Fixture, replicated: bool) {
     let (mut hot, mut stable): (Vec<Item>, Vec<Item>) =
         items().into_iter().enumerate().fold((Vec::new(), Vec::new()), |(mut hot, mut stable), (at, item)| {
             if at % 3 == 0 {
@@ -32,6 +40,9 @@ async fn a_query_misses_nothing_that_stays_and_delivers_nothing_twice() {
     for (one, others) in hot.iter_mut().zip(stable.chunks_mut(2)) {
         one.save(&f.db).await.unwrap();
         Item::save_many(&f.db, others).await.unwrap().into_result().unwrap();
+    }
+    if replicated {
+        f.replicate().await;
     }
     let (ended, writes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writers: Vec<_> = (0..2)

@@ -75,16 +75,31 @@ pub(crate) fn items() -> Vec<Item> {
         .collect()
 }
 
-/// The records in row order, saved once for all tests of this file, which only read; in one segment, or in several.
-async fn store(several: bool) -> (Fixture, Vec<Item>) {
-    static STORED: [OnceCell<(subconscious::Db, Vec<Item>)>; 2] = [const { OnceCell::const_new() }; 2];
+/// Where records are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stored {
+    OneSegment,
+    Segments,
+    /// In several segments, and read from a replica.
+    Replicated,
+}
+
+impl Stored {
+    async fn fixture(self) -> Fixture {
+        if self == Self::Replicated { Fixture::replicated().await } else { Fixture::new().await }
+    }
+}
+
+/// The records in row order, saved once for all tests of this file, which only read.
+async fn store(stored: Stored) -> (Fixture, Vec<Item>) {
+    static STORED: [OnceCell<(subconscious::Db, Vec<Item>)>; 3] = [const { OnceCell::const_new() }; 3];
     let (namespace, items) = {
-        let (db, items) = STORED[usize::from(several)]
+        let (db, items) = STORED[stored as usize]
             .get_or_init(|| async {
-                let f = Fixture::new().await;
+                let f = stored.fixture().await;
                 let mut all = items();
                 for (items, row) in all.chunks_mut(300).zip([0, SEGMENT - 100, 4 * SEGMENT - 250]) {
-                    if several {
+                    if stored != Stored::OneSegment {
                         let () = f.run(redis::cmd("HSET").arg(f.key("{Item}:meta")).arg("rows").arg(row)).await;
                     }
                     Item::save_many(&f.db, items).await.unwrap().into_result().unwrap();
@@ -107,13 +122,16 @@ async fn store(several: bool) -> (Fixture, Vec<Item>) {
                     by_row.push((row, item));
                 }
                 by_row.sort_by_key(|(row, _)| *row);
+                if stored == Stored::Replicated {
+                    f.replicate().await;
+                }
                 (f.db.clone(), by_row.into_iter().map(|(_, item)| item).collect())
             })
             .await;
         (db.namespace().to_owned(), items.clone())
     };
     // A connection belongs to the runtime of the test that made it.
-    let mut f = Fixture::new().await;
+    let mut f = stored.fixture().await;
     f.db = f.db.with_namespace(&namespace).unwrap();
     (f, items)
 }
@@ -346,7 +364,7 @@ proptest! {
     fn queries_answer_like_a_list(
         wanted in prop::option::weighted(0.9, wanted()),
         keys in keys(),
-        several in any::<bool>(),
+        stored in prop::sample::select(vec![Stored::OneSegment, Stored::OneSegment, Stored::Segments, Stored::Segments, Stored::Replicated]),
         limit in prop::option::of(prop_oneof![0u64..20, 90u64..130, 700u64..900]),
         offset in prop_oneof![Just(0u64), 0u64..30, 100u64..900],
         size in prop_oneof![30u64..150, 500u64..1500],
@@ -354,7 +372,7 @@ proptest! {
         budget in prop_oneof![1 => Just(0u64), 2 => Just(60), 2 => Just(300), 4 => Just(1_000), 1 => Just(1_000_000)],
     ) {
         runtime().block_on(async {
-            let (f, items) = store(several).await;
+            let (f, items) = store(stored).await;
             let db = &f.db.with_query_budget(Duration::from_micros(budget));
             let mut expected: Vec<Item> = items.into_iter().filter(|item| wanted.as_ref().is_none_or(|wanted| wanted.matches(item))).collect();
             let mut query = Item::query();
@@ -471,7 +489,7 @@ async fn a_cursor_keeps_its_place_while_records_come_and_go() {
 
 #[tokio::test]
 async fn a_cursor_of_another_query_and_a_forged_one_are_refused() {
-    let (f, _) = store(false).await;
+    let (f, _) = store(Stored::OneSegment).await;
     let query = || Item::filter_by(|u| u.age.lt(30)).order_by(|u| u.title.asc()).limit(5);
     let page = query().page(&f.db).await.unwrap();
     let cursor = page.next.unwrap();
@@ -517,7 +535,7 @@ pub(crate) fn cases() -> u32 {
 
 #[tokio::test]
 async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
-    let (f, _) = store(false).await;
+    let (f, _) = store(Stored::OneSegment).await;
     let before = f.keys().await;
     let query =
         Item::filter_by(|u| !(u.age.lt(20) | u.country.eq("USA")) & !u.price.lt(3)).order_by(|u| u.title.desc());
@@ -530,7 +548,7 @@ async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
 
 #[tokio::test]
 async fn a_list_of_many_values_and_a_deep_filter_are_no_problem() {
-    let (f, items) = store(false).await;
+    let (f, items) = store(Stored::OneSegment).await;
     let many = Item::filter_by(|u| u.price.is_in((0..20_000).chain([-7])));
     let expected =
         items.iter().filter(|item| item.price.is_some_and(|price| price == -7 || (0..20_000).contains(&price)));
@@ -691,7 +709,7 @@ async fn a_selected_column_has_its_default_and_an_unreadable_one_is_an_error_of_
 /// The parts of an OR that match nothing leave an AND in the script, which is none in the query.
 #[tokio::test]
 async fn a_count_is_right_where_all_of_an_or_but_one_and_vanishes() {
-    let (f, items) = store(false).await;
+    let (f, items) = store(Stored::OneSegment).await;
     let query = Item::filter_by(|u| (u.age.lt(3) & u.title.gt("é")) | (u.age.eq(0) & u.title.gt("😀")));
     let expected = items.iter().filter(|item| item.age < 3 && item.title.as_str() > "é").count() as u64;
     for budget in [0, 300, 1_000] {
