@@ -161,8 +161,8 @@ async fn its_end_is_the_servers(how: &str) {
     let (pid, folder) = loop {
         let line = lines.next_line().await.unwrap_or_else(|error| panic!("{error}"));
         let line = line.unwrap_or_else(|| panic!("the owner said nothing of a server"));
-        // The test runner may have begun the line.
-        if let Some((_, server)) = line.split_once("server ")
+        // The test runner may have begun the line, with the name of the test.
+        if let Some((_, server)) = line.rsplit_once("server ")
             && let Some((pid, folder)) = server.split_once(' ')
         {
             break (pid.parse::<u32>().unwrap_or_else(|error| panic!("{line}: {error}")), folder.to_owned());
