@@ -4,17 +4,22 @@
 -- p, width  what comes before every key of the model; width of an entry of the row directory as a number
 
 -- The id as the directory holds it: as text, or packed. False or "" if there is none.
+local directory = {}
 local function entry_of(row)
   if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
   local part = floor(row / DIRECTORY)
-  local first = (row - part * DIRECTORY) * width
-  return call('GETRANGE', p .. 'd:' .. part, text('%d', first), text('%d', first + width - 1))
+  local first, key = (row - part * DIRECTORY) * width, directory[part]
+  if not key then
+    key = p .. 'd:' .. part
+    directory[part] = key
+  end
+  return call('GETRANGE', key, text('%d', first), text('%d', first + width - 1))
 end
 
 -- The id's text, which is what the record's key ends in.
 local function id_in(entry)
   if width == 0 then return entry end
   if #entry == 16 then
-    return text('%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x', byte(entry, 1, 16))
+    return text('%08x-%04x-%04x-%04x-%04x%08x', struct.unpack('>I4I2I2I2I2I4', entry))
   end
 end

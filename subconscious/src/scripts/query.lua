@@ -31,6 +31,8 @@ local descending, nulls, how = ARGV[10] == 'desc', ARGV[11], sub(ARGV[12], 1, 1)
 -- The greatest number that a row may have.
 local LAST_ROW = 2147483647
 local rows, found, first = {}, 0, { '', '', '' }
+-- The last field to read; nil for ids.
+local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
 local taken, expected, bitmaps = 'scan', -1, {}
 
 -- Takes a row of the page, or leaves it out. Says whether the page is full.
@@ -43,12 +45,12 @@ local function deliver(row, code, mark, other)
   found = found + 1
   effort = effort + 10
   local entry = entry_of(row)
-  rows[#rows + 1] = row
-  rows[#rows + 1] = entry
-  if ARGV[5] == 'page' then
+  local n = #rows
+  rows[n + 1], rows[n + 2] = row, entry
+  if fields then
     local id = id_in(entry)
-    local record = id and call('HMGET', p .. 'r:' .. id, '#', unpack(ARGV, 18, 17 + ARGV[17]))
-    if record and record[1] == text('%d', row) then rows[#rows + 1] = record else rows[#rows + 1] = {} end
+    local record = id and call('HMGET', p .. 'r:' .. id, '#', unpack(ARGV, 18, fields))
+    rows[n + 3] = record and record[1] == text('%d', row) and record or {}
   end
   return found == wanted
 end

@@ -69,18 +69,21 @@ local function offsets(set, from, skip, wanted, backwards)
       end
     end
   end
+  -- As many bytes as a full bitmap has those rows in, then more at a time.
+  local bytes = math.min(math.ceil((skip + wanted) / 8), 64)
   while first <= last and #found < wanted do
     local from_byte, to_byte
     if backwards then
-      from_byte, to_byte = math.max(first, last - 63), last
+      from_byte, to_byte = math.max(first, last - bytes + 1), last
       last = from_byte - 1
     else
       local hit = call('BITPOS', set, 1, first)
       if hit < 0 then break end
       from_byte = floor(hit / 8)
-      to_byte = math.min(last, from_byte + 63)
+      to_byte = math.min(last, from_byte + bytes - 1)
       first = to_byte + 1
     end
+    bytes = math.min(4 * bytes, 64)
     local list = bits(call('GETRANGE', set, from_byte, to_byte))
     local start, stop, step = 1, #list, 1
     if backwards then start, stop, step = #list, 1, -1 end
