@@ -1,0 +1,35 @@
+//! What must hold when clients, servers and connections fail.
+//!
+//! Each test runs a short form. `cargo xtask faults` runs the long one; `FAULT_ROUNDS` says how long, `FAULT_SEED` with which random numbers.
+
+// Helpers of tests are tests, too.
+#![allow(clippy::unwrap_used)]
+
+mod kills;
+mod work;
+
+/// How often a fault is repeated: so many times as usual, or by `FAULT_ROUNDS` more.
+fn rounds(usual: u64) -> u64 {
+    usual * std::env::var("FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
+}
+
+/// Where the random numbers of a run begin: others each time, or those of `FAULT_SEED`. A failure says which.
+fn seed() -> u64 {
+    let given = std::env::var("FAULT_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().map_or(7, |time| time.as_micros() as u64));
+    println!("FAULT_SEED={seed}");
+    seed
+}
+
+/// Random numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
