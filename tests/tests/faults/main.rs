@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod kills;
+mod restarts;
 mod work;
 
 /// How often a fault is repeated: so many times as usual, or by `FAULT_ROUNDS` more.
