@@ -5,16 +5,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value};
 
 use crate::error::{Error, Result};
 
+mod server;
+
+use server::{Connection, Link, Server};
+
 /// A database: a connection to a Redis-compatible server, and the namespace that this program's models live in.
 ///
 /// Cloning is cheap, and clones share one connection, over which commands of many tasks travel at the same time. A
-/// connection that broke is made again by itself.
+/// connection that broke is made again by itself, and so is one over which nothing came within the [`response_timeout`](DbBuilder::response_timeout).
 ///
 /// ```no_run
 /// # async fn run() -> subconscious::Result<()> {
@@ -34,23 +38,6 @@ pub struct Db {
     /// Whether the scripts of queries are to say how long they took.
     timed: bool,
 }
-
-#[derive(Clone)]
-struct Server {
-    connection: Connection,
-    /// Whether it was a read-only replica when the connection was made.
-    read_only: bool,
-}
-
-#[derive(Clone)]
-enum Connection {
-    Manager(ConnectionManager),
-    Multiplexed(MultiplexedConnection),
-}
-
-/// The oldest servers that have every command the scripts call.
-const OLDEST_REDIS: (u32, u32) = (7, 0);
-const OLDEST_VALKEY: (u32, u32) = (7, 2);
 
 /// Settings of a [`Db`] to be opened.
 ///
@@ -161,9 +148,8 @@ impl DbBuilder {
             .set_min_delay(Duration::from_millis(20))
             .set_max_delay(Duration::from_millis(500));
         let address = info.addr().clone();
-        let manager = ConnectionManager::new_with_config(Client::open(info)?, config);
-        let manager = manager.await.map_err(|error| Error::connecting(error, &address))?;
-        Server::checked(Connection::Manager(manager)).await
+        let link = Link::open(Client::open(info)?, config).await.map_err(|error| Error::connecting(error, &address))?;
+        Server::checked(Connection::Own(Arc::new(link))).await
     }
 }
 
@@ -222,7 +208,7 @@ impl Db {
 
     /// Whether the server was a read-only replica when the connection was made.
     pub(crate) fn is_read_only(&self) -> bool {
-        self.server.read_only
+        self.server.is_read_only()
     }
 
     /// The same connection with another budget for queries: see [`DbBuilder::query_budget`].
@@ -258,41 +244,12 @@ impl Db {
 
     /// Sends one command. The reply is never an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        self.server.connection.send(command).await
+        self.server.send(command).await
     }
 
     /// Sends many commands at once and gives one result for each.
     pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
-        let count = pipeline.len();
-        let replies = match self.server.connection.clone() {
-            Connection::Manager(mut manager) => manager.req_packed_commands(pipeline, 0, count).await,
-            Connection::Multiplexed(mut connection) => connection.req_packed_commands(pipeline, 0, count).await,
-        };
-        Ok(replies?.into_iter().map(Value::extract_error).collect())
-    }
-}
-
-impl Connection {
-    async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let reply = match self.clone() {
-            Self::Manager(mut manager) => manager.req_packed_command(command).await,
-            Self::Multiplexed(mut connection) => connection.req_packed_command(command).await,
-        };
-        reply?.extract_error()
-    }
-}
-
-impl Server {
-    /// Refuses a server that is too old, before a script fails in a way that does not say so.
-    async fn checked(connection: Connection) -> Result<Self> {
-        let info = match connection.send(&redis::cmd("INFO")).await {
-            Ok(info) => String::from_utf8_lossy(&crate::scripts::bytes(plain(info))).into_owned(),
-            // A user without the right to ask may well have those that matter.
-            Err(error) if error.code() == Some("NOPERM") => String::new(),
-            Err(error) => return Err(error.into()),
-        };
-        check_version(&info)?;
-        Ok(Self { connection, read_only: field(&info, "slave_read_only") == Some("1") })
+        self.server.send_all(pipeline).await
     }
 }
 
@@ -317,53 +274,9 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// INFO is a verbatim string under RESP3.
-fn plain(value: Value) -> Value {
-    match value {
-        Value::VerbatimString { text, .. } => Value::SimpleString(text),
-        other => other,
-    }
-}
-
 fn check_namespace(namespace: &str) -> Result<()> {
     if namespace.contains(['{', '}']) {
         return Err(Error::Unsupported(format!("the namespace {namespace:?}: it must not contain {{ or }}")));
     }
     Ok(())
-}
-
-/// A field of what INFO says.
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-fn check_version(info: &str) -> Result<()> {
-    let (server, version, oldest) = match (field(info, "valkey_version"), field(info, "redis_version")) {
-        (Some(version), _) => ("Valkey", version, OLDEST_VALKEY),
-        (None, Some(version)) => ("Redis", version, OLDEST_REDIS),
-        // Something else that speaks the protocol: it may be compatible, and says so or not when it is used.
-        (None, None) => return Ok(()),
-    };
-    let mut numbers = version.split('.').map_while(|part| part.trim().parse::<u32>().ok());
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < oldest {
-        let (major, minor) = oldest;
-        return Err(Error::Unsupported(format!("{server} {version}: version {major}.{minor} or newer is needed")));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_version;
-
-    #[test]
-    fn old_servers_are_refused_by_name() {
-        let error = check_version("# Server\r\nredis_version:6.2.14\r\n").unwrap_err().to_string();
-        assert_eq!(error, "Redis 6.2.14: version 7.0 or newer is needed");
-        check_version("redis_version:7.0.15\r\n").unwrap();
-        // Valkey names a Redis version, too, for old clients.
-        check_version("redis_version:7.2.4\r\nvalkey_version:9.1.2\r\n").unwrap();
-        check_version("server:something").unwrap();
-    }
 }

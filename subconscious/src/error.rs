@@ -108,7 +108,8 @@ pub enum Error {
     },
 
     /// The connection failed after a write was sent and before its answer came, so that whether it was done is not known. It was
-    /// done as a whole or not at all.
+    /// done as a whole or not at all; or a server that did not answer in time does it when it gets to it, maybe after a later write
+    /// over a new connection. A column with `version` keeps the later one.
     #[error("{model}: whether {operation} was done is not known; to repeat it is {}: {source}", if *repeatable { "safe" } else { "not safe" })]
     OutcomeUnknown {
         /// The record's model.

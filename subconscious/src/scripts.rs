@@ -1,11 +1,11 @@
 //! The scripts: one typed function for each `.lua` file.
 //!
-//! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover or SCRIPT FLUSH, it is loaded
-//! and the call made again: a script that was not found has done nothing.
+//! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover or SCRIPT FLUSH, the call is made again
+//! by EVAL, with the text of the script, so that it can't be missing again: a script that was not found has done nothing.
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
 
 use crate::db::Db;
 
@@ -57,40 +57,49 @@ impl Script {
         call
     }
 
-    pub(crate) async fn load(&self, db: &Db) -> Result<(), RedisError> {
-        db.send(redis::cmd("SCRIPT").arg("LOAD").arg(&self.text)).await.map(drop)
+    /// A call that [`Script::call`] began, with the text of the script.
+    pub(crate) fn whole(&self, call: &Cmd) -> Cmd {
+        let mut whole = Cmd::new();
+        whole.arg("EVAL").arg(&self.text);
+        for argument in call.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = argument {
+                whole.arg(bytes);
+            }
+        }
+        whole
     }
 
     /// Makes a call that [`Script::call`] began.
     pub(crate) async fn run(&self, db: &Db, call: &Cmd) -> Result<Value, RedisError> {
         match db.send(call).await {
-            Err(error) if is_unknown(&error) => {
-                self.load(db).await?;
-                db.send(call).await
-            }
+            Err(error) if is_unknown(&error) => db.send(&self.whole(call)).await,
             reply => reply,
         }
     }
 
-    /// Makes many calls in one pipeline, and once more those that found the script missing. One result per call.
+    /// Makes many calls in one pipeline, and again those that found the script missing. One result per call.
     pub(crate) async fn run_many(
         &self,
         db: &Db,
         calls: &Pipeline,
     ) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
         let mut replies = db.send_all(calls).await?;
-        let again: Vec<usize> = (0..replies.len()).filter(|&at| replies[at].as_ref().is_err_and(is_unknown)).collect();
-        if !again.is_empty() {
-            self.load(db).await?;
-            let mut second = Pipeline::new();
-            for (_, call) in calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok()) {
-                second.add_command(call.clone());
+        loop {
+            let again: Vec<usize> =
+                (0..replies.len()).filter(|&at| replies[at].as_ref().is_err_and(is_unknown)).collect();
+            if again.is_empty() {
+                return Ok(replies);
+            }
+            let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
+            // The first one makes the script known to the others, so that each time there is one less.
+            let mut second = Pipeline::with_capacity(again.len());
+            for (_, call) in calls {
+                second.add_command(if second.is_empty() { self.whole(call) } else { call.clone() });
             }
             for (at, reply) in again.into_iter().zip(db.send_all(&second).await?) {
                 replies[at] = reply;
             }
         }
-        Ok(replies)
     }
 }
 
@@ -99,14 +108,14 @@ impl Script {
 pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, &Cmd)) -> Result<Value, RedisError> {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.add_command(first.1.clone()).add_command(second.1.clone());
-    let mut loaded = false;
+    let mut whole = false;
     loop {
         let mut replies = db.send_all(&pipeline).await?.into_iter();
         let (Some(one), Some(two)) = (replies.next(), replies.next()) else { return Ok(Value::Nil) };
-        if !loaded && (one.as_ref().is_err_and(is_unknown) || two.as_ref().is_err_and(is_unknown)) {
-            first.0.load(db).await?;
-            second.0.load(db).await?;
-            loaded = true;
+        if !whole && (one.as_ref().is_err_and(is_unknown) || two.as_ref().is_err_and(is_unknown)) {
+            pipeline.clear();
+            pipeline.add_command(first.0.whole(first.1)).add_command(second.0.whole(second.1));
+            whole = true;
             continue;
         }
         one?;

@@ -67,6 +67,9 @@ pub(crate) fn push_indexes(schema: &ModelSchema, command: &mut Cmd) {
     }
 }
 
+/// How often the schema of a model without records is stored for a write: again only if somebody deletes all keys in between.
+const DESCRIPTIONS: usize = 5;
+
 impl Target {
     pub(crate) fn new<M: RedisModel>(db: &Db) -> Self {
         Self { schema: M::schema(), keys: Keys::new(db.namespace(), M::schema()) }
@@ -84,12 +87,14 @@ impl Target {
     /// Makes a call. One round trip; two more at the first record of a model.
     pub(crate) async fn run(&self, db: &Db, script: &Script, call: &Call) -> Result<Vec<Value>> {
         let Call { command, write } = call;
-        let mut answer = Answer::of(script.run(db, command).await.map_err(|error| self.failure(write, error))?);
-        if answer.wants_description() {
+        for _ in 0..DESCRIPTIONS {
+            let answer = Answer::of(script.run(db, command).await.map_err(|error| self.failure(write, error))?);
+            if !answer.wants_description() {
+                return self.done(write, answer);
+            }
             self.describe(db).await?;
-            answer = Answer::of(script.run(db, command).await.map_err(|error| self.failure(write, error))?);
         }
-        self.done(write, answer)
+        Err(self.refusal(Some(write), "describe", &[]))
     }
 
     /// Makes many calls of one script in one pipeline. One result for each; an error if the connection failed.
@@ -117,10 +122,13 @@ impl Target {
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let calls = pipeline(commands);
         let mut replies = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
-        // A call that is refused so has written nothing for any of its records.
-        let again: Vec<usize> =
-            (0..replies.len()).filter(|&at| replies[at].as_ref().is_ok_and(wants_description)).collect();
-        if !again.is_empty() {
+        for _ in 0..DESCRIPTIONS {
+            // A call that is refused so has written nothing for any of its records.
+            let again: Vec<usize> =
+                (0..replies.len()).filter(|&at| replies[at].as_ref().is_ok_and(wants_description)).collect();
+            if again.is_empty() {
+                break;
+            }
             self.describe(db).await?;
             let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
             let calls = pipeline(calls.map(|(_, call)| call.clone()).collect());

@@ -269,25 +269,23 @@ async fn read(
 ) -> Result<(Vec<Value>, vec::IntoIter<Value>)> {
     let mut leaves = page::begin(db, target, &LEAVES);
     leaves.arg(program);
-    let mut pipeline = Pipeline::with_capacity(4 + 2 * containers.len());
-    pipeline.cmd("MULTI").add_command(leaves).cmd("GET").arg(target.keys.live(segment));
-    for (column, value) in containers {
-        let [bitmap, set] = target.keys.containers(column, segment, value.as_deref());
-        pipeline.cmd("GET").arg(bitmap).cmd("SMEMBERS").arg(set);
-    }
-    pipeline.cmd("EXEC");
-    let mut loaded = false;
+    let mut whole = false;
     loop {
+        let mut pipeline = Pipeline::with_capacity(4 + 2 * containers.len());
+        pipeline.cmd("MULTI").add_command(if whole { LEAVES.whole(&leaves) } else { leaves.clone() });
+        pipeline.cmd("GET").arg(target.keys.live(segment));
+        for (column, value) in containers {
+            let [bitmap, set] = target.keys.containers(column, segment, value.as_deref());
+            pipeline.cmd("GET").arg(bitmap).cmd("SMEMBERS").arg(set);
+        }
+        pipeline.cmd("EXEC");
         match db.send_all(&pipeline).await?.pop() {
             Some(Ok(Value::Array(replies))) => {
                 let mut replies = replies.into_iter();
                 let leaves = Answer::of(replies.next().unwrap_or(Value::Nil));
                 return Ok((page::done(target, leaves)?, replies));
             }
-            Some(Err(error)) if !loaded && scripts::is_unknown(&error) => {
-                LEAVES.load(db).await?;
-                loaded = true;
-            }
+            Some(Err(error)) if !whole && scripts::is_unknown(&error) => whole = true,
             Some(Err(error)) => return Err(target.wrong_type(error)),
             other => return Err(page::unexpected(target, &other)),
         }

@@ -3,7 +3,6 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use subconscious::testing::TestServer;
 use subconscious::{Db, RedisModel};
 use subconscious_tests::{Fixture, indexes};
@@ -11,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::work::{Ledger, Step, compare};
-use crate::{Random, rounds, seed};
+use crate::{Random, rounds, seed, settled};
 
 /// Tells a process that it is to be killed what to do: address, namespace, and more, by spaces.
 const VARIABLE: &str = "SUBCONSCIOUS_TEST_VICTIM";
@@ -46,16 +45,6 @@ async fn kill(mut victim: Child, random: &mut Random) -> Vec<String> {
     written
 }
 
-/// Waits until the server has seen that the processes are gone, and so has done what they had sent.
-async fn alone(redis: &mut MultiplexedConnection, connections: usize) {
-    loop {
-        let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(redis).await.unwrap();
-        if clients.lines().count() <= connections {
-            return;
-        }
-    }
-}
-
 fn told() -> Option<Vec<String>> {
     Some(std::env::var(VARIABLE).ok()?.split(' ').map(str::to_owned).collect())
 }
@@ -79,8 +68,8 @@ async fn a_writer() {
 async fn what_a_killed_process_had_written_is_there_and_nothing_is_half_done() {
     let server = TestServer::start().await.unwrap();
     let f = Fixture::on(server.url()).await;
-    let (mut random, mut redis) = (Random(seed()), f.redis.clone());
-    let mut ledgers: Vec<Ledger> = (0..WRITERS).map(Ledger::new).collect();
+    let mut random = Random(seed());
+    let mut ledgers = Ledger::some(WRITERS);
     let (mut killed, mut open) = (0, 0);
     for round in 0..rounds(10) {
         let seeds: Vec<u64> = (0..WRITERS).map(|_| random.below(u64::MAX)).collect();
@@ -90,7 +79,7 @@ async fn what_a_killed_process_had_written_is_there_and_nothing_is_half_done() {
             async move { kill(victim("kills::a_writer", &what), &mut random).await }
         });
         let journals = futures::future::join_all(kills).await;
-        alone(&mut redis, 2).await;
+        settled(&f, 2).await;
         for ((ledger, journal), (seed, writer)) in ledgers.iter_mut().zip(journals).zip(seeds.iter().zip(0..)) {
             killed += 1;
             let numbers = |mark| journal.iter().filter_map(move |line| line.strip_prefix(mark)?.parse::<u64>().ok());
@@ -156,10 +145,10 @@ async fn a_migrator() {
 async fn a_migration_whose_process_is_killed_goes_on_where_it_was() {
     let server = TestServer::start().await.unwrap();
     let f = Fixture::on(server.url()).await;
-    let (mut random, mut redis) = (Random(seed()), f.redis.clone());
+    let mut random = Random(seed());
     let task = |id: u32| old::Task {
         id,
-        kind: (id % 4 > 0).then_some((id % 4) as u8),
+        kind: (!id.is_multiple_of(4)).then_some((id % 4) as u8),
         at: i64::from(id % 50),
         title: format!("t{id}"),
     };
@@ -168,7 +157,7 @@ async fn a_migration_whose_process_is_killed_goes_on_where_it_was() {
     let what = format!("{} {}", server.url(), f.db.namespace());
     for round in 0..rounds(10) {
         kill(victim("kills::a_migrator", &what), &mut random).await;
-        alone(&mut redis, 2).await;
+        settled(&f, 2).await;
         // Whatever it was at, either program can go on.
         if round % 2 == 0 {
             new::Task::migrate(&f.db).await.unwrap();

@@ -5,9 +5,26 @@
 // Helpers of tests are tests, too.
 #![allow(clippy::unwrap_used)]
 
+mod chaos;
 mod kills;
+mod network;
 mod restarts;
 mod work;
+
+use subconscious_tests::Fixture;
+
+/// Waits until the server has done all that it was sent, and no more than so many clients are connected.
+async fn settled(f: &Fixture, clients: usize) {
+    loop {
+        let list: String = f.run(redis::cmd("CLIENT").arg("LIST")).await;
+        // One that is blocked, or whose request was not read.
+        let busy =
+            |line: &str| line.contains(" flags=b ") || !line.contains(" qbuf=0 ") && !line.contains("cmd=client");
+        if list.lines().count() <= clients && !list.lines().any(busy) {
+            return;
+        }
+    }
+}
 
 /// How often a fault is repeated: so many times as usual, or by `FAULT_ROUNDS` more.
 fn rounds(usual: u64) -> u64 {

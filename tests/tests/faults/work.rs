@@ -1,9 +1,12 @@
 //! Writes whose outcome is known from their number, and what the records may be after some of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use subconscious::{Db, Error, RedisModel};
 use subconscious_tests::{Fixture, indexes};
+use tokio::task::JoinHandle;
 
 use crate::Random;
 
@@ -121,9 +124,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(writer: u32) -> Self {
-        let records = (0..RECORDS).map(|at| (writer * 1000 + at, vec![None])).collect();
-        Self { writer, records, steps: 0 }
+    /// Of so many writers that have written nothing.
+    pub(crate) fn some(writers: u32) -> Vec<Self> {
+        let records = |writer| (0..RECORDS).map(|at| (writer * 1000 + at, vec![None])).collect();
+        (0..writers).map(|writer| Self { writer, records: records(writer), steps: 0 }).collect()
     }
 
     /// Notes a write that was done, or one of which that is not known.
@@ -162,6 +166,69 @@ impl Ledger {
         expected.sort_by_key(|account| account.id);
         assert_eq!(listed, expected);
     }
+}
+
+/// Errors that writers met.
+#[derive(Debug, Default)]
+pub(crate) struct Met {
+    pub(crate) writes: u64,
+    /// Writes that were not done.
+    pub(crate) refused: u64,
+    /// Writes of which it is not known whether they were done.
+    pub(crate) unknown: u64,
+}
+
+/// Writers at work.
+pub(crate) struct Load {
+    writers: Vec<JoinHandle<(Ledger, Met)>>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Load {
+    pub(crate) fn start(db: &Db, ledgers: Vec<Ledger>, random: &mut Random) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let start = |ledger| tokio::spawn(write(db.clone(), ledger, random.below(u64::MAX), Arc::clone(&ended)));
+        Self { writers: ledgers.into_iter().map(start).collect(), ended }
+    }
+
+    /// Waits until each writer has ended its write.
+    pub(crate) async fn end(self, met: &mut Met) -> Vec<Ledger> {
+        self.ended.store(true, Ordering::Relaxed);
+        let mut ledgers = Vec::new();
+        for writer in self.writers {
+            let (ledger, its) = writer.await.unwrap();
+            ledgers.push(ledger);
+            met.writes += its.writes;
+            met.refused += its.refused;
+            met.unknown += its.unknown;
+        }
+        ledgers
+    }
+}
+
+/// Writes until it is told to stop, whatever happens to the server and the connection.
+async fn write(db: Db, mut ledger: Ledger, seed: u64, ended: Arc<AtomicBool>) -> (Ledger, Met) {
+    let mut met = Met::default();
+    for number in 0.. {
+        if ended.load(Ordering::Relaxed) {
+            break;
+        }
+        let step = Step::new(ledger.writer, seed, number);
+        met.writes += 1;
+        match step.run(&db, ledger.writer).await {
+            Ok(()) => ledger.note(&step, true),
+            Err(error) => {
+                let code = if let Error::Redis(failure) = &error { failure.code() } else { None };
+                assert!(error.is_connection() || matches!(code, Some("LOADING" | "OOM")), "{error:?}");
+                // Of what takes several calls, some may be done in any case.
+                if error.is_outcome_unknown() || matches!(step, Step::SaveMany(_) | Step::DeleteFrom(_)) {
+                    ledger.note(&step, false);
+                }
+                *(if error.is_outcome_unknown() { &mut met.unknown } else { &mut met.refused }) += 1;
+            }
+        }
+    }
+    (ledger, met)
 }
 
 /// Compares all records with what they may be, and all keys with what the records demand.

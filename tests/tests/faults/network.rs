@@ -1,0 +1,194 @@
+//! Connections that delay, split, cut and garble what passes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
+
+use subconscious::testing::TestServer;
+use subconscious::{Db, RedisModel};
+use subconscious_tests::Fixture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::work::{Account, Ledger, Load, Met, compare};
+use crate::{Random, rounds, seed, settled};
+
+/// Of a thousand pieces that pass, how many are met by what. A piece is what one read gave.
+#[derive(Clone, Copy, Default)]
+struct Faults {
+    /// Cut in pieces of a few bytes.
+    split: u64,
+    /// Held for up to 20 milliseconds.
+    delay: u64,
+    /// The connection ends in the middle of it.
+    cut: u64,
+    /// It gets lost, and all that follows: the connection stays silent.
+    silence: u64,
+}
+
+/// Passes bytes on between clients and a server that may change.
+struct Network {
+    port: u16,
+    server: Arc<AtomicU16>,
+    accepting: JoinHandle<()>,
+}
+
+impl Network {
+    async fn start(server: u16, faults: Faults, seed: u64) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (server, connections) = (Arc::new(AtomicU16::new(server)), AtomicU64::new(0));
+        let current = Arc::clone(&server);
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let Ok(server) = TcpStream::connect(("127.0.0.1", current.load(Ordering::SeqCst))).await else {
+                    continue;
+                };
+                client.set_nodelay(true).unwrap();
+                server.set_nodelay(true).unwrap();
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                tokio::spawn(async move {
+                    // One that ends, ends the other.
+                    tokio::select! {
+                        () = pass(from_client, to_server, faults, Random(seed ^ number << 1)) => {}
+                        () = pass(from_server, to_client, faults, Random(seed ^ number << 1 ^ 1)) => {}
+                    }
+                });
+            }
+        });
+        Self { port, server, accepting }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, faults: Faults, mut random: Random) {
+    let mut bytes = vec![0; 16_384];
+    loop {
+        let Ok(length @ 1..) = from.read(&mut bytes).await else { return };
+        let mut piece = &bytes[..length];
+        if random.below(1000) < faults.silence {
+            // Reads on, so that nobody is kept from writing.
+            while let Ok(1..) = from.read(&mut bytes).await {}
+            return;
+        }
+        if random.below(1000) < faults.delay {
+            tokio::time::sleep(Duration::from_micros(random.below(20_000))).await;
+        }
+        if random.below(1000) < faults.cut {
+            let _ = to.write_all(&piece[..random.below(length as u64) as usize]).await;
+            return;
+        }
+        let split = random.below(1000) < faults.split;
+        while !piece.is_empty() {
+            let some = if split { piece.len().min(1 + random.below(40) as usize) } else { piece.len() };
+            if to.write_all(&piece[..some]).await.is_err() {
+                return;
+            }
+            piece = &piece[some..];
+            if split {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+fn port(server: &TestServer) -> u16 {
+    server.url().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
+}
+
+async fn under_load(usual: u64, faults: Faults) -> Met {
+    let server = TestServer::builder().tcp().start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    let mut random = Random(seed());
+    let network = Network::start(port(&server), faults, random.below(u64::MAX)).await;
+    let through = Db::builder().namespace(f.db.namespace()).response_timeout(Duration::from_millis(300));
+    let through = loop {
+        // The first connection may fail like all others.
+        match through.clone().open(&network.url()).await {
+            Ok(db) => break db,
+            Err(error) => assert!(error.is_connection(), "{error:?}"),
+        }
+    };
+    let (mut ledgers, mut met) = (Ledger::some(4), Met::default());
+    for _ in 0..rounds(usual) {
+        let load = Load::start(&through, ledgers, &mut random);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        ledgers = load.end(&mut met).await;
+        settled(&f, 3).await;
+        compare(&f, &mut ledgers).await;
+    }
+    println!("{met:?}");
+    met
+}
+
+/// The address stays, and a replica is behind it from some moment on, as behind that of a service or a proxy. What was replicated is there; what was not
+/// may be lost, as Redis says of replication, but whole records with all their entries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_takes_over_has_whole_writes() {
+    let mut random = Random(seed());
+    for _ in 0..rounds(1) {
+        let primary = TestServer::builder().tcp().arg("--repl-diskless-sync-delay", "0").start().await.unwrap();
+        let follow = ["--replicaof".to_owned(), "127.0.0.1".to_owned(), port(&primary).to_string()];
+        let replica = TestServer::builder().tcp().args(follow).start().await.unwrap();
+        let network = Network::start(port(&primary), Faults::default(), 0).await;
+        let f = Fixture::on(primary.url()).await;
+        let through = Db::builder().namespace(f.db.namespace()).response_timeout(Duration::from_millis(300));
+        let through = through.open(&network.url()).await.unwrap();
+        let mut met = Met::default();
+        let load = Load::start(&through, Ledger::some(2), &mut random);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut ledgers = load.end(&mut met).await;
+        f.replicate().await;
+        // Others write on while the primary goes.
+        let other = through.with_namespace("other").unwrap();
+        let load = Load::start(&other, Ledger::some(4), &mut random);
+        tokio::time::sleep(Duration::from_millis(20 + random.below(100))).await;
+        primary.stop().await;
+        let mut promoted = Fixture::on(replica.url()).await;
+        let () = promoted.run(redis::cmd("REPLICAOF").arg("NO").arg("ONE")).await;
+        network.server.store(port(&replica), Ordering::SeqCst);
+        while Account::exists(&through, 0u32).await.is_err() {}
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        load.end(&mut met).await;
+        assert!(met.refused + met.unknown > 0);
+        println!("{met:?}");
+        promoted.db = promoted.db.with_namespace("other").unwrap();
+        compare(&promoted, &mut []).await;
+        assert!(Account::all().count(&promoted.db).await.unwrap() > 0);
+        promoted.db = promoted.db.with_namespace(f.db.namespace()).unwrap();
+        compare(&promoted, &mut ledgers).await;
+        compare(&Fixture { db: through, redis: promoted.redis }, &mut ledgers).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_come_late_and_in_pieces_change_nothing() {
+    let met = under_load(4, Faults { split: 300, delay: 100, ..Faults::default() }).await;
+    assert_eq!((met.refused, met.unknown), (0, 0));
+    assert!(met.writes > 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_in_the_middle_are_made_again() {
+    let met = under_load(4, Faults { cut: 60, split: 200, ..Faults::default() }).await;
+    assert!(met.unknown > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_fall_silent_are_given_up_and_made_again() {
+    let met = under_load(4, Faults { silence: 20, delay: 100, ..Faults::default() }).await;
+    assert!(met.unknown > 0);
+}
