@@ -71,7 +71,7 @@ async fn what_a_killed_process_had_written_is_there_and_nothing_is_half_done() {
     let mut random = Random(seed());
     let mut ledgers = Ledger::some(WRITERS);
     let (mut killed, mut open) = (0, 0);
-    for round in 0..rounds(10) {
+    for round in 0..rounds(5) {
         let seeds: Vec<u64> = (0..WRITERS).map(|_| random.below(u64::MAX)).collect();
         let kills = seeds.iter().zip(0..WRITERS).map(|(seed, writer)| {
             let what = format!("{} {} {writer} {seed}", server.url(), f.db.namespace());
@@ -155,7 +155,7 @@ async fn a_migration_whose_process_is_killed_goes_on_where_it_was() {
     let mut tasks: Vec<_> = (0..600).map(task).collect();
     old::Task::save_many(&f.db, &mut tasks).await.unwrap().into_result().unwrap();
     let what = format!("{} {}", server.url(), f.db.namespace());
-    for round in 0..rounds(10) {
+    for round in 0..rounds(5) {
         kill(victim("kills::a_migrator", &what), &mut random).await;
         settled(&f, 2).await;
         // Whatever it was at, either program can go on.

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod chaos;
+mod churn;
+mod hostile;
 mod kills;
 mod network;
 mod restarts;

@@ -49,7 +49,7 @@ async fn what_a_killed_server_had_acknowledged_is_there_when_it_is_back() {
     let mut random = Random(seed());
     let mut ledgers = Ledger::some(6);
     let mut met = Met::default();
-    for _ in 0..rounds(5) {
+    for _ in 0..rounds(3) {
         let load = Load::start(&f.db, ledgers, &mut random);
         tokio::time::sleep(Duration::from_micros(random.below(100_000))).await;
         kill(server).await;
