@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value};
+use redis::{Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, Value};
+#[cfg(feature = "tls")]
+use redis::{ClientTlsConfig, ConnectionAddr, TlsCertificates};
+#[cfg(feature = "tls")]
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::error::{Error, Result};
 
@@ -54,6 +58,8 @@ pub struct Db {
 pub struct DbBuilder {
     namespace: String,
     replica: Option<String>,
+    #[cfg(feature = "tls")]
+    certificates: TlsCertificates,
     connection_timeout: Duration,
     response_timeout: Duration,
     retries: usize,
@@ -92,6 +98,21 @@ impl DbBuilder {
     /// between. Less makes waits of others shorter, more saves round trips. Default: 1 millisecond.
     pub fn query_budget(mut self, budget: Duration) -> Self {
         self.query_budget = budget;
+        self
+    }
+
+    /// Trusts servers whose certificate one of these has signed, in PEM, and no others. Default: the system's root certificates.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.root_cert = Some(pem.into());
+        self
+    }
+
+    /// Shows servers this certificate, with its private key, both in PEM. Default: none.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        let (client_cert, client_key) = (certificate.into(), key.into());
+        self.certificates.client_tls = Some(ClientTlsConfig { client_cert, client_key });
         self
     }
 
@@ -148,8 +169,35 @@ impl DbBuilder {
             .set_min_delay(Duration::from_millis(20))
             .set_max_delay(Duration::from_millis(500));
         let address = info.addr().clone();
-        let link = Link::open(Client::open(info)?, config).await.map_err(|error| Error::connecting(error, &address))?;
+        let client = self.client(info)?;
+        let link = Link::open(client, config).await.map_err(|error| Error::connecting(error, &address))?;
         Server::checked(Connection::Own(Arc::new(link))).await
+    }
+}
+
+impl DbBuilder {
+    #[cfg(feature = "tls")]
+    fn client(&self, info: ConnectionInfo) -> Result<Client> {
+        let TlsCertificates { client_tls, root_cert } = &self.certificates;
+        if client_tls.is_none() && root_cert.is_none() {
+            return Ok(Client::open(info)?);
+        }
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Err(Error::Unsupported("certificates are for addresses that begin with rediss://".into()));
+        }
+        let mut roots = root_cert.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)).peekable();
+        if root_cert.is_some() && (roots.peek().is_none() || roots.any(|root| root.is_err())) {
+            return Err(Error::Unsupported("the root certificates are no certificates in PEM".into()));
+        }
+        Client::build_with_tls(info, self.certificates.clone()).map_err(|error| match error.is_io_error() {
+            true => Error::Unsupported(format!("the certificates can't be used: {error}")),
+            false => error.into(),
+        })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn client(&self, info: ConnectionInfo) -> Result<Client> {
+        Ok(Client::open(info)?)
     }
 }
 
@@ -157,7 +205,8 @@ impl Db {
     /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..` (TLS, feature `tls`)
     /// or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, besides those of the connection itself.
     ///
-    /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's.
+    /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's. The server's certificate has to be for
+    /// the address' host; [`DbBuilder::root_certificates`] says who may have signed it.
     ///
     /// # Errors
     ///
@@ -171,6 +220,8 @@ impl Db {
         DbBuilder {
             namespace: String::new(),
             replica: None,
+            #[cfg(feature = "tls")]
+            certificates: TlsCertificates { client_tls: None, root_cert: None },
             connection_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             retries: 3,
@@ -254,9 +305,9 @@ impl Db {
 }
 
 impl std::fmt::Debug for DbBuilder {
-    // The replica's address may hold a password.
+    // The replica's address may hold a password, and a certificate has its key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { namespace, replica: _, connection_timeout, response_timeout, retries, query_budget } = self;
+        let Self { namespace, connection_timeout, response_timeout, retries, query_budget, .. } = self;
         f.debug_struct("DbBuilder")
             .field("namespace", namespace)
             .field("connection_timeout", connection_timeout)

@@ -18,6 +18,7 @@ mod queries;
 mod replica;
 mod segments;
 mod testing;
+mod tls;
 mod ui;
 mod values;
 mod writes;
