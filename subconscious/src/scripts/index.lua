@@ -59,9 +59,13 @@ for i = 1, n do
       if before and call('HGET', owners, before) == mark then gone = before end
       if new then
         local owner = call('HGET', owners, new)
-        -- A record that expired has lost its values, also while nobody has cleaned up after it.
-        if owner and owner ~= mark and not (due and (tonumber(call('ZSCORE', p .. 'ttl', owner) or now) < now)) then
-          return refuse('duplicate', name, new)
+        if owner and owner ~= mark then
+          -- A record that expired, or that the server evicted, has lost its values, also while nobody has cleaned up after it.
+          local kept = due and call('HGET', p .. 'x:' .. floor(owner / CHUNK), owner % CHUNK)
+          local lost = due and tonumber(call('ZSCORE', p .. 'ttl', owner) or now) < now
+          if not lost and not (kept and call('HGET', p .. 'r:' .. cmsgpack.unpack(kept)[''], '#') ~= owner) then
+            return refuse('duplicate', name, new)
+          end
         end
       end
       plan[planned + 1], plan[planned + 2], plan[planned + 3], plan[planned + 4] = owners, true, gone, new

@@ -134,3 +134,64 @@ async fn a_full_server_refuses_writes_and_still_answers_and_deletes() {
     compare(&f, &mut []).await;
     account(0).save(&f.db).await.unwrap();
 }
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Session {
+    #[column(primary_key)]
+    id: u32,
+    #[column(unique)]
+    token: String,
+    #[column(index, sort)]
+    level: u8,
+    #[column(sort)]
+    at: i64,
+    text: String,
+}
+
+/// A server that makes room by removing records that would expire some day removes them without their index entries. They are delivered no more, and a
+/// check names them.
+#[tokio::test]
+async fn a_record_that_was_evicted_is_not_delivered_and_repaired() {
+    let server = TestServer::builder().args(["--maxmemory", "6mb", "--maxmemory-policy", "volatile-lru"]).start().await;
+    let server = server.unwrap();
+    let f = Fixture::on(server.url()).await;
+    let session = |id: u32| Session {
+        id,
+        token: format!("t{id}"),
+        level: (id % 5) as u8,
+        at: i64::from(id),
+        text: "x".repeat(1_000),
+    };
+    const RECORDS: u32 = 4_000;
+    for first in (0..RECORDS).step_by(100) {
+        let mut some: Vec<Session> = (first..first + 100).map(session).collect();
+        Session::save_many(&f.db, &mut some).await.unwrap().into_result().unwrap();
+        let expire = some.iter().map(|session| session.expire(&f.db, Duration::from_secs(1_000)));
+        for expired in futures::future::join_all(expire).await {
+            // It may be gone again already.
+            assert!(expired.is_ok() || expired.is_err_and(|error| error.is_not_found()));
+        }
+    }
+    // From here on, none is evicted.
+    let () = f.run(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(0)).await;
+    let loaded = Session::load_many(&f.db, 0..RECORDS).await.unwrap();
+    let left: Vec<Session> = loaded.into_iter().flatten().collect();
+    assert!(left.len() < 3_900, "nothing was evicted");
+    let listed = Session::filter_by(|s| s.level.ge(0)).order_by(|s| s.at.asc()).fetch(&f.db).await.unwrap();
+    assert!(listed == left, "{} are listed, {} are left", listed.len(), left.len());
+    let some =
+        Session::filter_by(|s| s.level.eq(3) & s.at.gt(100)).order_by(|s| s.at.asc()).fetch(&f.db).await.unwrap();
+    assert!(some.iter().eq(left.iter().filter(|session| session.level == 3 && session.at > 100)));
+    // What it had is free.
+    let gone = (0..RECORDS).find(|id| !left.iter().any(|session| session.id == *id)).unwrap();
+    Session { id: RECORDS, ..session(gone) }.save(&f.db).await.unwrap();
+    assert!(session(gone).save(&f.db).await.unwrap_err().is_duplicate());
+    // Until its deadline, what is left of it counts.
+    assert!(Session::all().count(&f.db).await.unwrap() > left.len() as u64 + 1);
+
+    let report = Session::repair(&f.db).await.unwrap();
+    assert!(!report.is_clean());
+    assert!(Session::check(&f.db).await.unwrap().is_clean());
+    let left = Session::all().fetch(&f.db).await.unwrap().len() as u64;
+    assert_eq!(Session::all().count(&f.db).await.unwrap(), left);
+}

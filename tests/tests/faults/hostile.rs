@@ -173,7 +173,7 @@ async fn whatever_an_id_or_a_value_looks_like_it_comes_back_and_is_found() {
         assert_eq!(turned.len(), all.len());
         if round == 0 {
             assert!(Hostile::check(&f.db).await.unwrap().is_clean());
-            indexes::assert_exact::<Hostile>(&f).await;
+            indexes::assert_exact::<Hostile>(f).await;
         }
         let report = Hostile::delete_many(&f.db, all.into_iter().map(|one| one.id)).await.unwrap();
         assert_eq!(report.into_result().unwrap(), RECORDS);
