@@ -45,6 +45,9 @@ mod codec;
 mod db;
 mod error;
 mod expiry;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 mod keys;
 mod migrate;

@@ -16,13 +16,13 @@ use crate::write::Target;
 
 pub(crate) mod column;
 pub(crate) mod cursor;
-mod entry;
-mod evaluate;
+pub(crate) mod entry;
+pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod groups;
 pub(crate) mod page;
-mod plan;
+pub(crate) mod plan;
 pub(crate) mod reader;
 mod rows;
 pub(crate) mod select;

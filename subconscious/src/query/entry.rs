@@ -10,7 +10,7 @@ use crate::value::SortKey;
 
 /// A row with what it is ordered by; `None` for null.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub(super) keys: Vec<Option<SortKey>>,
     /// Of a place between rows, one that no row has.
     pub(super) row: i64,
@@ -31,7 +31,7 @@ impl Entry {
     }
 
     /// Beyond which entry the rows come that follow the position; `None` if all do.
-    pub(super) fn at(order: &[OrderKey], position: &Position) -> Option<Self> {
+    pub(crate) fn at(order: &[OrderKey], position: &Position) -> Option<Self> {
         let row = |bytes: &[u8]| String::from_utf8_lossy(bytes).parse::<i64>().ok();
         let only = order.first()?;
         let (keys, row) = match &position.code[..] {
@@ -68,7 +68,7 @@ impl Entry {
     }
 
     /// Ties are in row order, turned round with the last key.
-    pub(super) fn compare(&self, other: &Self, order: &[OrderKey]) -> Ordering {
+    pub(crate) fn compare(&self, other: &Self, order: &[OrderKey]) -> Ordering {
         let turned = |ordering: Ordering, descending: bool| if descending { ordering.reverse() } else { ordering };
         let mut keys = order.iter().zip(self.keys.iter().zip(&other.keys));
         let differs = keys.find_map(|(key, pair)| {

@@ -92,6 +92,14 @@ impl Node {
     }
 }
 
+/// Reads a program, of which any may be read.
+#[cfg(fuzzing)]
+pub(crate) fn read_program(program: Vec<Vec<u8>>) {
+    let mut words = program.into_iter();
+    Node::parse(&mut words, &mut 0);
+    assert_eq!(words.next(), None);
+}
+
 /// What a list in a reply has; nothing if it is none.
 fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     match value {

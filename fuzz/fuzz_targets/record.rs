@@ -1,0 +1,5 @@
+#![no_main]
+
+mod every;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| subconscious::fuzzing::record::<every::Every>(bytes));

@@ -1,0 +1,90 @@
+//! What reads bytes that something else may have made, for the fuzz targets in `fuzz/`.
+
+use redis::Value;
+
+use crate::model::RedisModel;
+use crate::query::cursor::Cursor;
+use crate::query::entry::Entry;
+use crate::query::evaluate;
+use crate::query::filter::{Bound, Condition};
+use crate::query::page::{OrderKey, Position, Request};
+use crate::query::plan;
+use crate::record;
+use crate::value::{SortKey, index_form, list};
+
+/// Cuts bytes in pieces: each after its length, in a byte; a length of 255 is none.
+fn pieces(mut bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let mut pieces = Vec::new();
+    while let Some((&length, rest)) = bytes.split_first() {
+        let piece = if length == 255 { &[][..] } else { &rest[..rest.len().min(usize::from(length))] };
+        pieces.push((length != 255).then(|| piece.to_vec()));
+        bytes = &rest[piece.len()..];
+    }
+    pieces
+}
+
+/// A text as a cursor; and forged places, with the tag that makes a cursor one of the query.
+pub fn cursor<M: RedisModel>(bytes: &[u8]) {
+    if let Ok(cursor) = String::from_utf8_lossy(bytes).parse::<Cursor>() {
+        assert_eq!(cursor.to_string().parse::<Cursor>().ok(), Some(cursor));
+    }
+    let schema = M::schema();
+    let keys: Vec<OrderKey> = (0..schema.columns().len())
+        .filter(|&column| schema.columns()[column].has_sort())
+        .map(|column| OrderKey { column, descending: column % 2 == 0, nulls_first: column % 3 == 0 })
+        .collect();
+    let orders = keys.iter().map(|key| vec![*key]).chain([Vec::new(), keys.clone()]);
+    let mut pieces = pieces(bytes).into_iter().flatten();
+    let mut piece = || pieces.next().unwrap_or_default();
+    let position = Position { code: piece(), first: piece(), second: piece() };
+    for order in orders {
+        let request = Request { condition: Condition::All, order, backwards: false };
+        let cursor = Cursor::new(schema, &request, &position, false);
+        if let Ok(position) = cursor.position(schema, &request) {
+            assert_eq!(Cursor::new(schema, &request, &position, cursor.is_backwards()), cursor);
+            if let Some(entry) = Entry::at(&request.order, &position) {
+                assert!(entry.compare(&entry, &request.order).is_eq());
+            }
+        }
+    }
+}
+
+/// The fields of a stored record, and what filters and orders make of them.
+pub fn record<M: RedisModel>(bytes: &[u8]) {
+    let schema = M::schema();
+    let mut pieces = pieces(bytes).into_iter();
+    let mut field = || pieces.next().flatten().map_or(Value::Nil, Value::BulkString);
+    let id = vec![b'7'];
+    let fields: Vec<Value> = (0..=schema.stored.len()).map(|_| field()).collect();
+    let _ = record::decode::<M>(&id, &id, Value::Array(fields.clone()));
+    let wanted = field();
+    let (Value::BulkString(wanted), columns) = (wanted, &schema.stored) else { return };
+    for &column in columns {
+        let kind = schema.columns()[column].kind;
+        let ordinal = schema.columns()[column].ordinal_of(&wanted).unwrap_or(0);
+        let bound = |inclusive| Some(Bound { stored: wanted.clone(), ordinal, inclusive });
+        for condition in [
+            Condition::Equals { column, stored: wanted.clone() },
+            Condition::IsNull { column },
+            Condition::Range { column, low: bound(true), high: None },
+            Condition::Range { column, low: None, high: bound(false) },
+        ] {
+            let matches = condition.matches(schema, columns, &fields[1..]);
+            assert_ne!(matches, condition.clone().not().matches(schema, columns, &fields[1..]));
+            if schema.columns()[column].has_sort() || !matches!(condition, Condition::Range { .. }) {
+                evaluate::read_program(plan::program(schema, &condition));
+            }
+        }
+        let _ = (index_form(kind, &wanted), list::elements(&wanted));
+        let key = SortKey::of(kind, &wanted);
+        assert!(key.compare(&key).is_eq());
+    }
+}
+
+/// A plan as somebody sent it.
+#[cfg(feature = "json")]
+pub fn plan(bytes: &[u8]) {
+    if let Ok(plan) = serde_json::from_slice::<crate::Plan>(bytes) {
+        let _ = plan.to_string();
+    }
+}
