@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod indexes;
+pub mod linear;
+pub mod proxy;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

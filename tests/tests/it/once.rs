@@ -1,13 +1,9 @@
 //! Replies that are lost on the way: what must happen once happens at most once, and the caller is told.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use subconscious::testing::TestServer;
 use subconscious::{Db, Error, RedisModel};
 use subconscious_tests::Fixture;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use subconscious_tests::proxy::Proxy;
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Counter {
@@ -33,72 +29,12 @@ struct Versioned {
     version: u64,
 }
 
-/// Passes bytes on between clients and the server; told to cut, it lets the next request through and closes the connection
-/// instead of passing on the reply.
-struct Proxy {
-    port: u16,
-    cut: Arc<AtomicBool>,
-    cuts: Arc<AtomicUsize>,
-    accepting: tokio::task::JoinHandle<()>,
-}
-
-impl Proxy {
-    async fn start(server: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (cut, cuts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (told, counted) = (cut.clone(), cuts.clone());
-        let accepting = tokio::spawn(async move {
-            loop {
-                let (client, _) = listener.accept().await.unwrap();
-                let Ok(upstream) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
-                tokio::spawn(pass(client, upstream, told.clone(), counted.clone()));
-            }
-        });
-        Self { port, cut, cuts, accepting }
-    }
-
-    fn cut_the_next_reply(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicBool>, cuts: Arc<AtomicUsize>) {
-    let (mut request, mut reply) = (vec![0; 65_536], vec![0; 65_536]);
-    loop {
-        tokio::select! {
-            read = client.read(&mut request) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(length) => if server.write_all(&request[..length]).await.is_err() { return },
-            },
-            read = server.read(&mut reply) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(length) => {
-                    // The server has done what it was asked, as it has answered.
-                    if cut.swap(false, Ordering::SeqCst) {
-                        cuts.fetch_add(1, Ordering::SeqCst);
-                        return;
-                    }
-                    if client.write_all(&reply[..length]).await.is_err() { return }
-                }
-            },
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_lost_reply_is_an_outcome_that_is_not_known_and_nothing_happens_twice() {
     let server = TestServer::builder().tcp().start().await.unwrap();
-    let port = server.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
-    let proxy = Proxy::start(port).await;
+    let proxy = Proxy::start(server.url()).await;
     let f = Fixture::on(server.url()).await;
-    let through = Db::open(&format!("redis://127.0.0.1:{}", proxy.port)).await.unwrap();
+    let through = Db::open(&proxy.url()).await.unwrap();
     let through = through.with_namespace(f.db.namespace()).unwrap();
 
     // Scripts are known to the server, so that the first reply is that of the call.
@@ -175,10 +111,10 @@ async fn a_lost_reply_is_an_outcome_that_is_not_known_and_nothing_happens_twice(
         let count = Counter::load(&f.db, 1u32).await.unwrap().unwrap().count;
         assert!(count <= 9 + 10 * (round + 1), "{count} after {round}, {failed} failed");
     }
-    assert_eq!(proxy.cuts.load(Ordering::SeqCst), 28);
+    assert_eq!(proxy.cuts(), 28);
 
     // What was never sent did not happen, and is no such error.
-    proxy.accepting.abort();
+    proxy.close();
     drop(server);
     let down = loop {
         match Counter::patch(&through, 1u32, |c| [c.count.incr(1)]).await.unwrap_err() {
