@@ -105,7 +105,7 @@ fn what_was_not_answered_happens_at_any_time_after_its_call_once_or_never() {
         assert_eq!(is_linearizable(&operations), accepted, "{read}, {again}");
     }
     // Not before its call.
-    assert!(!is_linearizable(&vec![done(Read, 1, 2, 1), lost(Add(1), 3)]));
+    assert!(!is_linearizable(&[done(Read, 1, 2, 1), lost(Add(1), 3)]));
     // Two of them add up, in their time.
     let two = |reads: [i64; 2]| {
         vec![lost(Add(1), 1), done(Read, 2, 3, reads[0]), lost(Add(2), 4), done(Read, 5, 6, reads[1])]

@@ -304,6 +304,28 @@ async fn a_script_that_the_server_lost_is_loaded_again() {
 }
 
 #[tokio::test]
+async fn a_script_that_the_server_loses_again_and_again_is_no_error() {
+    let server = TestServer::start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    let mut redis = f.redis.clone();
+    let flushing = tokio::spawn(async move {
+        loop {
+            let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut redis).await.unwrap();
+        }
+    });
+    for _ in 0..20 {
+        account("a").save(&f.db).await.unwrap();
+        assert_eq!(Account::filter_by(|a| a.level.eq(3)).count(&f.db).await.unwrap(), 1);
+        let mut many: Vec<_> = (0..100).map(|at| account(&format!("{at}"))).collect();
+        assert_eq!(Account::save_many(&f.db, &mut many).await.unwrap().into_result().unwrap(), 100);
+        let ids = many.into_iter().map(|account| account.name);
+        assert_eq!(Account::delete_many(&f.db, ids).await.unwrap().into_result().unwrap(), 100);
+        assert!(Account::take(&f.db, "a").await.unwrap().is_some());
+    }
+    flushing.abort();
+}
+
+#[tokio::test]
 async fn a_server_without_tls_is_an_error_and_no_panic() {
     let server = TestServer::builder().tcp().start().await.unwrap();
     let url = server.url().replace("redis://", "rediss://");
