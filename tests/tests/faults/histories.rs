@@ -2,8 +2,9 @@
 //! single steps answers.
 //!
 //! Checked are the calls that are one step of the server: all writes of one record, `load`, `exists`, and of the queries those that one
-//! call of a script answers, which are those of up to 100 records that take less than the budget (here so much that they do). Of what
-//! takes several steps, `load_many`, `save_many`, `Query::delete`, longer queries and orders by several columns promise no one moment.
+//! call of a script answers, which are those of up to 100 records that take less than the budget (here so much that they do). `save_many` and
+//! `load_many` are one step for each record, at moments of their own. `Query::delete`, longer queries and orders by several columns promise no
+//! moment at all, and are left out.
 //!
 //! The random numbers can be given again (`FAULT_SEED`), the schedule of tasks, server and faults can't.
 
@@ -84,6 +85,10 @@ impl Call {
             Call::Patch(id, _) | Call::DeleteById(id) | Call::Take(id) | Call::Load(id) | Call::Exists(id) => Some(*id),
             Call::Held(_) | Call::CountHeld(_) | Call::All => None,
         }
+    }
+
+    fn saved(&self) -> Option<&Seat> {
+        if let Call::Save(seat) = self { Some(seat) } else { None }
     }
 
     /// Whether it is a write, whose outcome may be unknown.
@@ -216,22 +221,55 @@ async fn make(db: &Db, call: Call) -> Result<Reply, Error> {
     })
 }
 
-/// Makes a call and notes it down.
-async fn note(db: &Db, task: usize, call: Call, history: &History<Seats>, faults: bool) -> Option<Reply> {
-    let writes = call.writes();
-    let operation = history.call(task, call.clone());
-    let reply = match make(db, call.clone()).await {
+/// What a call was answered; nothing if that is not known, which only faults may bring about.
+fn reply(call: &Call, outcome: Result<Reply, Error>, faults: bool) -> Option<Reply> {
+    Some(match outcome {
         Ok(reply) => reply,
         Err(Error::AlreadyExists { .. }) => Reply::AlreadyExists,
         Err(Error::NotFound { .. }) => Reply::NotFound,
         Err(Error::Duplicate { column: "holder", .. }) => Reply::Duplicate,
         Err(Error::Conflict { stored, .. }) => Reply::Conflict(stored.map(|stored| stored.parse().unwrap())),
-        Err(Error::OutcomeUnknown { .. }) if faults && writes => return None,
-        Err(error) if faults && error.is_connection() => Reply::NotDone,
+        Err(Error::OutcomeUnknown { .. }) if faults && call.writes() => return None,
+        Err(error @ Error::Redis(_)) if faults && error.is_connection() => Reply::NotDone,
         Err(error) => panic!("{call:?}: {error:?}"),
-    };
+    })
+}
+
+/// Makes a call and notes it down.
+async fn note(db: &Db, task: usize, call: Call, history: &History<Seats>, faults: bool) -> Option<Reply> {
+    let operation = history.call(task, call.clone());
+    let reply = reply(&call, make(db, call.clone()).await, faults)?;
     history.answer(operation, reply.clone());
     Some(reply)
+}
+
+/// Saves or loads records by one call, and notes each down.
+async fn note_many(db: &Db, task: usize, calls: Vec<Call>, history: &History<Seats>, faults: bool) {
+    let operations: Vec<usize> = calls.iter().map(|call| history.call(task, call.clone())).collect();
+    let mut seats: Vec<Seat> = calls.iter().filter_map(Call::saved).cloned().collect();
+    let outcomes = if seats.is_empty() {
+        let ids = calls.iter().filter_map(Call::id);
+        Seat::load_many(db, ids).await.map(|found| found.into_iter().map(|seat| Ok(Reply::Found(seat))).collect())
+    } else {
+        Seat::save_many(db, &mut seats).await.map(|report| {
+            let mut outcomes: Vec<_> = seats.iter().map(|seat| Ok(Reply::Version(seat.version))).collect();
+            for (at, error) in report.failed {
+                outcomes[at] = Err(error);
+            }
+            outcomes
+        })
+    };
+    let outcomes: Vec<Result<Reply, Error>> = match outcomes {
+        Ok(outcomes) => outcomes,
+        // Which of them were done is not known.
+        Err(error) if faults && error.is_connection() => return,
+        Err(error) => panic!("{calls:?}: {error:?}"),
+    };
+    for ((call, operation), outcome) in calls.iter().zip(operations).zip(outcomes) {
+        if let Some(reply) = reply(call, outcome, faults) {
+            history.answer(operation, reply);
+        }
+    }
 }
 
 /// How a history is made.
@@ -282,6 +320,18 @@ async fn act(db: Db, task: usize, mut random: Random, shape: Shape, history: Arc
     let mut seen = BTreeMap::new();
     for number in 0..shape.calls {
         let call = some_call(&mut random, shape, &seen, 1000 * (task as u64 + 1) + number);
+        let others = (0..shape.records as u32).filter(|id| Some(*id) != call.id());
+        let many = match &call {
+            _ if random.below(4) > 0 => None,
+            Call::Save(seat) => Some(others.map(|id| Call::Save(Seat { id, holder: None, ..seat.clone() })).collect()),
+            Call::Load(_) => Some(others.map(Call::Load).collect::<Vec<_>>()),
+            _ => None,
+        };
+        if let Some(mut many) = many {
+            many.push(call);
+            note_many(&db, task, many, &history, shape.faults).await;
+            continue;
+        }
         let made = call.clone();
         match (made, note(&db, task, call, &history, shape.faults).await) {
             (_, Some(Reply::Found(Some(seat)))) => drop(seen.insert(seat.id, seat)),
@@ -317,6 +367,7 @@ struct Sums {
     histories: u64,
     operations: usize,
     unknown: usize,
+    not_done: usize,
     refused: usize,
     met: usize,
     most: usize,
@@ -377,9 +428,9 @@ async fn histories(shape: Shape, number: u64, random: &mut Random, sums: &mut Su
         sums.histories += 1;
         sums.operations += operations.len();
         sums.unknown += operations.iter().filter(|operation| operation.answer.is_none()).count();
-        let is_refusal = |reply: &Reply| matches!(reply, Reply::Conflict(_) | Reply::Duplicate);
-        sums.refused +=
-            operations.iter().filter_map(|o| o.answer.as_ref()).filter(|(reply, _)| is_refusal(reply)).count();
+        let replies = || operations.iter().filter_map(|operation| Some(&operation.answer.as_ref()?.0));
+        sums.not_done += replies().filter(|reply| **reply == Reply::NotDone).count();
+        sums.refused += replies().filter(|reply| matches!(reply, Reply::Conflict(_) | Reply::Duplicate)).count();
         sums.met += met;
         sums.most = sums.most.max(met);
     }
@@ -391,10 +442,10 @@ async fn many_histories(shape: Shape, number: u64) {
     for _ in 0..rounds(1) {
         histories(shape, number, &mut random, &mut sums).await;
     }
-    let Sums { histories, operations, unknown, refused, met, most, checking } = sums;
+    let Sums { histories, operations, unknown, not_done, refused, met, most, checking } = sums;
     println!(
-        "{histories} histories of {operations} operations in {:.1?}: {unknown} of unknown outcome, {refused} conflicts and \
-         duplicates; {met} pairs of operations and state met, at most {most} in one, in {checking:.1?}",
+        "{histories} histories of {operations} operations in {:.1?}: {unknown} of unknown outcome, {not_done} not \
+         done, {refused} conflicts and duplicates; {met} pairs of operations and state met, at most {most} in one, in {checking:.1?}",
         begin.elapsed()
     );
 }
