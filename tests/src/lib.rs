@@ -16,16 +16,27 @@ use subconscious::testing::TestServer;
 use subconscious::{Db, DbBuilder};
 use tokio::sync::OnceCell;
 
+/// The address, with the protocol that `SUBCONSCIOUS_TEST_PROTOCOL` asks for (`resp2` or `resp3`), unless it names one itself.
+pub fn with_protocol(url: &str) -> String {
+    match std::env::var("SUBCONSCIOUS_TEST_PROTOCOL") {
+        Ok(protocol) if !protocol.is_empty() && !url.contains("protocol=") => {
+            let joint = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{joint}protocol={protocol}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
 /// The address of the server for all tests of this process: `REDIS_URL`, or one that is started and ends with the process.
 pub async fn server_url() -> &'static str {
     static SERVER: OnceCell<(Option<TestServer>, String)> = OnceCell::const_new();
     let (_, url) = SERVER
         .get_or_init(|| async {
             if let Ok(url) = std::env::var("REDIS_URL") {
-                return (None, url);
+                return (None, with_protocol(&url));
             }
             let server = TestServer::start().await.unwrap_or_else(|error| panic!("{error}"));
-            let url = server.url().to_owned();
+            let url = with_protocol(server.url());
             (Some(server), url)
         })
         .await;
@@ -34,17 +45,19 @@ pub async fn server_url() -> &'static str {
 
 /// The addresses of a server and of its read-only replica, for all tests of this process.
 pub async fn replicated_urls() -> (&'static str, &'static str) {
-    static PAIR: OnceCell<[TestServer; 2]> = OnceCell::const_new();
-    let [primary, replica] = PAIR
+    static PAIR: OnceCell<([TestServer; 2], [String; 2])> = OnceCell::const_new();
+    let (_, [primary, replica]) = PAIR
         .get_or_init(|| async {
             let primary = TestServer::builder().tcp().arg("--repl-diskless-sync-delay", "0").start().await;
             let primary = primary.unwrap_or_else(|error| panic!("{error}"));
             let port = primary.url().trim_end_matches('/').rsplit(':').next().unwrap_or_default().to_owned();
             let replica = TestServer::builder().args(["--replicaof", "127.0.0.1", &port]).start().await;
-            [primary, replica.unwrap_or_else(|error| panic!("{error}"))]
+            let pair = [primary, replica.unwrap_or_else(|error| panic!("{error}"))];
+            let urls = pair.each_ref().map(|server| with_protocol(server.url()));
+            (pair, urls)
         })
         .await;
-    (primary.url(), replica.url())
+    (primary, replica)
 }
 
 /// A database with a namespace that no other test has, and a plain connection to look behind it.
@@ -84,9 +97,10 @@ impl Fixture {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // The process id keeps runs against one server apart.
         let namespace = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let url = &with_protocol(url);
         let open = builder.namespace(namespace).open(url).await;
         let db = open.unwrap_or_else(|error| panic!("{error}"));
-        let redis = redis::Client::open(url);
+        let redis = redis::Client::open(url.as_str());
         let redis = match redis {
             Ok(client) => {
                 // Longer than a replica takes to follow.

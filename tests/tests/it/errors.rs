@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use subconscious::testing::TestServer;
 use subconscious::{Db, Error, RedisModel};
-use subconscious_tests::Fixture;
+use subconscious_tests::{Fixture, with_protocol};
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Account {
@@ -181,13 +181,13 @@ async fn a_server_that_is_down_or_refuses_the_password_says_so() {
     assert!(down.to_string().contains("/nonexistent/socket: no server answers; is it running?"), "{down}");
 
     let server = TestServer::builder().arg("--requirepass", "secret").tcp().start().await.unwrap();
-    let refused = Db::builder().retries(0).open(server.url()).await.unwrap_err();
+    let refused = Db::builder().retries(0).open(&with_protocol(server.url())).await.unwrap_err();
     assert!(refused.to_string().contains("check those in the URL"), "{refused}");
     let address = server.url().strip_prefix("redis://").unwrap();
-    let wrong = Db::builder().retries(0).open(&format!("redis://:hidden@{address}")).await.unwrap_err();
+    let wrong = Db::builder().retries(0).open(&with_protocol(&format!("redis://:hidden@{address}"))).await.unwrap_err();
     assert!(wrong.to_string().contains("check those in the URL"), "{wrong}");
     assert!(!format!("{wrong:?}").contains("hidden"), "a password in an error: {wrong:?}");
-    let db = Db::open(&format!("redis://:secret@{address}")).await.unwrap();
+    let db = Db::open(&with_protocol(&format!("redis://:secret@{address}"))).await.unwrap();
     assert!(!format!("{db:?}").contains("secret"));
     assert!(!Account::exists(&db, "a").await.unwrap());
     let unsupported = Db::open("http://127.0.0.1/").await.unwrap_err();
@@ -200,7 +200,7 @@ async fn users_and_databases_are_taken_from_the_address() {
     let f = Fixture::on(server.url()).await;
     let () = f.run(redis::cmd("ACL").arg(&["SETUSER", "ann", "on", ">pw", "~*", "+@all"])).await;
     let path = server.url().strip_prefix("redis+unix://").unwrap();
-    let ann = Db::open(&format!("redis+unix://{path}?db=3&user=ann&pass=pw")).await.unwrap();
+    let ann = Db::open(&with_protocol(&format!("redis+unix://{path}?db=3&user=ann&pass=pw"))).await.unwrap();
     account("in three").save(&ann).await.unwrap();
     let three = Fixture::on(&format!("redis+unix://{path}?db=3")).await;
     let keys: Vec<String> = three.run(redis::cmd("KEYS").arg("*:r:*")).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use subconscious::testing::TestServer;
 use subconscious::{Db, RedisModel};
-use subconscious_tests::{Fixture, indexes};
+use subconscious_tests::{Fixture, indexes, with_protocol};
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Account {
@@ -161,7 +161,7 @@ async fn everything_at_once_adds_up() {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut tasks = Vec::new();
     for connection in 0..CONNECTIONS {
-        let db = Db::builder().namespace(f.db.namespace()).open(server.url()).await.unwrap();
+        let db = Db::builder().namespace(f.db.namespace()).open(&with_protocol(server.url())).await.unwrap();
         for task in 0..TASKS / CONNECTIONS {
             let random = Random(0x9E37_79B9_7F4A_7C15 ^ (connection << 32 | task << 8 | 1));
             tasks.push(tokio::spawn(hammer(db.clone(), random, ledger.clone(), end)));

@@ -2,8 +2,8 @@
 
 use subconscious::testing::TestServer;
 use subconscious::{Db, Error, RedisModel};
-use subconscious_tests::Fixture;
 use subconscious_tests::proxy::Proxy;
+use subconscious_tests::{Fixture, with_protocol};
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Counter {
@@ -34,7 +34,7 @@ async fn a_lost_reply_is_an_outcome_that_is_not_known_and_nothing_happens_twice(
     let server = TestServer::builder().tcp().start().await.unwrap();
     let proxy = Proxy::start(server.url()).await;
     let f = Fixture::on(server.url()).await;
-    let through = Db::open(&proxy.url()).await.unwrap();
+    let through = Db::open(&with_protocol(&proxy.url())).await.unwrap();
     let through = through.with_namespace(f.db.namespace()).unwrap();
 
     // Scripts are known to the server, so that the first reply is that of the call.
@@ -132,7 +132,7 @@ async fn no_answer_in_time_is_an_outcome_that_is_not_known() {
     Counter { id: 1, count: 0 }.save(&f.db).await.unwrap();
     Counter::patch(&f.db, 1u32, |c| [c.count.set(0)]).await.unwrap();
     let impatient = Db::builder().namespace(f.db.namespace()).response_timeout(std::time::Duration::from_millis(50));
-    let impatient = impatient.open(server.url()).await.unwrap();
+    let impatient = impatient.open(&with_protocol(server.url())).await.unwrap();
     let () = f.run(redis::cmd("CLIENT").arg("PAUSE").arg(400).arg("WRITE")).await;
     let error = Counter::patch(&impatient, 1u32, |c| [c.count.incr(1)]).await.unwrap_err();
     assert!(error.is_outcome_unknown(), "{error:?}");
