@@ -1,5 +1,6 @@
 //! What can go wrong, in one enum.
 
+use crate::scripts::lacks_rights;
 use crate::value::ValueError;
 
 /// The result of every call that can fail.
@@ -149,7 +150,9 @@ impl RedisFailure {
     }
 
     fn is_connection(&self) -> bool {
-        self.source.is_io_error() || self.source.is_unrecoverable_error()
+        // A refused password ends the connection, too, but it is the server that refuses.
+        let refused = self.source.kind() == redis::ErrorKind::AuthenticationFailed;
+        !refused && (self.source.is_io_error() || self.source.is_unrecoverable_error())
     }
 
     /// The first word of the server's error, such as `READONLY`, `OOM` or `NOAUTH`.
@@ -201,6 +204,18 @@ impl Error {
         matches!(self, Error::Redis(failure) if named(&failure.source))
     }
 
+    /// An error of a user who may not write, as if the server were a read-only replica: then queries do without.
+    pub(crate) fn without_rights_read_only(self) -> Self {
+        match self {
+            Error::Redis(failure) if lacks_rights(&failure.source) => {
+                let reason = "the user may not remove records that expired";
+                let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
+                Error::from(redis::RedisError::from((kind, reason)))
+            }
+            other => other,
+        }
+    }
+
     /// An error of a write: if its answer was lost, it may have been done.
     pub(crate) fn of_write(
         source: redis::RedisError,
@@ -242,9 +257,6 @@ impl From<redis::RedisError> for Error {
             (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
                 Some("the server is a read-only replica; connect to the primary")
             }
-            (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
-                Some("the user lacks a permission; see the list of needed commands and keys in the documentation")
-            }
             (_, Some("OOM")) => {
                 Some("the server is at its `maxmemory`; nothing was written; raise it or delete records")
             }
@@ -257,7 +269,16 @@ impl From<redis::RedisError> for Error {
             _ if source.is_connection_dropped() => Some("the connection broke"),
             _ => None,
         };
-        let hint = hint.map(str::to_owned);
+        let hint = hint.map(str::to_owned).or_else(|| lacks_rights(&source).then(|| rights_hint(&source)));
         Error::Redis(RedisFailure { hint, source })
     }
+}
+
+/// Names what the user lacks, in the server's words.
+fn rights_hint(source: &redis::RedisError) -> String {
+    let said = source.detail().unwrap_or_default();
+    // A script says where in it the error was raised, which is of no use here.
+    let said = said.trim_start_matches("NOPERM ").trim_start_matches("ACL failure in script: ");
+    let said = said.split(" script: ").next().unwrap_or_default().trim_end();
+    format!("the user lacks a right: {said}; docs/rights.md lists the commands and keys that are needed")
 }

@@ -112,6 +112,11 @@ impl Keys {
         format!("{}ttl", self.prefix)
     }
 
+    /// The key that scripts of queries are called on. It is never there, and may be written by users who may write no other.
+    pub(crate) fn temporary(&self) -> String {
+        format!("{}t:0", self.prefix)
+    }
+
     /// The model's own hash.
     pub(crate) fn meta(&self) -> String {
         format!("{}meta", self.prefix)
@@ -134,6 +139,7 @@ mod tests {
         assert_eq!(plain.values("age"), "{User}:v:age");
         assert_eq!(plain.live(3), "{User}:live:3");
         assert_eq!(plain.ttl(), "{User}:ttl");
+        assert_eq!(plain.temporary(), "{User}:t:0");
         assert_eq!(plain.containers(b"age", 3, Some(b"a:\0")), [b"{User}:b:age:3:a:\0", b"{User}:i:age:3:a:\0"]);
         assert_eq!(plain.containers(b"age", 3, None), [b"{User}:b:age:3", b"{User}:i:age:3"]);
         let staging = Keys::new("staging", &schema);

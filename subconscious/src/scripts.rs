@@ -118,9 +118,23 @@ pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, 
             whole = true;
             continue;
         }
-        one?;
+        match one {
+            // Who may not do the first may well do the second, which says so if it can't do without.
+            Err(error) if lacks_rights(&error) => {}
+            one => drop(one?),
+        }
         return two;
     }
+}
+
+/// The last reply of a transaction: EXEC's, or the first error if a command was refused, of which EXEC says only that there was one.
+pub(crate) fn last(replies: Vec<Result<Value, RedisError>>) -> Result<Value, RedisError> {
+    replies.into_iter().try_fold(Value::Nil, |_, reply| reply)
+}
+
+/// Whether the user may not run a command or use a key. A script that caught the error may have put another word before it.
+pub(crate) fn lacks_rights(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM") || error.detail().is_some_and(|detail| detail.starts_with("NOPERM"))
 }
 
 pub(crate) fn is_unknown(error: &RedisError) -> bool {

@@ -16,10 +16,11 @@ use subconscious::testing::TestServer;
 use subconscious::{Db, DbBuilder};
 use tokio::sync::OnceCell;
 
-/// The address, with the protocol that `SUBCONSCIOUS_TEST_PROTOCOL` asks for (`resp2` or `resp3`), unless it names one itself.
+/// The address with the protocol that `SUBCONSCIOUS_TEST_PROTOCOL` asks for (`resp2` or `resp3`), for a [`Db`]. Plain connections that look
+/// behind it stay as they are.
 pub fn with_protocol(url: &str) -> String {
     match std::env::var("SUBCONSCIOUS_TEST_PROTOCOL") {
-        Ok(protocol) if !protocol.is_empty() && !url.contains("protocol=") => {
+        Ok(protocol) if !protocol.is_empty() => {
             let joint = if url.contains('?') { '&' } else { '?' };
             format!("{url}{joint}protocol={protocol}")
         }
@@ -33,10 +34,10 @@ pub async fn server_url() -> &'static str {
     let (_, url) = SERVER
         .get_or_init(|| async {
             if let Ok(url) = std::env::var("REDIS_URL") {
-                return (None, with_protocol(&url));
+                return (None, url);
             }
             let server = TestServer::start().await.unwrap_or_else(|error| panic!("{error}"));
-            let url = with_protocol(server.url());
+            let url = server.url().to_owned();
             (Some(server), url)
         })
         .await;
@@ -45,19 +46,17 @@ pub async fn server_url() -> &'static str {
 
 /// The addresses of a server and of its read-only replica, for all tests of this process.
 pub async fn replicated_urls() -> (&'static str, &'static str) {
-    static PAIR: OnceCell<([TestServer; 2], [String; 2])> = OnceCell::const_new();
-    let (_, [primary, replica]) = PAIR
+    static PAIR: OnceCell<[TestServer; 2]> = OnceCell::const_new();
+    let [primary, replica] = PAIR
         .get_or_init(|| async {
             let primary = TestServer::builder().tcp().arg("--repl-diskless-sync-delay", "0").start().await;
             let primary = primary.unwrap_or_else(|error| panic!("{error}"));
             let port = primary.url().trim_end_matches('/').rsplit(':').next().unwrap_or_default().to_owned();
             let replica = TestServer::builder().args(["--replicaof", "127.0.0.1", &port]).start().await;
-            let pair = [primary, replica.unwrap_or_else(|error| panic!("{error}"))];
-            let urls = pair.each_ref().map(|server| with_protocol(server.url()));
-            (pair, urls)
+            [primary, replica.unwrap_or_else(|error| panic!("{error}"))]
         })
         .await;
-    (primary, replica)
+    (primary.url(), replica.url())
 }
 
 /// A database with a namespace that no other test has, and a plain connection to look behind it.
@@ -77,7 +76,7 @@ impl Fixture {
     /// Connects to a server whose replica answers loads and queries: see [`Fixture::replicate`].
     pub async fn replicated() -> Self {
         let (primary, replica) = replicated_urls().await;
-        Self::built(Db::builder().read_from(replica), primary).await
+        Self::built(Db::builder().read_from(with_protocol(replica)), primary).await
     }
 
     /// Waits until the replica has what was written before.
@@ -97,10 +96,9 @@ impl Fixture {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // The process id keeps runs against one server apart.
         let namespace = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let url = &with_protocol(url);
-        let open = builder.namespace(namespace).open(url).await;
+        let open = builder.namespace(namespace).open(&with_protocol(url)).await;
         let db = open.unwrap_or_else(|error| panic!("{error}"));
-        let redis = redis::Client::open(url.as_str());
+        let redis = redis::Client::open(url);
         let redis = match redis {
             Ok(client) => {
                 // Longer than a replica takes to follow.

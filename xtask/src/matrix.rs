@@ -18,7 +18,8 @@ use table::{Row, Tests};
 const PROTOCOL_VARIABLE: &str = "SUBCONSCIOUS_TEST_PROTOCOL";
 const PROTOCOLS: [&str; 2] = ["resp2", "resp3"];
 /// The tests that need a server. What they do is the same on all of them but for those of the compiler's messages.
-const TESTS: [&str; 6] = ["--package", "subconscious-tests", "--all-features", "--test", "it", "--no-run"];
+const TESTS: [&str; 8] =
+    ["--profile", "matrix", "--package", "subconscious-tests", "--all-features", "--test", "it", "--no-run"];
 const SKIPPED: [&str; 2] = ["--skip", "ui::"];
 
 /// A server by its name, such as `redis-7.4`: what it is, and the beginning of its version.

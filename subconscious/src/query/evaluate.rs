@@ -287,14 +287,14 @@ async fn read(
             pipeline.cmd("GET").arg(bitmap).cmd("SMEMBERS").arg(set);
         }
         pipeline.cmd("EXEC");
-        match db.send_all(&pipeline).await?.pop() {
-            Some(Ok(Value::Array(replies))) => {
+        match scripts::last(db.send_all(&pipeline).await?) {
+            Ok(Value::Array(replies)) => {
                 let mut replies = replies.into_iter();
                 let leaves = Answer::of(replies.next().unwrap_or(Value::Nil));
                 return Ok((page::done(target, leaves)?, replies));
             }
-            Some(Err(error)) if !whole && scripts::is_unknown(&error) => whole = true,
-            Some(Err(error)) => return Err(target.wrong_type(error)),
+            Err(error) if !whole && scripts::is_unknown(&error) => whole = true,
+            Err(error) => return Err(target.wrong_type(error)),
             other => return Err(page::unexpected(target, &other)),
         }
     }

@@ -197,7 +197,7 @@ impl<I: Iterator<Item = Value>> Words<I> {
 /// The beginning of a call of a script that answers a query.
 pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
     let Target { schema, keys } = target;
-    let mut command = script.call(keys.meta().as_bytes());
+    let mut command = script.call(keys.temporary().as_bytes());
     command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
     command
 }
@@ -228,7 +228,7 @@ pub(super) async fn run(
         };
         match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
             Answer::Refused(word, _) if word == "due" => {
-                expiry::reap(db, target).await?;
+                expiry::reap(db, target).await.map_err(Error::without_rights_read_only)?;
                 reap_on_the_way = false;
             }
             answer => return done(target, answer),
@@ -432,7 +432,7 @@ impl Along {
             }
         }
         pipeline.cmd("EXEC");
-        let reply = db.send_all(&pipeline).await?.pop().unwrap_or(Ok(Value::Nil));
+        let reply = scripts::last(db.send_all(&pipeline).await?);
         let Value::Array(replies) = reply.map_err(|error| target.wrong_type(error))? else { return Ok(None) };
         let Ok([Value::Int(now), Value::Array(read), Value::Array(last)]) = <[Value; 3]>::try_from(replies) else {
             return Ok(None);

@@ -335,7 +335,7 @@ async fn a_server_without_tls_is_an_error_and_no_panic() {
 
 #[tokio::test]
 async fn a_connection_of_the_callers_is_used() {
-    let client = redis::Client::open(subconscious_tests::server_url().await).unwrap();
+    let client = redis::Client::open(with_protocol(subconscious_tests::server_url().await)).unwrap();
     let namespace = Fixture::new().await.db.namespace().to_owned();
     let manager = Db::from_connection_manager(client.get_connection_manager().await.unwrap()).await.unwrap();
     let multiplexed = client.get_multiplexed_async_connection().await.unwrap();

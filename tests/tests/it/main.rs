@@ -16,6 +16,7 @@ mod once;
 mod original;
 mod queries;
 mod replica;
+mod rights;
 mod segments;
 mod testing;
 mod tls;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use subconscious::testing::TestServer;
 use subconscious::{Db, PlanWay, Query, RedisModel};
-use subconscious_tests::{Fixture, replicated_urls};
+use subconscious_tests::{Fixture, replicated_urls, with_protocol};
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Visit {
@@ -91,7 +91,7 @@ async fn a_replica_is_opened_as_any_server_answers_and_refuses_to_write() {
     Visit::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
     f.replicate().await;
     let (_, url) = replicated_urls().await;
-    let replica = Db::builder().namespace(f.db.namespace()).open(url).await.unwrap();
+    let replica = Db::builder().namespace(f.db.namespace()).open(&with_protocol(url)).await.unwrap();
     let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let before = refused(&mut redis).await;
     assert_answers(&replica, |_| true).await;
