@@ -278,7 +278,8 @@ impl From<redis::RedisError> for Error {
 fn rights_hint(source: &redis::RedisError) -> String {
     let said = source.detail().unwrap_or_default();
     // A script says where in it the error was raised, which is of no use here.
-    let said = said.trim_start_matches("NOPERM ").trim_start_matches("ACL failure in script: ");
+    let said = said.rsplit_once("NOPERM ").map_or(said, |(_, said)| said);
+    let said = said.strip_prefix("ACL failure in script: ").unwrap_or(said);
     let said = said.split(" script: ").next().unwrap_or_default().trim_end();
     format!("the user lacks a right: {said}; docs/rights.md lists the commands and keys that are needed")
 }

@@ -3,6 +3,7 @@
 //! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover or SCRIPT FLUSH, the call is made again
 //! by EVAL, with the text of the script, so that it can't be missing again: a script that was not found has done nothing.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
@@ -71,10 +72,36 @@ impl Script {
 
     /// Makes a call that [`Script::call`] began.
     pub(crate) async fn run(&self, db: &Db, call: &Cmd) -> Result<Value, RedisError> {
-        match db.send(call).await {
+        let reply = match db.send(call).await {
             Err(error) if is_unknown(&error) => db.send(&self.whole(call)).await,
             reply => reply,
+        };
+        match reply {
+            Err(error) => Err(self.named(db, error).await),
+            reply => reply,
         }
+    }
+
+    /// The error of a script that was refused a command, with the names of those that the user may not run. One round trip, where Redis
+    /// 7.0 does not name it; else none.
+    pub(crate) async fn named(&self, db: &Db, error: RedisError) -> RedisError {
+        if !error.detail().is_some_and(|detail| detail.contains(REFUSED)) {
+            return error;
+        }
+        let words = self.text.split('\'').filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()));
+        let words: BTreeSet<&str> = words.collect();
+        let mut call = RIGHTS.call_on([].into_iter(), 0, 0);
+        for word in words {
+            call.arg(word);
+        }
+        // With its text at once, as this is rare.
+        let Ok(Value::Array(missing)) = db.send(&RIGHTS.whole(&call)).await else { return error };
+        let missing = missing.into_iter().map(|name| String::from_utf8_lossy(&bytes(name)).to_lowercase());
+        let missing: Vec<String> = missing.map(|name| format!("'{name}'")).collect();
+        if missing.is_empty() {
+            return error;
+        }
+        raised(format!("NOPERM this user has no permissions to run the {} command", missing.join(", ")).as_bytes())
     }
 
     /// Makes many calls in one pipeline, and again those that found the script missing. One result per call.
@@ -88,7 +115,7 @@ impl Script {
             let again: Vec<usize> =
                 (0..replies.len()).filter(|&at| replies[at].as_ref().is_err_and(is_unknown)).collect();
             if again.is_empty() {
-                return Ok(replies);
+                break;
             }
             let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
             // The first one makes the script known to the others, so that each time there is one less.
@@ -100,6 +127,12 @@ impl Script {
                 replies[at] = reply;
             }
         }
+        for reply in &mut replies {
+            if let Err(error) = reply {
+                *error = self.named(db, error.clone()).await;
+            }
+        }
+        Ok(replies)
     }
 }
 
@@ -123,7 +156,10 @@ pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, 
             Err(error) if lacks_rights(&error) => {}
             one => drop(one?),
         }
-        return two;
+        return match two {
+            Err(error) => Err(second.0.named(db, error).await),
+            two => two,
+        };
     }
 }
 
@@ -132,9 +168,23 @@ pub(crate) fn last(replies: Vec<Result<Value, RedisError>>) -> Result<Value, Red
     replies.into_iter().try_fold(Value::Nil, |_, reply| reply)
 }
 
-/// Whether the user may not run a command or use a key. A script that caught the error may have put another word before it.
+/// Whether the user may not run a command or use a key. A script that caught the error, and EXEC, put other words before it.
 pub(crate) fn lacks_rights(error: &RedisError) -> bool {
-    error.code() == Some("NOPERM") || error.detail().is_some_and(|detail| detail.starts_with("NOPERM"))
+    error.code() == Some("NOPERM")
+        || error.detail().is_some_and(|detail| detail.contains("NOPERM ") || detail.contains(REFUSED))
+}
+
+/// What Redis 7.0 says of a command in a script, or of its keys, that the user may not run or use.
+const REFUSED: &str = "The user executing the script can't ";
+
+/// The error that a script caught, as it would have come from the server.
+pub(crate) fn raised(message: &[u8]) -> RedisError {
+    let line = message.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let reply = [b"-", line, b"\r\n"].concat();
+    match redis::parse_redis_value(&reply).and_then(Value::extract_error) {
+        Err(error) => error,
+        Ok(_) => RedisError::from((redis::ErrorKind::UnexpectedReturnType, "a script failed without a reason")),
+    }
 }
 
 pub(crate) fn is_unknown(error: &RedisError) -> bool {
@@ -171,6 +221,7 @@ scripts! {
     ORDER = [ROWS, FILTER, include_str!("scripts/order.lua")];
     COUNT = [ROWS, FILTER, WALK, include_str!("scripts/count.lua")];
     LEAVES = [ROWS, FILTER, include_str!("scripts/leaves.lua")];
+    RIGHTS = [include_str!("scripts/rights.lua")];
     GROUPS = [ROWS, FILTER, include_str!("scripts/groups.lua")];
 }
 

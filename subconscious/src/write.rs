@@ -11,7 +11,7 @@ use crate::id::{self, ModelId};
 use crate::keys::Keys;
 use crate::model::RedisModel;
 use crate::schema::{ColumnSchema, ModelSchema};
-use crate::scripts::{Answer, DESCRIBE, Script};
+use crate::scripts::{Answer, DESCRIBE, Script, raised};
 use crate::value::Excerpt;
 
 /// A model in a namespace.
@@ -147,7 +147,13 @@ impl Target {
             };
             for write in writes.by_ref().take(size) {
                 results.push(match &mut answers {
-                    Ok(answers) => self.done(write, Answer::of(answers.next().unwrap_or(Value::Nil))),
+                    Ok(answers) => match Answer::of(answers.next().unwrap_or(Value::Nil)) {
+                        Answer::Refused(word, details) if word == "failed" => {
+                            let error = raised(&details.concat());
+                            Err(self.failure(write, script.named(db, error).await))
+                        }
+                        answer => self.done(write, answer),
+                    },
                     Err(error) => Err(self.failure(write, error.clone())),
                 });
             }
@@ -166,7 +172,6 @@ impl Target {
     fn done(&self, write: &Write, answer: Answer) -> Result<Vec<Value>> {
         match answer {
             Answer::Done(values) => Ok(values),
-            Answer::Refused(word, details) if word == "failed" => Err(self.failure(write, raised(details))),
             Answer::Refused(word, details) => Err(self.refusal(Some(write), &word, &details)),
         }
     }
@@ -247,17 +252,6 @@ fn pipeline(commands: Vec<Cmd>) -> Pipeline {
 fn wants_description(reply: &Value) -> bool {
     let refused = |answer: &Value| matches!(answer, Value::Array(words) if matches!(&words[..], [Value::Nil, Value::BulkString(word)] if word == b"describe"));
     matches!(reply, Value::Array(answers) if answers.first().is_some_and(refused))
-}
-
-/// The error that a script caught, as it would have come from the server.
-fn raised(details: Vec<Vec<u8>>) -> RedisError {
-    let message = details.into_iter().next().unwrap_or_default();
-    let line = message.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let reply = [b"-", line, b"\r\n"].concat();
-    match redis::parse_redis_value(&reply).and_then(Value::extract_error) {
-        Err(error) => error,
-        Ok(_) => RedisError::from((redis::ErrorKind::UnexpectedReturnType, "a script failed without a reason")),
-    }
 }
 
 pub(crate) fn is_wrong_type(error: &RedisError) -> bool {

@@ -294,7 +294,7 @@ async fn read(
                 return Ok((page::done(target, leaves)?, replies));
             }
             Err(error) if !whole && scripts::is_unknown(&error) => whole = true,
-            Err(error) => return Err(target.wrong_type(error)),
+            Err(error) => return Err(target.wrong_type(LEAVES.named(db, error).await)),
             other => return Err(page::unexpected(target, &other)),
         }
     }

@@ -365,7 +365,6 @@ async fn a_password_is_asked_for_and_never_told() {
             format!("redis://:{SECRET}@127.0.0.1:port/"),
             format!("redis://:{SECRET}@127.0.0.1:1/"),
             format!("redis://:{SECRET}@127.0.0.1/first"),
-            format!("redis://:{SECRET}@127.0.0.1/?protocol={SECRET}"),
             format!("redis://:{SECRET}/@127.0.0.1/"),
             format!("redis+unix:///nonexistent/socket?pass={SECRET}"),
             format!("http://:{SECRET}@127.0.0.1/"),
