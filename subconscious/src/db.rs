@@ -205,6 +205,12 @@ impl Db {
     /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..` (TLS, feature `tls`)
     /// or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, besides those of the connection itself.
     ///
+    /// `?protocol=resp3` asks for the newer protocol; nothing else changes by it.
+    ///
+    /// The user needs the rights that `docs/rights.md` in the repository lists, of which the shorter list is enough for loads and queries. It has lines
+    /// such as `ACL SETUSER reader on >password %R~shop:{User}:* ~shop:{User}:t:* +evalsha ..`, for the model `User` in the namespace `shop`. A
+    /// write by a user who lacks a command of the longer list can end half-way: grant all of it.
+    ///
     /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's. The server's certificate has to be for
     /// the address' host; [`DbBuilder::root_certificates`] says who may have signed it.
     ///

@@ -1,6 +1,6 @@
 //! What can go wrong, in one enum.
 
-use crate::scripts::lacks_rights;
+use crate::scripts::{IN_SCRIPT, lacks_rights};
 use crate::value::ValueError;
 
 /// The result of every call that can fail.
@@ -278,8 +278,33 @@ impl From<redis::RedisError> for Error {
 fn rights_hint(source: &redis::RedisError) -> String {
     let said = source.detail().unwrap_or_default();
     // A script says where in it the error was raised, which is of no use here.
-    let said = said.rsplit_once("NOPERM ").map_or(said, |(_, said)| said);
-    let said = said.strip_prefix("ACL failure in script: ").unwrap_or(said);
+    let after = |said, words| str::rsplit_once(said, words).map_or(said, |(_, said)| said);
+    let said = after(after(said, "NOPERM "), IN_SCRIPT);
     let said = said.split(" script: ").next().unwrap_or_default().trim_end();
     format!("the user lacks a right: {said}; docs/rights.md lists the commands and keys that are needed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use crate::scripts::raised;
+
+    #[test]
+    fn what_a_user_lacks_is_said_in_the_words_of_each_server() {
+        let right = "User ann has no permissions to run the 'time' command";
+        let said = [
+            format!("NOPERM {right}"),
+            format!("NOPERM ACL failure in script: {right} script: on @user_script:168."),
+            format!("ERR ACL failure in script: {right} script: 8128, on @user_script:168."),
+            format!("EXECABORT Transaction discarded because of: NOPERM {right}"),
+        ];
+        let expected =
+            format!("the user lacks a right: {right}; docs/rights.md lists the commands and keys that are needed");
+        for said in said {
+            assert_eq!(Error::from(raised(said.as_bytes())).to_string(), expected, "{said}");
+        }
+        let of_7_0 = "ERR The user executing the script can't access at least one of the keys mentioned script: 8, on @user_script:1.";
+        let text = Error::from(raised(of_7_0.as_bytes())).to_string();
+        assert!(text.starts_with("the user lacks a right: The user executing the script can't access"), "{text}");
+    }
 }

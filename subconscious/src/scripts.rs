@@ -171,10 +171,15 @@ pub(crate) fn last(replies: Vec<Result<Value, RedisError>>) -> Result<Value, Red
 /// Whether the user may not run a command or use a key. A script that caught the error, and EXEC, put other words before it.
 pub(crate) fn lacks_rights(error: &RedisError) -> bool {
     error.code() == Some("NOPERM")
-        || error.detail().is_some_and(|detail| detail.contains("NOPERM ") || detail.contains(REFUSED))
+        || error
+            .detail()
+            .is_some_and(|detail| [REFUSED, "NOPERM ", IN_SCRIPT].iter().any(|words| detail.contains(words)))
 }
 
-/// What Redis 7.0 says of a command in a script, or of its keys, that the user may not run or use.
+/// What servers put before what a user lacks whose script was refused something.
+pub(crate) const IN_SCRIPT: &str = "ACL failure in script: ";
+
+/// What Redis 7.0 says instead, for a command as for a key.
 const REFUSED: &str = "The user executing the script can't ";
 
 /// The error that a script caught, as it would have come from the server.

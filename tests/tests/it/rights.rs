@@ -263,6 +263,8 @@ async fn a_user_with_the_rights_of_a_program_can_do_everything_and_needs_each_of
 async fn a_reader_can_do_what_reads_needs_each_of_its_rights_and_changes_nothing() {
     let served = Served::start().await;
     served.save(0..2_500).await;
+    // Where one expires some day, the time is asked for.
+    user(5).expire(&served.owner, Duration::from_secs(1_000)).await.unwrap();
     let line = line("reader");
     let db = served.open(&line).await.unwrap();
     served.called().await;
