@@ -146,8 +146,8 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
 
 /// The binary that cargo's messages name.
 fn executable(messages: &str) -> Option<String> {
-    let paths = messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
-    paths.last().map(str::to_owned)
+    let mut paths = messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
+    paths.next_back().map(str::to_owned)
 }
 
 fn run_tests(tests: &Path, binary: &Path, kind: &Kind, protocol: &str, args: &[String]) -> Result<Tests, String> {
