@@ -46,8 +46,8 @@ local function record(row)
   if is_due(row) then return true end
   local id = id_in(entry_of(row))
   local of = id and p .. 'r:' .. id
-  local fields = of and redis.pcall('HMGET', of, '#', name or '#')
-  if fields and not fields.err and fields[1] == text('%d', row) then return of, fields[2] end
+  local fields = of and fields_of(of, '#', name or '#')
+  if fields and fields[1] == text('%d', row) then return of, fields[2] end
 end
 
 local next, count = '0', 0

@@ -91,8 +91,8 @@ for row = first, last do
   if is_live(row) and not is_due(row) then
     local id, mark = id_in(entry_of(row)), text('%d', row)
     local key = id and p .. 'r:' .. id
-    local fields = key and redis.pcall('HMGET', key, '#', unpack(ARGV, names + 1, names + n))
-    if fields and not fields.err and fields[1] == mark then
+    local fields = key and fields_of(key, '#', unpack(ARGV, names + 1, names + n))
+    if fields and fields[1] == mark then
       records = records + 1
       if not lost_only then
         life(row, key, fields, id)

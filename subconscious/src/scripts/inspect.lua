@@ -43,3 +43,10 @@ local function has_type(key, wanted)
 end
 
 -- include plain.lua
+
+-- Fields of a hash; nil if the key holds a value of another type. Any other error is one: nothing is mended for it.
+local function fields_of(key, ...)
+  local fields = redis.pcall('HMGET', key, ...)
+  if not fields.err then return fields end
+  if not string.find(fields.err, 'WRONGTYPE', 1, true) then error(fields, 0) end
+end

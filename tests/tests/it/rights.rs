@@ -389,3 +389,32 @@ async fn a_password_is_asked_for_and_never_told() {
         }
     }
 }
+
+/// What may not be looked at is no damage.
+#[tokio::test]
+async fn a_user_who_may_not_see_the_records_mends_nothing() {
+    let served = Served::start().await;
+    served.save(0..700).await;
+    let keys = async || {
+        let mut keys: Vec<String> = served.f.run(redis::cmd("KEYS").arg("shop:*")).await;
+        keys.sort();
+        let mut dumps: Vec<Vec<u8>> = Vec::new();
+        for key in &keys {
+            dumps.push(served.f.run(redis::cmd("DUMP").arg(key)).await);
+        }
+        keys.into_iter().zip(dumps).collect::<Vec<_>>()
+    };
+    let before = keys().await;
+    let mut blind = line("program");
+    blind[2] = "blind".into();
+    blind.retain(|word| !word.starts_with('~'));
+    for key in ["meta", "i:*", "b:*", "s:*", "v:*", "u:*", "live:*", "d:*", "free", "ttl", "x:*", "t:*"] {
+        blind.push(format!("~shop:{{User}}:{key}"));
+    }
+    let db = served.open(&blind).await.unwrap();
+    for outcome in [User::repair(&db).await, User::check(&db).await] {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("lacks a right"), "{error}");
+    }
+    assert!(keys().await == before, "something was changed");
+}
