@@ -208,8 +208,8 @@ impl Db {
     /// `?protocol=resp3` asks for the newer protocol; nothing else changes by it.
     ///
     /// The user needs the rights that `docs/rights.md` in the repository lists, of which the shorter list is enough for loads and queries. It has lines
-    /// such as `ACL SETUSER reader on >password %R~shop:{User}:* ~shop:{User}:t:* +evalsha ..`, for the model `User` in the namespace `shop`. A
-    /// write by a user who lacks a command of the longer list can end half-way: grant all of it.
+    /// such as `ACL SETUSER reader on >password %R~shop:{User}:* ~shop:{User}:t:* +evalsha ..`, for the model `User` in the namespace `shop`. Who
+    /// lacks a command of the longer list is refused every write.
     ///
     /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's. The server's certificate has to be for
     /// the address' host; [`DbBuilder::root_certificates`] says who may have signed it.
@@ -297,6 +297,11 @@ impl Db {
     /// The namespace; empty for none.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Refuses to write for a user who lacks one of the commands that writes take.
+    pub(crate) fn may_write(&self) -> Result<(), RedisError> {
+        self.server.may_write()
     }
 
     /// Sends one command. The reply is never an error.

@@ -88,20 +88,14 @@ impl Script {
         if !error.detail().is_some_and(|detail| detail.contains(REFUSED)) {
             return error;
         }
-        let words = self.text.split('\'').filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()));
-        let words: BTreeSet<&str> = words.collect();
-        let mut call = RIGHTS.call_on([].into_iter(), 0, 0);
-        for word in words {
-            call.arg(word);
-        }
         // With its text at once, as this is rare.
-        let Ok(Value::Array(missing)) = db.send(&RIGHTS.whole(&call)).await else { return error };
-        let missing = missing.into_iter().map(|name| String::from_utf8_lossy(&bytes(name)).to_lowercase());
-        let missing: Vec<String> = missing.map(|name| format!("'{name}'")).collect();
-        if missing.is_empty() {
-            return error;
-        }
-        raised(format!("NOPERM this user has no permissions to run the {} command", missing.join(", ")).as_bytes())
+        let missing = db.send(&rights(&[self])).await;
+        missing.ok().and_then(lacking).unwrap_or(error)
+    }
+
+    /// The commands that it may call.
+    fn commands(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\'').filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()))
     }
 
     /// Makes many calls in one pipeline, and again those that found the script missing. One result per call.
@@ -161,6 +155,30 @@ pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, 
             two => two,
         };
     }
+}
+
+/// A call that asks which commands of these scripts the user may not run: see [`lacking`].
+fn rights(scripts: &[&Script]) -> Cmd {
+    let commands: BTreeSet<&str> = scripts.iter().flat_map(|script| script.commands()).collect();
+    let mut call = RIGHTS.call_on([].into_iter(), commands.len(), 0);
+    for command in commands {
+        call.arg(command);
+    }
+    RIGHTS.whole(&call)
+}
+
+/// A call that asks which commands the user lacks to write records: see [`lacking`].
+pub(crate) fn rights_to_write() -> Cmd {
+    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &REAP, &DESCRIBE])
+}
+
+/// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it lacks none.
+pub(crate) fn lacking(answer: Value) -> Option<RedisError> {
+    let Value::Array(missing) = answer else { return None };
+    let missing = missing.into_iter().map(|name| String::from_utf8_lossy(&bytes(name)).to_lowercase());
+    let missing: Vec<String> = missing.map(|name| format!("'{name}'")).collect();
+    let said = format!("NOPERM this user has no permissions to run the {} command", missing.join(", "));
+    (!missing.is_empty()).then(|| raised(said.as_bytes()))
 }
 
 /// The last reply of a transaction: EXEC's, or the first error if a command was refused, of which EXEC says only that there was one.

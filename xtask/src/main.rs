@@ -38,6 +38,18 @@ enum Verb {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Run the long form of the tests in which clients, servers and connections fail
+    Faults {
+        /// How many times as long as in `test`: by 100, two thousand clients and three hundred servers are killed
+        #[arg(long, default_value_t = 100)]
+        rounds: u64,
+        /// Where the random numbers begin: each test says with which seed it ran
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Passed on to the tests
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Run the pastebin, on REDIS_URL or on a server of its own
     Demo {
         /// Passed on to the pastebin
@@ -58,9 +70,16 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<ExitCode, String> {
     let folder = server_folder()?;
+    let mut variables = Vec::new();
     let (task, cargo_args, args) = match verb {
         Verb::Matrix { only, args } => return matrix::run(&only, &args, &folder),
         Verb::Test { args } => (Task::Test, ["test", "--workspace", "--all-features"].as_slice(), args),
+        Verb::Faults { rounds, seed, args } => {
+            variables.push(("FAULT_ROUNDS", rounds));
+            variables.extend(seed.map(|seed| ("FAULT_SEED", seed)));
+            let tests = ["test", "--release", "--package", "subconscious-tests", "--all-features", "--test", "faults"];
+            (Task::Test, &[tests.as_slice(), &["--", "--nocapture"]].concat()[..], args)
+        }
         Verb::Demo { args } => (Task::Demo, ["run", "--package", "pastebin", "--"].as_slice(), args),
     };
     let server = server::find(task, &Machine::look(&folder), &folder)?;
@@ -69,6 +88,7 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
     let mut command = Command::new(cargo);
     command.args(cargo_args).args(args);
     server.set_env(&mut command);
+    command.envs(variables.into_iter().map(|(name, value)| (name, value.to_string())));
     let shown: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
     say(&format!("cargo {}", shown.join(" ")));
     let status = command.status().map_err(|error| format!("cargo can't be run: {error}"))?;

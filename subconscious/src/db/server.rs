@@ -8,6 +8,7 @@ use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, Mul
 use redis::{Client, Cmd, Pipeline, RedisError, Value};
 
 use crate::error::{Error, Result};
+use crate::scripts;
 
 /// The oldest servers that have every command the scripts call.
 const OLDEST_REDIS: (u32, u32) = (7, 0);
@@ -18,6 +19,8 @@ pub(super) struct Server {
     connection: Connection,
     /// Whether it was a read-only replica when the connection was made.
     read_only: bool,
+    /// What the user lacked then to write.
+    lacks: Option<Arc<RedisError>>,
 }
 
 #[derive(Clone)]
@@ -88,13 +91,21 @@ impl Server {
     /// Refuses a server that is too old, before a script fails in a way that does not say so.
     pub(super) async fn checked(connection: Connection) -> Result<Self> {
         let info = match connection.send(&redis::cmd("INFO")).await {
-            Ok(info) => String::from_utf8_lossy(&crate::scripts::bytes(plain(info))).into_owned(),
+            Ok(info) => String::from_utf8_lossy(&scripts::bytes(plain(info))).into_owned(),
             // A user without the right to ask may well have those that matter.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
             Err(error) => return Err(error.into()),
         };
         check_version(&info)?;
-        Ok(Self { connection, read_only: field(&info, "slave_read_only") == Some("1") })
+        let read_only = field(&info, "slave_read_only") == Some("1");
+        // Who may not even ask finds out by the first write.
+        let lacks = connection.send(&scripts::rights_to_write()).await.ok().and_then(scripts::lacking);
+        Ok(Self { connection, read_only, lacks: lacks.map(Arc::new) })
+    }
+
+    /// Refuses to write for a user who would be refused in the middle of it, as a script takes nothing back.
+    pub(super) fn may_write(&self) -> Result<(), RedisError> {
+        self.lacks.as_ref().map_or(Ok(()), |error| Err(RedisError::clone(error)))
     }
 
     pub(super) fn is_read_only(&self) -> bool {

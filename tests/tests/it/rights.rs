@@ -390,6 +390,35 @@ async fn a_password_is_asked_for_and_never_told() {
     }
 }
 
+#[tokio::test]
+async fn a_user_who_lacks_a_command_leaves_nothing_half_done() {
+    let served = Served::start().await;
+    served.save(0..300).await;
+    let mut expiring = user(5);
+    expiring.reload(&served.owner).await.unwrap();
+    expiring.expire(&served.owner, Duration::from_secs(1_000)).await.unwrap();
+    let line = line("program");
+    for command in commands(&line) {
+        let less: Vec<String> = line.iter().filter(|word| **word != format!("+{command}")).cloned().collect();
+        let db = served.open(&less).await.unwrap();
+        let mut one = user(3);
+        let _ = one.reload(&served.owner).await;
+        one.city = None;
+        one.age = (one.age + 1) % 5;
+        let many: Vec<Uuid> = (100..110).map(Uuid::from_u128).collect();
+        // Some may do all that they need.
+        let _ = one.save(&db).await;
+        let _ = User::save_many(&db, &mut [user(1_000), user(1_001)]).await;
+        let _ = User::patch(&db, expiring.id, |u| [u.visits.incr(1), u.joined.clear(), u.tags.set(Vec::new())]).await;
+        let _ = one.expire(&db, Duration::from_secs(1_000)).await;
+        let _ = one.persist(&db).await;
+        let _ = User::take(&db, Uuid::from_u128(50)).await;
+        let _ = User::delete_many(&db, many).await;
+        let report = User::check(&served.owner).await.unwrap();
+        assert!(report.is_clean(), "without {command}: {report}");
+    }
+}
+
 /// What may not be looked at is no damage.
 #[tokio::test]
 async fn a_user_who_may_not_see_the_records_mends_nothing() {
