@@ -8,19 +8,30 @@ use subconscious::{Db, Error, RedisModel};
 use subconscious_tests::Fixture;
 
 use crate::work::{Account, Ledger, Load, Met, compare};
-use crate::{Random, rounds, seed, settled};
+use crate::{Random, goes_on, rounds, seed, settled};
 
-/// Does something to the server while clients write, again and again, and compares what they know with what is there. A client waits for an answer
-/// for at most 300 milliseconds.
-async fn under_load(usual: u64, disturb: impl AsyncFn(&Fixture, &mut Random)) -> Met {
+/// How long an answer is waited for that may not come, and one that does.
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(30);
+
+/// Does something to the server while clients write, again and again, and compares what they know with what is there. A client waits so
+/// long for an answer.
+/// It does so until `enough` was met.
+async fn under_load(
+    usual: u64,
+    patience: Duration,
+    disturb: impl AsyncFn(&Fixture, &mut Random),
+    enough: impl Fn(&Met) -> bool,
+) -> Met {
     let server = TestServer::builder().arg("--enable-debug-command", "local").start().await.unwrap();
     let mut f = Fixture::on(server.url()).await;
-    let impatient = Db::builder().namespace(f.db.namespace()).response_timeout(Duration::from_millis(300));
-    let impatient = impatient.open(server.url()).await.unwrap();
+    let waiting = Db::builder().namespace(f.db.namespace()).response_timeout(patience);
+    let waiting = waiting.open(server.url()).await.unwrap();
     let mut random = Random(seed());
-    let (mut ledgers, mut met) = (Ledger::some(4), Met::default());
-    for _ in 0..rounds(usual) {
-        let load = Load::start(&impatient, ledgers, &mut random);
+    let (mut ledgers, mut met, mut round) = (Ledger::some(4), Met::default(), 0);
+    while goes_on(round, usual, enough(&met)) {
+        round += 1;
+        let load = Load::start(&waiting, ledgers, &mut random);
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_micros(random.below(20_000))).await;
             disturb(&f, &mut random).await;
@@ -29,7 +40,7 @@ async fn under_load(usual: u64, disturb: impl AsyncFn(&Fixture, &mut Random)) ->
         f.redis = Fixture::on(server.url()).await.redis;
         // What was given up may still be waiting to be done.
         let () = f.run(redis::cmd("CLIENT").arg("UNPAUSE")).await;
-        for db in [&f.db, &impatient] {
+        for db in [&f.db, &waiting] {
             while Account::exists(db, 0u32).await.is_err() {}
         }
         settled(&f, 3).await;
@@ -41,7 +52,8 @@ async fn under_load(usual: u64, disturb: impl AsyncFn(&Fixture, &mut Random)) ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scripts_that_are_flushed_are_loaded_again() {
-    let met = under_load(4, async |f, _| f.run(redis::cmd("SCRIPT").arg("FLUSH")).await).await;
+    let met =
+        under_load(4, LONG, async |f, _| f.run(redis::cmd("SCRIPT").arg("FLUSH")).await, |met| met.writes > 50).await;
     assert_eq!((met.refused, met.unknown), (0, 0));
 }
 
@@ -52,8 +64,7 @@ async fn connections_that_are_killed_are_made_again() {
         kill.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
         let _: u64 = f.run(&mut kill).await;
     };
-    let met = under_load(4, kill).await;
-    assert!(met.unknown > 0);
+    under_load(4, SHORT, kill, |met| met.unknown > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,8 +77,7 @@ async fn a_server_that_pauses_or_sleeps_is_waited_for_as_long_as_was_said() {
             _ => f.run(redis::cmd("CLIENT").arg("PAUSE").arg(milliseconds).arg(what)).await,
         };
     };
-    let met = under_load(2, pause).await;
-    assert!(met.unknown > 0);
+    under_load(2, SHORT, pause, |met| met.unknown > 0).await;
 }
 
 /// Everything is gone at some moment; who writes and who reads go on.

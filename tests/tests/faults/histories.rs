@@ -383,7 +383,7 @@ async fn histories(shape: Shape, number: u64, random: &mut Random, sums: &mut Su
         proxies.push(Proxy::start(server.url()).await);
         let url = if shape.faults { proxies[proxies.len() - 1].url() } else { server.url().to_owned() };
         let db = Db::builder().query_budget(Duration::from_secs(1));
-        let db = if shape.faults { db.response_timeout(Duration::from_millis(50)) } else { db };
+        let db = db.response_timeout(if shape.faults { Duration::from_millis(50) } else { Duration::from_secs(30) });
         connections.push(db.open(&url).await.unwrap());
     }
     let proxies = Arc::new(proxies);

@@ -34,6 +34,12 @@ fn rounds(usual: u64) -> u64 {
     usual * std::env::var("FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
+/// Whether to go on after so many rounds: there are as many as usual, and some more where a busy machine kept a fault from meeting anything.
+fn goes_on(round: u64, usual: u64, met: bool) -> bool {
+    assert!(round < rounds(usual) + 100, "the faults met nothing");
+    round < rounds(usual) || !met
+}
+
 /// Where the random numbers of a run begin: others each time, or those of `FAULT_SEED`. A failure says which.
 fn seed() -> u64 {
     let given = std::env::var("FAULT_SEED").ok().and_then(|seed| seed.parse().ok());
