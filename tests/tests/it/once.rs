@@ -136,9 +136,10 @@ async fn no_answer_in_time_is_an_outcome_that_is_not_known() {
     let () = f.run(redis::cmd("CLIENT").arg("PAUSE").arg(400).arg("WRITE")).await;
     let error = Counter::patch(&impatient, 1u32, |c| [c.count.incr(1)]).await.unwrap_err();
     assert!(error.is_outcome_unknown(), "{error:?}");
-    // It was done, after all, and once.
-    while Counter::load(&f.db, 1u32).await.unwrap().unwrap().count == 0 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(Counter::load(&f.db, 1u32).await.unwrap().unwrap().count, 1);
+    // The server may have dropped it together with the connection that was given up, or done it, once.
+    let () = f.run(redis::cmd("CLIENT").arg("UNPAUSE")).await;
+    let patched = Counter::patch(&f.db, 1u32, |c| [c.count.incr(1)]).await.unwrap();
+    let count = patched.get(|c| c.count).unwrap();
+    assert!(count == 1 || count == 2, "{count}");
+    assert_eq!(Counter::load(&f.db, 1u32).await.unwrap().unwrap().count, count);
 }
