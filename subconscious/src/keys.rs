@@ -17,7 +17,7 @@
 //! | `d:<row / 65,472>` | string | row directory with ids of fixed width: entry after entry |
 //! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
 //! | `free` | sorted set | segments with rows to be used again, and how many |
-//! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds; 0 where Redis deleted the record at once |
+//! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds |
 //! | `x:<row / 128>` | hash | what the removal of such a record needs, as its hash is gone by then: row % 128 → MessagePack of the values of the indexed columns by name, and the id by the empty name |
 //! | `meta` | hash | see below |
 //! | `t:<n>` | bitmap | intermediate results, only while a script runs |

@@ -309,7 +309,7 @@ async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
     loop {
         let mut command = redis::cmd("ZRANGE");
         // Removed are the earliest first, so that from the other end they keep their places.
-        command.arg(target.keys.ttl()).arg(format!("({now}")).arg("-inf").arg(&["BYSCORE", "REV", "LIMIT"]);
+        command.arg(target.keys.ttl()).arg(now).arg("-inf").arg(&["BYSCORE", "REV", "LIMIT"]);
         command.arg(at).arg(DUE.0);
         let Value::Array(some) = db.send(&command).await.map_err(|error| target.wrong_type(error))? else {
             return Ok(rows);

@@ -24,8 +24,7 @@ local meta = call('HMGET', KEYS[1], 'schema', 'dropping', 'built', 'rows', 'due'
 if meta[1] == ARGV[2] then return { 0, 0 } end
 if meta[1] ~= ARGV[2] .. '+' then return refuse('schema', call('HGET', KEYS[1], 'columns') or '') end
 if meta[2] then return refuse('dropping') end
-local due, clock = meta[5], call('TIME')
-local now = clock[1] * 1000 + floor(clock[2] / 1000)
+local due = meta[5]
 
 local ordinals = {}
 for i = lacking + 2 * n + 1, #ARGV, 3 do ordinals[ARGV[i] .. ':' .. ARGV[i + 1]] = ARGV[i + 2] end

@@ -24,11 +24,11 @@ local meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
 if meta[1] ~= schema then
   -- include schema.lua
 end
-local due, now = meta[2], nil
+local due = meta[2]
 if due then
   local clock = call('TIME')
-  now = clock[1] * 1000 + floor(clock[2] / 1000)
-  if tonumber(due) < now then
+  local now = clock[1] * 1000 + floor(clock[2] / 1000)
+  if tonumber(due) <= now then
     local limit = 8
     -- include due.lua
     if call('EXISTS', key) == 0 then return { 0 } end

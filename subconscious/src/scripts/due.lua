@@ -2,13 +2,14 @@
 -- line that names it; KEYS, ARGV and Returns are those of the script that includes it, and these locals of it:
 --
 -- p, n, names, specs, width: as in index.lua and remove.lua, of all indexed columns
--- now       the time in milliseconds
+-- now       the time in milliseconds. A record is gone as of its deadline: servers differ in whether it is there in that very millisecond,
+--           and some remove it in it or not, as it comes
 -- limit     number of records to remove at most
 -- due       set here to when the next record expires, or false
 --
 -- The hash of such a record is gone, so what its index entries were made of is in x:<row / 128>: the values by the names of their
 -- columns, and the id by the empty name. Each record is removed in a step of its own: an error leaves those before it removed as a whole.
-for _, mark in ipairs(call('ZRANGEBYSCORE', p .. 'ttl', '-inf', '(' .. text('%d', now), 'LIMIT', 0, limit)) do
+for _, mark in ipairs(call('ZRANGEBYSCORE', p .. 'ttl', '-inf', text('%d', now), 'LIMIT', 0, limit)) do
   local row, known, positions, segment, offset = tonumber(mark), true, nil, nil, nil
   local packed = call('HGET', p .. 'x:' .. floor(row / CHUNK), row % CHUNK)
   if packed then

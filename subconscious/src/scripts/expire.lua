@@ -9,8 +9,6 @@ if deadline then
   if deadline ~= true then
     deadline = math.min(deadline, LAST)
     call('PEXPIREAT', key, text('%d', deadline))
-    -- Redis deletes at once what ends in this very millisecond; else a record is gone in the millisecond after its deadline.
-    if call('EXISTS', key) == 0 then deadline = 0 end
     local at = text('%d', deadline)
     call('ZADD', p .. 'ttl', at, text('%d', row))
     if not due or deadline < tonumber(due) then call('HSET', p .. 'meta', 'due', at) end

@@ -9,7 +9,7 @@
 -- old       HMGET's reply: the row number, then the stored values of the columns
 -- known     whether there is a record
 -- row       the row as a number
--- due, now  when the first record expires, or false; the time in milliseconds if there is such a record
+-- due       when the first record expires, or false
 -- segment, offset: set here to the row's segment and the offset in it, where anything changes. They are text: a number that is
 --           an argument of several calls is turned into text once, as a conversion costs as much as a small command
 --
@@ -62,8 +62,7 @@ for i = 1, n do
         if owner and owner ~= mark then
           -- A record that expired, or that the server evicted, has lost its values, also while nobody has cleaned up after it.
           local kept = due and call('HGET', p .. 'x:' .. floor(owner / CHUNK), owner % CHUNK)
-          local lost = due and tonumber(call('ZSCORE', p .. 'ttl', owner) or now) < now
-          if not lost and not (kept and call('HGET', p .. 'r:' .. cmsgpack.unpack(kept)[''], '#') ~= owner) then
+          if not kept or call('HGET', p .. 'r:' .. cmsgpack.unpack(kept)[''], '#') == owner then
             return refuse('duplicate', name, new)
           end
         end

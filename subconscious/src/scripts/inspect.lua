@@ -33,7 +33,7 @@ end
 
 -- Whether the row's record expired, so that all its entries are left until somebody removes them together.
 local function is_due(row)
-  return due and tonumber(call('ZSCORE', p .. 'ttl', text('%d', row)) or now) < now
+  return due and tonumber(call('ZSCORE', p .. 'ttl', text('%d', row)) or now + 1) <= now
 end
 
 -- Whether the key has the type, as Redis names it, or is not there.

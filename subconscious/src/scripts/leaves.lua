@@ -20,7 +20,7 @@ local function run()
   if meta[4] then
     local time = call('TIME')
     local now = time[1] * 1000 + floor(time[2] / 1000)
-    if tonumber(meta[4]) < now then reply[3] = text('%d', now) end
+    if tonumber(meta[4]) <= now then reply[3] = text('%d', now) end
   end
   while at <= #ARGV do
     local operator, begin, found = ARGV[at], at, nil

@@ -73,13 +73,16 @@ end
 local row = tonumber(known)
 if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
 
-local due, clock, now = meta[2], nil, nil
+local due, clock = meta[2], nil
 local deadline, word = nil, ARGV[6]
-if due or word == 'after' then
+if word == 'after' then
   clock = call('TIME')
-  now = clock[1] * 1000 + floor(clock[2] / 1000)
+  deadline = clock[1] * 1000 + floor(clock[2] / 1000) + ARGV[7]
+elseif word == 'at' then
+  deadline = tonumber(ARGV[7])
+elseif word == 'never' then
+  deadline = false
 end
-if word == 'after' then deadline = now + ARGV[7] elseif word == 'at' then deadline = tonumber(ARGV[7]) elseif word == 'never' then deadline = false end
 if deadline then deadline = math.min(deadline, LAST) end
 
 local reply, sum = { 1 }, nil

@@ -49,7 +49,7 @@ local due, clock, now = meta[2], nil, nil
 if due or life ~= '' then
   clock = call('TIME')
   now = clock[1] * 1000 + floor(clock[2] / 1000)
-  if due and tonumber(due) < now then
+  if due and tonumber(due) <= now then
     local limit = 8
     -- include due.lua
     meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')

@@ -8,7 +8,7 @@ total = tonumber(meta[3] or 0)
 if total > 0 then
   if meta[4] and not timeless then
     local now = call('TIME')
-    if tonumber(meta[4]) < now[1] * 1000 + floor(now[2] / 1000) then return refuse('due') end
+    if tonumber(meta[4]) <= now[1] * 1000 + floor(now[2] / 1000) then return refuse('due') end
   end
   if meta[1] == ARGV[2] .. '+' then
     -- A migration to this schema is under way.

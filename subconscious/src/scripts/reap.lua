@@ -16,10 +16,10 @@ local names, specs, known = 5, 5 + n, true
 local meta = call('HMGET', KEYS[1], 'schema', 'due', 'count')
 local due, clock = meta[2], call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
-if not due or tonumber(due) >= now then return { 0, 0 } end
+if not due or tonumber(due) > now then return { 0, 0 } end
 if meta[1] ~= schema then
   -- include schema.lua
 end
 -- include due.lua
 local left = call('HGET', KEYS[1], 'count') or '0'
-return { tonumber(meta[3] or 0) - left, due and tonumber(due) < now and 1 or 0 }
+return { tonumber(meta[3] or 0) - left, due and tonumber(due) <= now and 1 or 0 }

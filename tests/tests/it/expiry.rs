@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
+use subconscious::testing::TestServer;
 use subconscious::{Db, Error, RedisModel};
 use subconscious_tests::{Fixture, indexes};
 
@@ -62,6 +63,32 @@ async fn a_record_that_expires_now_is_gone_from_every_answer() {
     }
     Session::reap(&f.db).await.unwrap();
     assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 0);
+}
+
+/// Some servers remove a record in the millisecond of its deadline already, if they come across it then.
+#[tokio::test]
+async fn what_the_server_has_removed_is_in_no_answer_from_that_moment() {
+    let server = TestServer::builder().arg("--hz", "500").start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    let records = 300;
+    let mut sessions: Vec<_> = (0..records).map(session).collect();
+    Session::save_many(&f.db, &mut sessions).await.unwrap().into_result().unwrap();
+    let begin = SystemTime::now() + Duration::from_millis(500);
+    let expire = async |session: &Session| {
+        session.expire_at(&f.db, begin + Duration::from_millis(u64::from(session.id))).await.unwrap()
+    };
+    stream::iter(&sessions).for_each_concurrent(100, expire).await;
+    for session in sessions {
+        while Session::exists(&f.db, session.id).await.unwrap() {}
+        let Session { id, ref token, score, .. } = session;
+        match id % 4 {
+            0 => assert!(Session::check(&f.db).await.unwrap().is_clean()),
+            1 => assert_eq!(Session::filter_by(|s| s.score.between(score, score)).count(&f.db).await.unwrap(), 0),
+            2 => assert_eq!(Session::filter_by(|s| s.token.eq(token)).count(&f.db).await.unwrap(), 0),
+            _ => Session { id: records + id, ..session }.insert(&f.db).await.unwrap(),
+        }
+    }
+    indexes::assert_exact::<Session>(&f).await;
 }
 
 #[tokio::test]
@@ -314,7 +341,7 @@ async fn a_record_whose_time_is_no_option_cannot_live_for_ever() {
 #[tokio::test]
 async fn a_storm_of_expiries_is_cleaned_up_in_steps_and_answers_are_right_from_the_first() {
     let storm = std::env::var("EXPIRING_RECORDS").ok().and_then(|records| records.parse().ok()).unwrap_or(10_000);
-    let server = subconscious::testing::TestServer::start().await.unwrap();
+    let server = TestServer::start().await.unwrap();
     let f = Fixture::on(server.url()).await;
     let mut stay: Vec<_> = (0..100).map(|id| Session { tags: vec![], ..session(id) }).collect();
     Session::save_many(&f.db, &mut stay).await.unwrap().into_result().unwrap();
