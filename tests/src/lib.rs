@@ -96,7 +96,9 @@ impl Fixture {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // The process id keeps runs against one server apart.
         let namespace = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let open = builder.namespace(namespace).open(&with_protocol(url)).await;
+        // A busy machine stands still for seconds now and then.
+        let open =
+            builder.namespace(namespace).response_timeout(Duration::from_secs(30)).open(&with_protocol(url)).await;
         let db = open.unwrap_or_else(|error| panic!("{error}"));
         let redis = redis::Client::open(url);
         let redis = match redis {
