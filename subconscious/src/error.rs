@@ -152,7 +152,8 @@ impl RedisFailure {
     fn is_connection(&self) -> bool {
         // A refused password ends the connection, too, but it is the server that refuses.
         let refused = self.source.kind() == redis::ErrorKind::AuthenticationFailed;
-        !refused && (self.source.is_io_error() || self.source.is_unrecoverable_error())
+        !refused
+            && (self.source.is_io_error() || self.source.is_unrecoverable_error() || is_without_primary(&self.source))
     }
 
     /// The first word of the server's error, such as `READONLY`, `OOM` or `NOAUTH`.
@@ -197,11 +198,7 @@ impl Error {
 
     /// Whether the server would not write, as it is a read-only replica.
     pub(crate) fn is_read_only(&self) -> bool {
-        // A script that caught the error has put another word before it.
-        let named = |source: &redis::RedisError| {
-            source.code() == Some("READONLY") || source.detail().is_some_and(|detail| detail.starts_with("READONLY"))
-        };
-        matches!(self, Error::Redis(failure) if named(&failure.source))
+        matches!(self, Error::Redis(failure) if is_read_only(&failure.source))
     }
 
     /// An error of a user who may not write, as if the server were a read-only replica: then queries do without.
@@ -231,8 +228,8 @@ impl Error {
         }
     }
 
-    /// An error of making a connection, with the address, which has no password in it.
-    pub(crate) fn connecting(source: redis::RedisError, address: &redis::ConnectionAddr) -> Self {
+    /// An error of making a connection, and where to.
+    pub(crate) fn connecting(source: redis::RedisError, address: &str) -> Self {
         match Error::from(source) {
             Error::Redis(RedisFailure { hint, source }) if source.is_io_error() => {
                 let reason = hint.unwrap_or_else(|| source.to_string());
@@ -245,6 +242,17 @@ impl Error {
     pub(crate) fn bad_data(model: &'static str, column: &'static str, reason: ValueError) -> Self {
         Error::BadData { model, column, reason: reason.to_string() }
     }
+}
+
+/// Whether sentinels were asked for a primary in vain.
+fn is_without_primary(error: &redis::RedisError) -> bool {
+    error.kind() == redis::ErrorKind::MasterNameNotFoundBySentinel
+}
+
+/// Whether a server would not write, as it is a read-only replica.
+pub(crate) fn is_read_only(error: &redis::RedisError) -> bool {
+    // A script that caught the error has put another word before it.
+    error.code() == Some("READONLY") || error.detail().is_some_and(|detail| detail.starts_with("READONLY"))
 }
 
 impl From<redis::RedisError> for Error {
@@ -264,6 +272,7 @@ impl From<redis::RedisError> for Error {
             (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
                 Some("the server is still loading its data; try again")
             }
+            _ if is_without_primary(&source) => Some("the sentinels know no primary of that name that is up"),
             _ if source.is_timeout() => Some("no answer in time"),
             _ if source.is_connection_refusal() => Some("no server answers; is it running?"),
             _ if source.is_connection_dropped() => Some("the connection broke"),

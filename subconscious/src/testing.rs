@@ -83,6 +83,7 @@ kill -9 "-$$"
 #[must_use = "the server ends when this is dropped"]
 pub struct TestServer {
     url: String,
+    port: Option<u16>,
     pid: u32,
     /// Only held: dropping it ends the server.
     _keeper: Keeper,
@@ -132,6 +133,11 @@ impl TestServer {
     /// The server's address: `redis+unix:///folder/s`, or `redis://127.0.0.1:port/` after [`TestServerBuilder::tcp`].
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The port, after [`TestServerBuilder::tcp`].
+    pub fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// The server's process id.
@@ -272,7 +278,7 @@ async fn start_once(binary: &Path, args: &[OsString], port: Option<u16>) -> Resu
                 Some(port) => format!("redis://127.0.0.1:{port}/"),
                 None => format!("redis+unix://{}", socket.display()),
             };
-            return Ok(TestServer { url, pid, _keeper: keeper });
+            return Ok(TestServer { url, port, pid, _keeper: keeper });
         }
         Either::Left((Err(_), _)) => format!("no answer within {START_DEADLINE:?}"),
         Either::Right(_) => "it ended".to_owned(),

@@ -3,6 +3,7 @@
 // All of this is test code, which may panic.
 #![allow(clippy::unwrap_used)]
 
+pub mod door;
 pub mod indexes;
 pub mod linear;
 pub mod proxy;
@@ -49,14 +50,25 @@ pub async fn replicated_urls() -> (&'static str, &'static str) {
     static PAIR: OnceCell<[TestServer; 2]> = OnceCell::const_new();
     let [primary, replica] = PAIR
         .get_or_init(|| async {
-            let primary = TestServer::builder().tcp().arg("--repl-diskless-sync-delay", "0").start().await;
-            let primary = primary.unwrap_or_else(|error| panic!("{error}"));
-            let port = primary.url().trim_end_matches('/').rsplit(':').next().unwrap_or_default().to_owned();
-            let replica = TestServer::builder().args(["--replicaof", "127.0.0.1", &port]).start().await;
-            [primary, replica.unwrap_or_else(|error| panic!("{error}"))]
+            let primary = primary().await;
+            let replica = replica(&primary).await;
+            [primary, replica]
         })
         .await;
     (primary.url(), replica.url())
+}
+
+/// A server that others may follow without delay.
+pub async fn primary() -> TestServer {
+    let server = TestServer::builder().tcp().arg("--repl-diskless-sync-delay", "0").start().await;
+    server.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A read-only replica of the server, which is one of TCP.
+pub async fn replica(primary: &TestServer) -> TestServer {
+    let port = primary.port().unwrap().to_string();
+    let follow = ["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"];
+    TestServer::builder().tcp().args(follow).start().await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A database with a namespace that no other test has, and a plain connection to look behind it.

@@ -3,42 +3,33 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use subconscious::testing::TestServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
+
+use crate::door::{Door, connect};
 
 /// Passes bytes on between clients and the server; told to cut, it lets the next request through and closes the connection
 /// instead of passing on the reply.
 pub struct Proxy {
-    port: u16,
+    door: Door,
     cut: Arc<AtomicBool>,
     cuts: Arc<AtomicUsize>,
-    accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Stands before the server at the address, which is one of TCP.
-    pub async fn start(server: &str) -> Self {
-        let server: u16 = server.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+    /// Stands before the server, which is one of TCP.
+    pub async fn start(server: &TestServer) -> Self {
+        let port = server.port().unwrap();
         let (cut, cuts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (told, counted) = (cut.clone(), cuts.clone());
-        let accepting = tokio::spawn(async move {
-            loop {
-                let (client, _) = listener.accept().await.unwrap();
-                let Ok(upstream) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
-                // A reply would else wait for the acknowledgement of the one before.
-                let _ = client.set_nodelay(true).and(upstream.set_nodelay(true));
-                tokio::spawn(pass(client, upstream, told.clone(), counted.clone()));
-            }
-        });
-        Self { port, cut, cuts, accepting }
+        let door = Door::open(move |client| pass(client, port, told.clone(), counted.clone())).await;
+        Self { door, cut, cuts }
     }
 
     /// The address for clients.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://127.0.0.1:{}", self.door.port)
     }
 
     /// Loses the next reply, and its connection with it.
@@ -53,17 +44,12 @@ impl Proxy {
 
     /// Lets nobody in any more.
     pub fn close(&self) {
-        self.accepting.abort();
+        self.door.close();
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicBool>, cuts: Arc<AtomicUsize>) {
+async fn pass(mut client: TcpStream, port: u16, cut: Arc<AtomicBool>, cuts: Arc<AtomicUsize>) {
+    let Ok(mut server) = connect(port).await else { return };
     let (mut request, mut reply) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {

@@ -1,13 +1,12 @@
-//! A connection to one server, and what was found out about it.
+//! A server, and what was found out about it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::Arc;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::{Client, Cmd, Pipeline, RedisError, Value};
+use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisError, Value};
 
-use crate::error::{Error, Result};
+use super::link::{Line, Link};
+use crate::error::{self, Error, Result};
 use crate::scripts;
 
 /// The oldest servers that have every command the scripts call.
@@ -31,76 +30,60 @@ pub(super) enum Connection {
     Multiplexed(MultiplexedConnection),
 }
 
+/// A handle of a connection for one request, and the link it belongs to.
+struct Request<'a> {
+    connection: Box<dyn ConnectionLike + Send + Sync>,
+    link: Option<(&'a Link, Line)>,
+}
+
 impl Connection {
-    async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let reply = match self.clone() {
-            Self::Own(link) => link.watched(async |mut manager| manager.req_packed_command(command).await).await,
-            Self::Manager(mut manager) => manager.req_packed_command(command).await,
-            Self::Multiplexed(mut connection) => connection.req_packed_command(command).await,
-        };
-        reply?.extract_error()
-    }
-}
-
-/// A connection that is made again when it breaks, by its manager, and when it falls silent, which the manager does not notice: where the
-/// machine of the server or a router on the way is gone, the system takes a quarter of an hour to call that an error.
-pub(super) struct Link {
-    client: Client,
-    config: ConnectionManagerConfig,
-    manager: RwLock<ConnectionManager>,
-    made: Instant,
-    /// When something came for the last time, or the manager was made: microseconds since `made`.
-    heard: AtomicU64,
-}
-
-impl Link {
-    pub(super) async fn open(client: Client, config: ConnectionManagerConfig) -> Result<Self, RedisError> {
-        let manager = ConnectionManager::new_with_config(client.clone(), config.clone()).await?;
-        Ok(Self { client, config, manager: manager.into(), made: Instant::now(), heard: AtomicU64::new(0) })
-    }
-
-    fn now(&self) -> u64 {
-        self.made.elapsed().as_micros() as u64
-    }
-
-    /// Makes a request. If no reply to it came in time, nor to any other since it was sent, the next ones have a new connection.
-    async fn watched<T>(
-        &self,
-        request: impl AsyncFnOnce(ConnectionManager) -> Result<T, RedisError>,
-    ) -> Result<T, RedisError> {
-        let manager = self.manager.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let sent = self.now();
-        let reply = request(manager).await;
-        match &reply {
-            Ok(_) => self.heard.store(self.now(), Ordering::Relaxed),
-            Err(error) if error.is_timeout() => {
-                let mut manager = self.manager.write().unwrap_or_else(PoisonError::into_inner);
-                if self.heard.load(Ordering::Relaxed) < sent {
-                    // Connects when it is used.
-                    *manager = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())?;
-                    self.heard.store(self.now(), Ordering::Relaxed);
-                }
+    async fn request(&self) -> Result<Request<'_>, RedisError> {
+        Ok(match self {
+            Self::Own(link) => {
+                let (connection, line) = link.line().await?;
+                Request { connection: Box::new(connection), link: Some((link, line)) }
             }
-            Err(_) => {}
+            Self::Manager(manager) => Request { connection: Box::new(manager.clone()), link: None },
+            Self::Multiplexed(connection) => Request { connection: Box::new(connection.clone()), link: None },
+        })
+    }
+}
+
+impl Request<'_> {
+    fn learn<T>(&self, reply: &Result<T, RedisError>) {
+        if let Some((link, line)) = &self.link {
+            link.learn(line, reply);
         }
-        reply
+    }
+
+    /// Looks at a reply for what the server says of itself.
+    fn look<T>(&self, server: &Server, reply: &Result<T, RedisError>) {
+        if let (Some((link, line)), Err(error), false) = (&self.link, reply, server.read_only)
+            && error::is_read_only(error)
+        {
+            link.is_moved(line);
+        }
     }
 }
 
 impl Server {
     /// Refuses a server that is too old, before a script fails in a way that does not say so.
     pub(super) async fn checked(connection: Connection) -> Result<Self> {
-        let info = match connection.send(&redis::cmd("INFO")).await {
+        let mut server = Self { connection, read_only: false, lacks: None };
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.cmd("INFO").add_command(scripts::rights_to_write());
+        let mut replies = server.send_all(&pipeline).await?.into_iter();
+        let info = match replies.next().unwrap_or(Ok(Value::Nil)) {
             Ok(info) => String::from_utf8_lossy(&scripts::bytes(plain(info))).into_owned(),
             // A user without the right to ask may well have those that matter.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
             Err(error) => return Err(error.into()),
         };
         check_version(&info)?;
-        let read_only = field(&info, "slave_read_only") == Some("1");
+        server.read_only = field(&info, "slave_read_only") == Some("1");
         // Who may not even ask finds out by the first write.
-        let lacks = connection.send(&scripts::rights_to_write()).await.ok().and_then(scripts::lacking);
-        Ok(Self { connection, read_only, lacks: lacks.map(Arc::new) })
+        server.lacks = replies.next().and_then(Result::ok).and_then(scripts::lacking).map(Arc::new);
+        Ok(server)
     }
 
     /// Refuses to write for a user who would be refused in the middle of it, as a script takes nothing back.
@@ -114,20 +97,22 @@ impl Server {
 
     /// Sends one command. The reply is never an error.
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        self.connection.send(command).await
+        let mut request = self.connection.request().await?;
+        let reply = request.connection.req_packed_command(command).await;
+        request.learn(&reply);
+        let reply = reply?.extract_error();
+        request.look(self, &reply);
+        reply
     }
 
     /// Sends many commands at once and gives one result for each.
     pub(super) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
-        let count = pipeline.len();
-        let replies = match self.connection.clone() {
-            Connection::Own(link) => {
-                link.watched(async |mut manager| manager.req_packed_commands(pipeline, 0, count).await).await
-            }
-            Connection::Manager(mut manager) => manager.req_packed_commands(pipeline, 0, count).await,
-            Connection::Multiplexed(mut connection) => connection.req_packed_commands(pipeline, 0, count).await,
-        };
-        Ok(replies?.into_iter().map(Value::extract_error).collect())
+        let mut request = self.connection.request().await?;
+        let replies = request.connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
+        request.learn(&replies);
+        let replies: Vec<_> = replies?.into_iter().map(Value::extract_error).collect();
+        replies.iter().for_each(|reply| request.look(self, reply));
+        Ok(replies)
     }
 }
 

@@ -380,7 +380,7 @@ async fn histories(shape: Shape, number: u64, random: &mut Random, sums: &mut Su
     let f = Arc::new(Fixture::on(server.url()).await);
     let (mut proxies, mut connections) = (Vec::new(), Vec::new());
     for _ in 0..2 {
-        proxies.push(Proxy::start(server.url()).await);
+        proxies.push(Proxy::start(&server).await);
         let url = if shape.faults { proxies[proxies.len() - 1].url() } else { server.url().to_owned() };
         let db = Db::builder().query_budget(Duration::from_secs(1));
         let db = db.response_timeout(if shape.faults { Duration::from_millis(50) } else { Duration::from_secs(30) });

@@ -12,6 +12,7 @@ mod hostile;
 mod kills;
 mod network;
 mod restarts;
+mod sentinel;
 mod work;
 
 use subconscious_tests::Fixture;

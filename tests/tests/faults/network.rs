@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use subconscious::testing::TestServer;
-use subconscious::{Db, RedisModel};
-use subconscious_tests::Fixture;
+use subconscious::{Db, Error, RedisModel};
+use subconscious_tests::door::{Door, connect};
+use subconscious_tests::{Fixture, primary, replica};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 
 use crate::work::{Account, Ledger, Load, Met, compare};
 use crate::{Random, goes_on, seed, settled};
@@ -30,47 +29,32 @@ struct Faults {
 
 /// Passes bytes on between clients and a server that may change.
 struct Network {
-    port: u16,
+    door: Door,
     server: Arc<AtomicU16>,
-    accepting: JoinHandle<()>,
 }
 
 impl Network {
-    async fn start(server: u16, faults: Faults, seed: u64) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (server, connections) = (Arc::new(AtomicU16::new(server)), AtomicU64::new(0));
+    async fn start(server: &TestServer, faults: Faults, seed: u64) -> Self {
+        let (server, connections) = (Arc::new(AtomicU16::new(server.port().unwrap())), AtomicU64::new(0));
         let current = Arc::clone(&server);
-        let accepting = tokio::spawn(async move {
-            loop {
-                let (client, _) = listener.accept().await.unwrap();
-                let Ok(server) = TcpStream::connect(("127.0.0.1", current.load(Ordering::SeqCst))).await else {
-                    continue;
-                };
-                client.set_nodelay(true).unwrap();
-                server.set_nodelay(true).unwrap();
-                let number = connections.fetch_add(1, Ordering::SeqCst);
+        let door = Door::open(move |client| {
+            let number = connections.fetch_add(1, Ordering::SeqCst);
+            let server = connect(current.load(Ordering::SeqCst));
+            async move {
+                let Ok(server) = server.await else { return };
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                tokio::spawn(async move {
-                    // One that ends, ends the other.
-                    tokio::select! {
-                        () = pass(from_client, to_server, faults, Random(seed ^ number << 1)) => {}
-                        () = pass(from_server, to_client, faults, Random(seed ^ number << 1 ^ 1)) => {}
-                    }
-                });
+                // One that ends, ends the other.
+                tokio::select! {
+                    () = pass(from_client, to_server, faults, Random(seed ^ number << 1)) => {}
+                    () = pass(from_server, to_client, faults, Random(seed ^ number << 1 ^ 1)) => {}
+                }
             }
         });
-        Self { port, server, accepting }
+        Self { door: door.await, server }
     }
 
     fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        self.accepting.abort();
+        format!("redis://127.0.0.1:{}/", self.door.port)
     }
 }
 
@@ -105,15 +89,11 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, faults: Faults, m
     }
 }
 
-fn port(server: &TestServer) -> u16 {
-    server.url().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
-}
-
 async fn under_load(usual: u64, faults: Faults, enough: impl Fn(&Met) -> bool) -> Met {
     let server = TestServer::builder().tcp().start().await.unwrap();
     let f = Fixture::on(server.url()).await;
     let mut random = Random(seed());
-    let network = Network::start(port(&server), faults, random.below(u64::MAX)).await;
+    let network = Network::start(&server, faults, random.below(u64::MAX)).await;
     // Where all comes some time, that is waited for.
     let patience = if faults.cut + faults.silence > 0 { Duration::from_millis(300) } else { Duration::from_secs(30) };
     let through = Db::builder().namespace(f.db.namespace()).response_timeout(patience);
@@ -144,10 +124,9 @@ async fn a_replica_that_takes_over_has_whole_writes() {
     let (mut random, mut round, mut lost) = (Random(seed()), 0, 0);
     while goes_on(round, 1, lost > 0) {
         round += 1;
-        let primary = TestServer::builder().tcp().arg("--repl-diskless-sync-delay", "0").start().await.unwrap();
-        let follow = ["--replicaof".to_owned(), "127.0.0.1".to_owned(), port(&primary).to_string()];
-        let replica = TestServer::builder().tcp().args(follow).start().await.unwrap();
-        let network = Network::start(port(&primary), Faults::default(), 0).await;
+        let primary = primary().await;
+        let replica = replica(&primary).await;
+        let network = Network::start(&primary, Faults::default(), 0).await;
         let f = Fixture::on(primary.url()).await;
         let through = Db::builder().namespace(f.db.namespace()).response_timeout(Duration::from_millis(300));
         let through = through.open(&network.url()).await.unwrap();
@@ -163,7 +142,7 @@ async fn a_replica_that_takes_over_has_whole_writes() {
         primary.stop().await;
         let mut promoted = Fixture::on(replica.url()).await;
         let () = promoted.run(redis::cmd("REPLICAOF").arg("NO").arg("ONE")).await;
-        network.server.store(port(&replica), Ordering::SeqCst);
+        network.server.store(replica.port().unwrap(), Ordering::SeqCst);
         while Account::exists(&through, 0u32).await.is_err() {}
         tokio::time::sleep(Duration::from_millis(50)).await;
         load.end(&mut met).await;
@@ -191,4 +170,34 @@ async fn connections_that_are_cut_in_the_middle_are_made_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_fall_silent_are_given_up_and_made_again() {
     under_load(4, Faults { silence: 20, delay: 100, ..Faults::default() }, |met| met.unknown > 0).await;
+}
+
+/// As where an address is given to another server, and the old one goes on as its replica: nothing breaks, but writes are refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_became_a_replica_is_left_for_the_one_at_its_address() {
+    let first = primary().await;
+    let second = replica(&first).await;
+    let network = Network::start(&first, Faults::default(), 0).await;
+    let (f, g) = (Fixture::on(first.url()).await, Fixture::on(second.url()).await);
+    let through = Db::builder().namespace(f.db.namespace()).open(&network.url()).await.unwrap();
+    let mut met = Met::default();
+    let mut random = Random(seed());
+    let load = Load::start(&through, Ledger::some(2), &mut random);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let ledgers = load.end(&mut met).await;
+    f.replicate().await;
+    let () = g.run(redis::cmd("REPLICAOF").arg("NO").arg("ONE")).await;
+    let () = f.run(redis::cmd("REPLICAOF").arg("127.0.0.1").arg(second.port().unwrap())).await;
+    network.server.store(second.port().unwrap(), Ordering::SeqCst);
+    let mut other =
+        Account { id: 9_000, writer: 9, handle: None, level: 1, balance: 0, tags: vec![], text: String::new() };
+    while let Err(error) = other.save(&through).await {
+        let Error::Redis(failure) = &error else { panic!("{error:?}") };
+        assert_eq!(failure.code(), Some("READONLY"));
+    }
+    let load = Load::start(&through, ledgers, &mut random);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut ledgers = load.end(&mut met).await;
+    assert_eq!((met.refused, met.unknown), (0, 0));
+    compare(&Fixture { db: through, redis: g.redis }, &mut ledgers).await;
 }

@@ -32,7 +32,7 @@ struct Versioned {
 #[tokio::test]
 async fn a_lost_reply_is_an_outcome_that_is_not_known_and_nothing_happens_twice() {
     let server = TestServer::builder().tcp().start().await.unwrap();
-    let proxy = Proxy::start(server.url()).await;
+    let proxy = Proxy::start(&server).await;
     let f = Fixture::on(server.url()).await;
     let through = Db::open(&with_protocol(&proxy.url())).await.unwrap();
     let through = through.with_namespace(f.db.namespace()).unwrap();
@@ -142,4 +142,16 @@ async fn no_answer_in_time_is_an_outcome_that_is_not_known() {
     let count = patched.get(|c| c.count).unwrap();
     assert!(count == 1 || count == 2, "{count}");
     assert_eq!(Counter::load(&f.db, 1u32).await.unwrap().unwrap().count, count);
+}
+
+/// So a program that was idle for the night, while the server or a router on the way closed the connection, begins the day with a write that is done.
+#[tokio::test]
+async fn an_idle_connection_that_has_ended_is_made_again_before_a_write() {
+    let server = TestServer::start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    Ticket { number: 0, who: "a".into() }.save(&f.db).await.unwrap();
+    let () = f.run(redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    Ticket { number: 0, who: "a".into() }.save(&f.db).await.unwrap();
+    assert_eq!(Ticket::all().count(&f.db).await.unwrap(), 2);
 }

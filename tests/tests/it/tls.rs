@@ -9,8 +9,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use subconscious::testing::TestServer;
 use subconscious::{Db, Error, RedisModel};
+use subconscious_tests::door::{Door, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
@@ -36,10 +36,9 @@ fn certificate(authority: &CertifiedIssuer<'static, KeyPair>, name: &str) -> (St
 
 /// Speaks TLS before a server that does not, so that any server will do.
 struct Front {
-    port: u16,
+    door: Door,
     /// Bytes that clients said after the handshake.
     heard: Arc<AtomicUsize>,
-    accepting: tokio::task::JoinHandle<()>,
 }
 
 impl Front {
@@ -59,38 +58,27 @@ impl Front {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate], key).unwrap()));
-        let server: u16 = server.url().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = server.port().unwrap();
         let heard = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&heard);
-        let accepting = tokio::spawn(async move {
-            loop {
-                let (client, _) = listener.accept().await.unwrap();
-                let (acceptor, heard) = (acceptor.clone(), Arc::clone(&told));
-                tokio::spawn(async move {
-                    let Ok(mut client) = acceptor.accept(client).await else { return };
-                    let mut first = vec![0; 4096];
-                    let Ok(length @ 1..) = client.read(&mut first).await else { return };
-                    heard.fetch_add(length, Ordering::SeqCst);
-                    let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                    if server.write_all(&first[..length]).await.is_ok() {
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
-                    }
-                });
+        let door = Door::open(move |client| {
+            let (acceptor, heard) = (acceptor.clone(), Arc::clone(&told));
+            async move {
+                let Ok(mut client) = acceptor.accept(client).await else { return };
+                let mut first = vec![0; 4096];
+                let Ok(length @ 1..) = client.read(&mut first).await else { return };
+                heard.fetch_add(length, Ordering::SeqCst);
+                let mut server = connect(port).await.unwrap();
+                if server.write_all(&first[..length]).await.is_ok() {
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                }
             }
         });
-        Self { port, heard, accepting }
+        Self { door: door.await, heard }
     }
 
     fn url(&self, host: &str) -> String {
-        format!("rediss://:secret@{host}:{}/", self.port)
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        self.accepting.abort();
+        format!("rediss://:secret@{host}:{}/", self.door.port)
     }
 }
 
