@@ -3,6 +3,7 @@
 // All of this is test code, which may panic.
 #![allow(clippy::unwrap_used)]
 
+pub mod child;
 pub mod door;
 pub mod indexes;
 pub mod linear;

@@ -311,8 +311,9 @@ async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
         // Removed are the earliest first, so that from the other end they keep their places.
         command.arg(target.keys.ttl()).arg(now).arg("-inf").arg(&["BYSCORE", "REV", "LIMIT"]);
         command.arg(at).arg(DUE.0);
-        let Value::Array(some) = db.send(&command).await.map_err(|error| target.wrong_type(error))? else {
-            return Ok(rows);
+        let some = match db.send(&command).await.map_err(|error| target.wrong_type(error))? {
+            Value::Array(some) => some,
+            other => return Err(page::unexpected(target, &other)),
         };
         let count = some.len();
         for row in some {

@@ -184,11 +184,7 @@ pub(crate) fn split_range(condition: &Condition, column: usize) -> (Condition, C
         Condition::And(parts) => parts.as_slice(),
         other => std::slice::from_ref(other),
     };
-    let is_range = |part: &&Condition| match part {
-        Condition::Range { column: other, .. } | Condition::StartsWith { column: other, .. } => *other == column,
-        _ => false,
-    };
-    let (ranges, others): (Vec<_>, Vec<_>) = parts.iter().partition(is_range);
+    let (ranges, others): (Vec<_>, Vec<_>) = parts.iter().partition(|part| range_of(part) == Some(column));
     let all = |parts: Vec<&Condition>| parts.into_iter().cloned().fold(Condition::All, Condition::and);
     (all(ranges), all(others))
 }
@@ -196,12 +192,15 @@ pub(crate) fn split_range(condition: &Condition, column: usize) -> (Condition, C
 /// The first column of a sorted set that a condition has a range of, which all that matches is in.
 pub(crate) fn sorted_range(schema: &ModelSchema, condition: &Condition) -> Option<usize> {
     let Condition::And(parts) = condition else { return None };
-    parts.iter().find_map(|part| match part {
-        Condition::Range { column, .. } | Condition::StartsWith { column, .. } => {
-            Some(*column).filter(|&column| schema.columns()[column].has_sorted_set())
-        }
+    parts.iter().filter_map(range_of).find(|&column| schema.columns()[column].has_sorted_set())
+}
+
+/// The column that the condition is a range of.
+fn range_of(condition: &Condition) -> Option<usize> {
+    match condition {
+        Condition::Range { column, .. } | Condition::StartsWith { column, .. } => Some(*column),
         _ => None,
-    })
+    }
 }
 
 /// What it costs, in microseconds, to walk past a row of an order whose bitmaps are here, and to read a row that is to be sorted.

@@ -1,31 +1,22 @@
 //! Client processes that are killed in the middle of what they do.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use subconscious::testing::TestServer;
 use subconscious::{Db, RedisModel};
+use subconscious_tests::child::{child, told};
 use subconscious_tests::{Fixture, indexes};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::work::{Ledger, Step, compare};
 use crate::{Random, goes_on, rounds, seed, settled};
 
-/// Tells a process that it is to be killed what to do: address, namespace, and more, by spaces.
-const VARIABLE: &str = "SUBCONSCIOUS_TEST_VICTIM";
-
 const WRITERS: u32 = 4;
 
-/// A process that runs this "test" of this program.
-fn victim(test: &str, what: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--exact", "--ignored", "--nocapture"]).env(VARIABLE, what);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
-}
-
 /// Lets the process work for a while, kills it, and answers the lines that it wrote.
-async fn kill(mut victim: Child, random: &mut Random) -> Vec<String> {
+async fn kill(mut victim: Command, random: &mut Random) -> Vec<String> {
+    let mut victim = victim.spawn().unwrap();
     let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
     let mut written = Vec::new();
     // Some are killed before they have done anything, most at some moment after.
@@ -45,15 +36,12 @@ async fn kill(mut victim: Child, random: &mut Random) -> Vec<String> {
     written
 }
 
-fn told() -> Option<Vec<String>> {
-    Some(std::env::var(VARIABLE).ok()?.split(' ').map(str::to_owned).collect())
-}
-
 #[tokio::test]
 #[ignore = "run by other tests, which kill it"]
 async fn a_writer() {
     let Some(told) = told() else { return };
-    let (url, namespace, writer, seed) = (&told[0], &told[1], told[2].parse().unwrap(), told[3].parse().unwrap());
+    let told: Vec<&str> = told.split(' ').collect();
+    let (url, namespace, writer, seed) = (told[0], told[1], told[2].parse().unwrap(), told[3].parse().unwrap());
     let db = Db::builder().namespace(namespace).open(url).await.unwrap();
     for number in 0.. {
         println!("\n>{number}");
@@ -63,7 +51,7 @@ async fn a_writer() {
 }
 
 /// Each write that a process heard of is there, each that it was at is there or not, and nothing else; the indexes are exact. `cargo xtask
-/// faults` kills a thousand processes.
+/// faults` kills two thousand processes.
 #[tokio::test]
 async fn what_a_killed_process_had_written_is_there_and_nothing_is_half_done() {
     let server = TestServer::start().await.unwrap();
@@ -77,7 +65,7 @@ async fn what_a_killed_process_had_written_is_there_and_nothing_is_half_done() {
         let kills = seeds.iter().zip(0..WRITERS).map(|(seed, writer)| {
             let what = format!("{} {} {writer} {seed}", server.url(), f.db.namespace());
             let mut random = Random(seed ^ round);
-            async move { kill(victim("kills::a_writer", &what), &mut random).await }
+            async move { kill(child("kills::a_writer", &what), &mut random).await }
         });
         let journals = futures::future::join_all(kills).await;
         settled(&f, 2).await;
@@ -131,7 +119,8 @@ mod new {
 #[ignore = "run by other tests, which kill it"]
 async fn a_migrator() {
     let Some(told) = told() else { return };
-    let db = Db::builder().namespace(&told[1]).open(&told[0]).await.unwrap();
+    let (url, namespace) = told.split_once(' ').unwrap();
+    let db = Db::builder().namespace(namespace).open(url).await.unwrap();
     println!("\n>");
     loop {
         new::Task::migrate(&db).await.unwrap();
@@ -156,7 +145,7 @@ async fn a_migration_whose_process_is_killed_goes_on_where_it_was() {
     old::Task::save_many(&f.db, &mut tasks).await.unwrap().into_result().unwrap();
     let what = format!("{} {}", server.url(), f.db.namespace());
     for round in 0..rounds(5) {
-        kill(victim("kills::a_migrator", &what), &mut random).await;
+        kill(child("kills::a_migrator", &what), &mut random).await;
         settled(&f, 2).await;
         // Whatever it was at, either program can go on.
         if round % 2 == 0 {

@@ -1,18 +1,15 @@
 //! The test kit itself: its servers answer, keep apart, and never outlive their owner.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use subconscious::Db;
 use subconscious::testing::{TestServer, TestServerBuilder};
+use subconscious_tests::child::{child, told};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
-
-/// What the process of [`an_owner_of_a_server`] does.
-const OWNER_VARIABLE: &str = "SUBCONSCIOUS_TEST_OWNER";
 
 async fn connect(server: &TestServer) -> MultiplexedConnection {
     let client = redis::Client::open(server.url()).unwrap_or_else(|error| panic!("{error}"));
@@ -147,11 +144,7 @@ async fn a_start_that_is_dropped_half_way_leaves_nothing() {
 }
 
 fn owner(how: &str) -> Command {
-    let binary = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let mut owner = Command::new(binary);
-    owner.args(["testing::an_owner_of_a_server", "--exact", "--ignored", "--nocapture"]).env(OWNER_VARIABLE, how);
-    owner.stdout(Stdio::piped()).kill_on_drop(true);
-    owner
+    child("testing::an_owner_of_a_server", how)
 }
 
 async fn its_end_is_the_servers(how: &str) {
@@ -183,7 +176,7 @@ async fn its_end_is_the_servers(how: &str) {
 #[tokio::test]
 #[ignore = "run by other tests, in a process of its own"]
 async fn an_owner_of_a_server() {
-    let Ok(how) = std::env::var(OWNER_VARIABLE) else { return };
+    let Some(how) = told() else { return };
     if how == "starts and drops" {
         for wait in [0, 1, 2, 5, 10, 20] {
             let _ = timeout(Duration::from_millis(wait), TestServer::start()).await;
