@@ -7,6 +7,7 @@
 
 mod chaos;
 mod churn;
+mod clock;
 mod histories;
 mod hostile;
 mod kills;
