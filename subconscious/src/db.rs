@@ -9,6 +9,7 @@ use redis::aio::{ConnectionManager, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::error::{Error, Result};
+use crate::trace;
 
 mod builder;
 mod link;
@@ -21,6 +22,9 @@ use server::{Connection, Server};
 
 /// What one call of a query's script may take.
 const QUERY_BUDGET: Duration = Duration::from_millis(1);
+
+/// What is slow for a query.
+const SLOW_QUERY: Duration = Duration::from_millis(100);
 
 /// A database: a connection to a Redis-compatible server, and the namespace that this program's models live in.
 ///
@@ -42,6 +46,7 @@ pub struct Db {
     replica: Option<Server>,
     namespace: Arc<str>,
     query_budget: Duration,
+    slow_query: Duration,
     /// Whether the scripts of queries are to say how long they took.
     timed: bool,
 }
@@ -90,7 +95,14 @@ impl Db {
     }
 
     fn over(server: Server) -> Self {
-        Self { server, replica: None, namespace: "".into(), query_budget: QUERY_BUDGET, timed: false }
+        Self {
+            server,
+            replica: None,
+            namespace: "".into(),
+            query_budget: QUERY_BUDGET,
+            slow_query: SLOW_QUERY,
+            timed: false,
+        }
     }
 
     /// The database as loads and queries see it: see [`DbBuilder::read_from`].
@@ -113,6 +125,12 @@ impl Db {
     /// The same connection, whose scripts say how long they took, which takes them longer.
     pub(crate) fn timed(&self) -> Self {
         Self { timed: true, ..self.clone() }
+    }
+
+    /// How long a query may be waited for until it is slow.
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nobody watches"))]
+    pub(crate) fn slow_query(&self) -> Duration {
+        self.slow_query
     }
 
     /// Microseconds that one call of a query may take, as the scripts read it.
@@ -142,11 +160,13 @@ impl Db {
 
     /// Sends one command. The reply is never an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+        trace::round_trip();
         self.server.send(command).await
     }
 
     /// Sends many commands at once and gives one result for each.
     pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
+        trace::round_trip();
         self.server.send_all(pipeline).await
     }
 }

@@ -60,6 +60,7 @@ pub mod schema;
 mod scripts;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 pub mod value;
 mod write;
 

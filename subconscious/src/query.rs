@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, PoisonError};
 
 use futures::TryStreamExt;
 
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::id::ModelId;
 use crate::model::RedisModel;
 use crate::record;
+use crate::trace::{self, Operation};
 use crate::value::ColumnType;
 use crate::write::Target;
 
@@ -29,8 +31,9 @@ pub(crate) mod select;
 pub(crate) mod stream;
 
 use column::{Column, Indexed, Order, Sorted};
-use cursor::{Cursor, Page};
-use explain::Plan;
+use cursor::Cursor;
+pub(crate) use cursor::Page;
+pub(crate) use explain::{Asked, Book, Plan};
 use filter::{Condition, Filter};
 use groups::Grouping;
 use page::{Position, Request};
@@ -161,7 +164,7 @@ impl<M: RedisModel> Query<M> {
         C: Sorted + 'static,
     {
         let column = column(M::columns());
-        self.edge(db, column, column.asc()).await
+        self.edge(db, "min", column, column.asc()).await
     }
 
     /// The greatest value of a column among the records; see [`min`](Self::min).
@@ -179,10 +182,16 @@ impl<M: RedisModel> Query<M> {
         C: Sorted + 'static,
     {
         let column = column(M::columns());
-        self.edge(db, column, column.desc()).await
+        self.edge(db, "max", column, column.desc()).await
     }
 
-    async fn edge<T, C>(&self, db: &Db, column: Column<M, T, C>, order: Order<M>) -> Result<Option<T::Value>>
+    async fn edge<T, C>(
+        &self,
+        db: &Db,
+        name: &'static str,
+        column: Column<M, T, C>,
+        order: Order<M>,
+    ) -> Result<Option<T::Value>>
     where
         T: ColumnType + Send + 'static,
         C: 'static,
@@ -190,7 +199,7 @@ impl<M: RedisModel> Query<M> {
         // Nulls come last.
         let request = Request { condition: self.request.condition.clone(), order: vec![order.key], backwards: false };
         let all = Self { request, limit: None, offset: 0, after: None, model: PhantomData };
-        let first = all.select(|_| column).first(db).await?;
+        let first = all.select(|_| column).first_as(db, name).await?;
         Ok(first.and_then(ColumnType::into_value))
     }
 
@@ -205,7 +214,23 @@ impl<M: RedisModel> Query<M> {
     /// following 500; more where many records have to be looked at for each one that matches, as no call takes longer than
     /// [`query_budget`](crate::DbBuilder::query_budget) on the server.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
-        RecordStream::new(self.limit, self.forwards(&db.reading()), Self::records())
+        self.deliver(db, "stream", Self::records())
+    }
+
+    fn deliver<T: Send + 'static>(&self, db: &Db, name: &'static str, delivery: Delivery<T>) -> RecordStream<T> {
+        let operation = self.operation(db, name);
+        let reader = self.forwards(&db.reading()).map(|reader| reader.noting(operation.book()));
+        RecordStream::new(self.limit, reader, delivery, operation)
+    }
+
+    fn operation(&self, db: &Db, name: &'static str) -> Operation {
+        Operation::query(db, name, || Asked {
+            schema: M::schema(),
+            request: self.request.clone(),
+            limit: self.limit,
+            offset: self.offset,
+            book: Book::default(),
+        })
     }
 
     /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 500; see
@@ -213,7 +238,7 @@ impl<M: RedisModel> Query<M> {
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
         let decode = |place: page::Place| M::Id::decode(M::schema(), &place.id).map(Some);
         let delivery = Delivery { columns: None, decode: Arc::new(decode) };
-        RecordStream::new(self.limit, self.forwards(&db.reading()), delivery)
+        self.deliver(db, "ids", delivery)
     }
 
     /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the pages before and after. One round trip for
@@ -226,8 +251,14 @@ impl<M: RedisModel> Query<M> {
         self.turn(db, &Self::records()).await
     }
 
-    async fn turn<T>(&self, db: &Db, delivery: &Delivery<T>) -> Result<Page<T>> {
-        let mut reader = self.reader(&db.reading())?;
+    async fn turn<T: Send>(&self, db: &Db, delivery: &Delivery<T>) -> Result<Page<T>> {
+        let operation = self.operation(db, "page");
+        let book = operation.book();
+        operation.run(self.turned(db, delivery, book)).await
+    }
+
+    async fn turned<T>(&self, db: &Db, delivery: &Delivery<T>, book: Option<Book>) -> Result<Page<T>> {
+        let mut reader = self.reader(&db.reading())?.noting(book);
         reader.mark();
         let backwards = self.after.as_ref().is_some_and(Cursor::is_backwards);
         let mut left = self.limit.unwrap_or(PAGE);
@@ -259,7 +290,7 @@ impl<M: RedisModel> Query<M> {
     /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if a filter has a value that can't be stored; what
     /// [`RedisModel::load`] returns, for the first record that can't be read.
     pub async fn fetch(&self, db: &Db) -> Result<Vec<M>> {
-        self.stream(db).try_collect().await
+        self.deliver(db, "fetch", Self::records()).try_collect().await
     }
 
     /// The first record, or `None`. One round trip; see [`stream`](Self::stream).
@@ -268,7 +299,8 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch).
     pub async fn first(&self, db: &Db) -> Result<Option<M>> {
-        self.clone().limit(self.limit.unwrap_or(1).min(1)).stream(db).try_next().await
+        let first = self.clone().limit(self.limit.unwrap_or(1).min(1));
+        first.deliver(db, "first", Self::records()).try_next().await
     }
 
     /// Deletes the records, as limited by `limit` and `offset`, and says how many. In steps of 100 records, of two round trips each.
@@ -284,14 +316,19 @@ impl<M: RedisModel> Query<M> {
     ///
     /// If the future is dropped, some of the records are deleted. Calling it again deletes the others.
     pub async fn delete(&self, db: &Db) -> Result<u64> {
-        let mut reader = self.forwards(db)?;
-        let (mut left, mut deleted) = (self.limit.unwrap_or(u64::MAX), 0);
-        while left > 0 && reader.position().is_some() {
-            let some = reader.delete(left.min(STEP) as usize, left).await?;
-            left -= some;
-            deleted += some;
-        }
-        Ok(deleted)
+        let operation = self.operation(db, "delete");
+        let book = operation.book();
+        let deleted = async {
+            let mut reader = self.forwards(db)?.noting(book);
+            let (mut left, mut deleted) = (self.limit.unwrap_or(u64::MAX), 0);
+            while left > 0 && reader.position().is_some() {
+                let some = reader.delete(left.min(STEP) as usize, left).await?;
+                left -= some;
+                deleted += some;
+            }
+            Ok(deleted)
+        };
+        operation.run(deleted).await
     }
 
     /// The number of records, as limited by `limit` and `offset`; a cursor does not count. One round trip for each millisecond that the
@@ -301,10 +338,15 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but records are not read.
     pub async fn count(&self, db: &Db) -> Result<u64> {
-        let target = Target::new::<M>(db);
-        let reader = Reader::new(&db.reading(), target, self.request.clone(), Position::default(), 0)?;
-        let matching = reader.count().await?;
-        Ok(matching.saturating_sub(self.offset).min(self.limit.unwrap_or(u64::MAX)))
+        let operation = self.operation(db, "count");
+        let book = operation.book();
+        let count = async {
+            let target = Target::new::<M>(db);
+            let reader = Reader::new(&db.reading(), target, self.request.clone(), Position::default(), 0)?;
+            let matching = reader.noting(book).count().await?;
+            Ok(matching.saturating_sub(self.offset).min(self.limit.unwrap_or(u64::MAX)))
+        };
+        operation.run(count).await
     }
 
     /// The number of records for each value of a column with `index`: pairs of a value and how many records have it, the most frequent value first, equally
@@ -334,7 +376,8 @@ impl<M: RedisModel> Query<M> {
         T: Grouping,
         C: Indexed,
     {
-        groups::count_by::<M, T>(&db.reading(), &self.request.condition, column(M::columns()).at()).await
+        let (reading, column) = (db.reading(), column(M::columns()).at());
+        self.operation(db, "count_by").run(groups::count_by::<M, T>(&reading, &self.request.condition, column)).await
     }
 
     /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took. Then it counts what matches each
@@ -344,9 +387,12 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but for records that can't be read.
     pub async fn explain(&self, db: &Db) -> Result<Plan> {
-        let db = &db.reading();
-        let mut reader = self.forwards(db)?;
-        reader.explain();
+        trace::operation::<M, _>("explain", self.explained(&db.reading())).await
+    }
+
+    async fn explained(&self, db: &Db) -> Result<Plan> {
+        let book = Book::default();
+        let mut reader = self.forwards(db)?.timed().noting(Some(Arc::clone(&book)));
         let delivery = Self::records();
         let (mut left, mut rows) = (self.limit.unwrap_or(u64::MAX), 0);
         let mut size = stream::FIRST_PAGE;
@@ -354,7 +400,8 @@ impl<M: RedisModel> Query<M> {
             let some = reader.items(left.min(size) as usize, left, &delivery).await?.len() as u64;
             (left, rows, size) = (left - some, rows + some, stream::PAGE);
         }
-        let mut plan = Plan::new(M::schema(), &self.request, reader.spent(), rows);
+        let spent = mem::take(&mut *book.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut plan = Plan::new(M::schema(), &self.request, spent, rows);
         (plan.limit, plan.offset) = (self.limit, self.offset);
         plan.filter = explain::filter::<M>(db, &self.request.condition).await?;
         Ok(plan)
@@ -369,14 +416,19 @@ impl<M: RedisModel> Query<M> {
         if self.limit == Some(0) {
             return Ok(false);
         }
-        let mut reader = self.forwards(&db.reading())?;
-        // In whichever order is the cheapest.
-        reader.forget_order(self.after.is_some());
-        while reader.position().is_some() {
-            if !reader.next(1, 1, None).await?.is_empty() {
-                return Ok(true);
+        let operation = self.operation(db, "exists");
+        let book = operation.book();
+        let exists = async {
+            let mut reader = self.forwards(&db.reading())?.noting(book);
+            // In whichever order is the cheapest.
+            reader.forget_order(self.after.is_some());
+            while reader.position().is_some() {
+                if !reader.next(1, 1, None).await?.is_empty() {
+                    return Ok(true);
+                }
             }
-        }
-        Ok(false)
+            Ok(false)
+        };
+        operation.run(exists).await
     }
 }

@@ -20,7 +20,7 @@ use super::link::{Link, Place, Source};
 #[cfg(feature = "sentinel")]
 use super::sentinel;
 use super::server::{Connection, Server};
-use super::{Db, QUERY_BUDGET, check_namespace};
+use super::{Db, QUERY_BUDGET, SLOW_QUERY, check_namespace};
 use crate::error::{Error, Result};
 
 /// Settings of a [`Db`] to be opened.
@@ -46,6 +46,7 @@ pub struct DbBuilder {
     response_timeout: Duration,
     retries: usize,
     query_budget: Duration,
+    slow_query: Duration,
 }
 
 impl DbBuilder {
@@ -61,6 +62,7 @@ impl DbBuilder {
             response_timeout: Duration::from_secs(5),
             retries: 3,
             query_budget: QUERY_BUDGET,
+            slow_query: SLOW_QUERY,
         }
     }
 
@@ -92,6 +94,13 @@ impl DbBuilder {
     /// between. Less makes waits of others shorter, more saves round trips. Default: 1 millisecond.
     pub fn query_budget(mut self, budget: Duration) -> Self {
         self.query_budget = budget;
+        self
+    }
+
+    /// How long a query may be waited for until it is told of as slow, with how it was answered, where the feature `tracing` is on: see
+    /// `docs/tracing.md`. Default: 100 milliseconds.
+    pub fn slow_query(mut self, slow: Duration) -> Self {
+        self.slow_query = slow;
         self
     }
 
@@ -158,7 +167,13 @@ impl DbBuilder {
             Some(replica) => Some(self.connect(replica, true).await?),
             None => None,
         };
-        Ok(Db { replica, namespace: self.namespace.into(), query_budget: self.query_budget, ..Db::over(server) })
+        Ok(Db {
+            replica,
+            namespace: self.namespace.into(),
+            query_budget: self.query_budget,
+            slow_query: self.slow_query,
+            ..Db::over(server)
+        })
     }
 
     async fn connect(&self, url: &str, replica: bool) -> Result<Server> {

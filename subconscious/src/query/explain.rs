@@ -1,6 +1,7 @@
 //! How a query was answered: what `explain` tells.
 
 use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex};
 
 use crate::db::Db;
 use crate::error::Result;
@@ -90,6 +91,45 @@ pub struct PlanFilter {
     pub rows: u64,
     /// Its parts.
     pub parts: Vec<PlanFilter>,
+}
+
+/// Where a query that is on its way writes down what it takes.
+pub(crate) type Book = Arc<Mutex<Spent>>;
+
+/// A query that somebody watches.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nobody watches"))]
+pub(crate) struct Asked {
+    pub(crate) schema: &'static ModelSchema,
+    pub(crate) request: Request,
+    pub(crate) limit: Option<u64>,
+    pub(crate) offset: u64,
+    pub(crate) book: Book,
+}
+
+#[cfg(feature = "tracing")]
+impl Asked {
+    /// The filter in words.
+    pub(crate) fn filter(&self) -> String {
+        in_words(self.schema, &self.request.condition, NESTED)
+    }
+}
+
+/// So deep a filter is told in words.
+#[cfg(feature = "tracing")]
+const NESTED: usize = 4;
+
+#[cfg(feature = "tracing")]
+fn in_words(schema: &ModelSchema, condition: &Condition, deep: usize) -> String {
+    let (text, parts) = described(schema, condition);
+    if parts.is_empty() {
+        return text;
+    }
+    let parts: Vec<String> = match deep {
+        0 => vec!["..".into()],
+        _ => parts.into_iter().map(|part| in_words(schema, part, deep - 1)).collect(),
+    };
+    if text == "not" { format!("not ({})", parts.concat()) } else { format!("({})", parts.join(&format!(" {text} "))) }
 }
 
 /// What a query took: see [`Plan`](crate::Plan).
@@ -237,6 +277,15 @@ impl fmt::Display for PlanWay {
     }
 }
 
+impl fmt::Display for PlanStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.calls {
+            0 => write!(f, "{}", self.way),
+            calls => write!(f, "{}, {}", self.way, number(calls, "call")),
+        }
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.order.is_empty() { "row order".to_owned() } else { self.order.join(", ") };
@@ -247,11 +296,8 @@ impl fmt::Display for Plan {
         if self.offset > 0 {
             write!(f, ", offset {}", self.offset)?;
         }
-        for PlanStep { way, calls } in &self.steps {
-            write!(f, "\n  {way}")?;
-            if *calls > 0 {
-                write!(f, ", {}", number(*calls, "call"))?;
-            }
+        for step in &self.steps {
+            write!(f, "\n  {step}")?;
         }
         write!(f, "\n  {}", number(self.rows, "row"))?;
         if let Some(estimated) = self.estimated_rows {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use redis::Value;
 
@@ -10,7 +10,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::query::entry::Entry;
 use crate::query::evaluate;
-use crate::query::explain::{PlanWay, Spent};
+use crate::query::explain::{Book, PlanWay, Spent};
 use crate::query::filter::Condition;
 use crate::query::page::{self, Along, Ask, Counted, OrderKey, Part, Place, Position, Request};
 use crate::query::plan;
@@ -70,7 +70,7 @@ pub(crate) struct Reader {
     /// Whether `first` and `from` are wanted as they are, to begin there again: else they only say whether there is something.
     marks: bool,
     /// What it took, where somebody wants to know.
-    spent: Option<Box<Spent>>,
+    book: Option<Book>,
 }
 
 /// How the rows that follow are found.
@@ -121,7 +121,7 @@ impl Reader {
             ahead: Ahead::Script { choose: true },
             found: Rows::default(),
             marks: false,
-            spent: None,
+            book: None,
         })
     }
 
@@ -130,14 +130,22 @@ impl Reader {
         self.marks = true;
     }
 
-    /// Counts what it takes from now on.
-    pub(crate) fn explain(&mut self) {
-        self.db = self.db.timed();
-        self.spent = Some(Box::default());
+    /// Writes down what it takes from now on, if there is a book for it.
+    pub(crate) fn noting(mut self, book: Option<Book>) -> Self {
+        self.book = book;
+        self
     }
 
-    pub(crate) fn spent(self) -> Spent {
-        *self.spent.unwrap_or_default()
+    /// Lets the scripts tell how long they took.
+    pub(crate) fn timed(mut self) -> Self {
+        self.db = self.db.timed();
+        self
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Spent)) {
+        if let Some(book) = &self.book {
+            note(&mut book.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// Where to go on; `None` if nothing follows.
@@ -213,12 +221,12 @@ impl Reader {
             part => part?,
         };
         let Part { mut places, next, skip, first, way, microseconds, looked, expected, bitmaps } = part;
-        if let Some(spent) = &mut self.spent {
+        self.note(|spent| {
             let mut bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
             bytes += bitmaps.as_ref().map_or(0, page::Bitmaps::size);
             spent.expected = spent.expected.or(expected);
             spent.call(if bitmaps.is_some() { PlanWay::Bitmaps } else { way }, microseconds, looked, bytes);
-        }
+        });
         let left = left.saturating_sub(places.len() as u64);
         let met = self.skip.saturating_sub(skip) + places.len() as u64;
         (self.from, self.skip) = (next, skip);
@@ -319,9 +327,9 @@ impl Reader {
     }
 
     fn spend(&mut self, part: page::Bitmaps) -> page::Bitmaps {
-        if let Some(spent) = &mut self.spent {
+        self.note(|spent| {
             spent.call(PlanWay::Bitmaps, part.microseconds, 0, part.size());
-        }
+        });
         part
     }
 
@@ -344,9 +352,9 @@ impl Reader {
             return Ok(Vec::new());
         }
         let places = page::locate(&self.db, &self.target, rows).await?;
-        if let Some(spent) = &mut self.spent {
+        self.note(|spent| {
             spent.pipeline(rows.len(), places.iter().map(|place| place.id.len()).sum());
-        }
+        });
         match columns {
             Some(columns) => self.read(places, columns).await,
             None => self.read(places, &self.columns()).await,
@@ -404,9 +412,9 @@ impl Reader {
             pipeline.add_command(record::read_command(schema, &place.key, columns));
         }
         let replies = self.db.send_all(&pipeline).await?;
-        if let Some(spent) = &mut self.spent {
+        self.note(|spent| {
             spent.pipeline(replies.len(), replies.iter().flatten().map(size).sum());
-        }
+        });
         for (place, reply) in places.iter_mut().zip(replies) {
             // The record may have changed, or given its row to another one, since it was found.
             let fields = reply.map_err(|error| self.target.wrong_type(error))?;

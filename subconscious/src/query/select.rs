@@ -115,7 +115,7 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
 
     /// Runs the query, page by page as the stream is read: see [`Query::stream`].
     pub fn stream(&self, db: &Db) -> RecordStream<S::Item> {
-        RecordStream::new(self.query.limit, self.query.forwards(&db.reading()), self.delivery())
+        self.query.deliver(db, "stream", self.delivery())
     }
 
     /// A page of what it delivers: see [`Query::page`]. Its cursors are those of the query, whatever is selected.
@@ -133,7 +133,7 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
     ///
     /// As [`Query::fetch`].
     pub async fn fetch(&self, db: &Db) -> Result<Vec<S::Item>> {
-        self.stream(db).try_collect().await
+        self.query.deliver(db, "fetch", self.delivery()).try_collect().await
     }
 
     /// What the first record has, or `None` if there is no record. One round trip.
@@ -142,8 +142,11 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
     ///
     /// As [`Query::fetch`].
     pub async fn first(&self, db: &Db) -> Result<Option<S::Item>> {
-        let limit = self.query.limit.unwrap_or(1).min(1);
-        let first = Self { query: self.query.clone().limit(limit), ..self.clone() };
-        first.stream(db).try_next().await
+        self.first_as(db, "first").await
+    }
+
+    pub(super) async fn first_as(&self, db: &Db, name: &'static str) -> Result<Option<S::Item>> {
+        let first = self.query.clone().limit(self.query.limit.unwrap_or(1).min(1));
+        first.deliver(db, name, self.delivery()).try_next().await
     }
 }

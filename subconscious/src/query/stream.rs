@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 
 use crate::error::Result;
 use crate::query::reader::{Delivery, Reader};
+use crate::trace::Operation;
 
 /// The first page is small, so that it comes in one round trip and early; the following ones are large.
 pub(crate) const FIRST_PAGE: u64 = 100;
@@ -27,6 +28,7 @@ pub(crate) const PAGE: u64 = 500;
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RecordStream<T> {
     items: BoxStream<'static, Result<T>>,
+    operation: Operation,
 }
 
 impl<T> fmt::Debug for RecordStream<T> {
@@ -37,7 +39,7 @@ impl<T> fmt::Debug for RecordStream<T> {
 
 impl<T: Send + 'static> RecordStream<T> {
     /// A stream of at most `limit` items.
-    pub(crate) fn new(limit: Option<u64>, reader: Result<Reader>, delivery: Delivery<T>) -> Self {
+    pub(crate) fn new(limit: Option<u64>, reader: Result<Reader>, delivery: Delivery<T>, operation: Operation) -> Self {
         let items = async_stream::stream! {
             let reader = match reader {
                 Ok(reader) => reader,
@@ -95,7 +97,7 @@ impl<T: Send + 'static> RecordStream<T> {
                 };
             }
         };
-        Self { items: Box::pin(items) }
+        Self { items: Box::pin(items), operation }
     }
 }
 
@@ -103,6 +105,11 @@ impl<T> Stream for RecordStream<T> {
     type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.items.as_mut().poll_next(cx)
+        let Self { items, operation } = &mut *self;
+        let item = operation.poll(|| items.as_mut().poll_next(cx));
+        if let Poll::Ready(Some(Ok(_))) = item {
+            operation.deliver(1);
+        }
+        item
     }
 }

@@ -20,6 +20,7 @@ mod rights;
 mod segments;
 mod testing;
 mod tls;
+mod trace;
 mod ui;
 mod values;
 mod writes;

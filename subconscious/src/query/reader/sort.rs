@@ -18,10 +18,10 @@ impl Reader {
         let wanted = usize::try_from(self.skip.saturating_add(left)).unwrap_or(usize::MAX);
         let (mut entries, mut more) = (Vec::new(), false);
         let mut rows = rows.iter().filter(|&row| !self.found.has(row)).collect::<VecDeque<u32>>();
-        if let Some(spent) = &mut self.spent {
+        self.note(|spent| {
             spent.steps.push(PlanStep { way: PlanWay::Sort, calls: 0 });
             spent.looked += rows.len() as u64;
-        }
+        });
         while !rows.is_empty() {
             let some: Vec<u32> = rows.drain(..rows.len().min(STEP)).collect();
             for entry in self.entries(&some, &columns, exact).await? {
@@ -54,9 +54,9 @@ impl Reader {
             // What has a place of its own in the sorted set says so without its record.
             [key] if exact && schema.columns()[key.column].has_sorted_set() => {
                 let scores = page::scores(&self.db, &self.target, key.column, rows).await?;
-                if let Some(spent) = &mut self.spent {
+                self.note(|spent| {
                     spent.pipeline(1, scores.iter().flatten().map(Vec::len).sum());
-                }
+                });
                 for (&row, score) in rows.iter().zip(scores) {
                     match score {
                         Some(score) => {

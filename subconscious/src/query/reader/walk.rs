@@ -53,13 +53,13 @@ impl Reader {
                 let count = (1.5 * wanted * walk.matches.total as f64 / walk.matches.count.max(1) as f64) as usize;
                 let count = count.clamp(200, STEP);
                 let (members, script) = walk.along.read(&self.db, &self.target, count).await?;
-                if let Some(spent) = &mut self.spent {
+                self.note(|spent| {
                     let bytes = members.iter().map(|(member, score)| member.len() + score.len()).sum();
                     match script {
                         Some(microseconds) => spent.call(PlanWay::Order, microseconds, members.len() as u64, bytes),
                         None => spent.pipeline(5, bytes),
                     }
-                }
+                });
                 walk.walked += members.len() as u64;
                 walk.members = members.into();
                 continue;

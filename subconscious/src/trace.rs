@@ -1,0 +1,26 @@
+//! Spans and events for the crate `tracing`, with the feature of that name; without it, nothing.
+//!
+//! Each operation has a span `subconscious` at the level `DEBUG`, with the fields of [`Operation::new`], and in it an event when it has ended. A query that
+//! took longer than [`DbBuilder::slow_query`](crate::DbBuilder::slow_query) has an event at the level `WARN`, which says how it was answered. In words for
+//! users: `docs/tracing.md`.
+
+use crate::error::Result;
+use crate::model::RedisModel;
+
+#[cfg(not(feature = "tracing"))]
+mod off;
+#[cfg(feature = "tracing")]
+mod on;
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use off::{Operation, Rows, round_trip};
+#[cfg(feature = "tracing")]
+pub(crate) use on::{Operation, Rows, round_trip};
+
+/// Runs an operation of a model and tells what came of it.
+pub(crate) fn operation<M: RedisModel, T: Rows>(
+    name: &'static str,
+    work: impl Future<Output = Result<T>> + Send,
+) -> impl Future<Output = Result<T>> + Send {
+    Operation::new(M::schema(), name).run(work)
+}

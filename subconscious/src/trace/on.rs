@@ -1,0 +1,217 @@
+//! What is told by the crate `tracing`.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::PoisonError;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tracing::field::Empty;
+use tracing::{Level, Span, debug, debug_span, enabled, warn};
+
+use crate::bulk::{DeleteReport, SaveReport};
+use crate::check::Report;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::migrate::Migration;
+use crate::model::RedisModel;
+use crate::patch::Patched;
+use crate::query::{Asked, Book, Page, Plan};
+use crate::schema::ModelSchema;
+
+const TARGET: &str = "subconscious";
+
+thread_local! {
+    /// Round trips so far of the operation that is being polled.
+    static ROUND_TRIPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts a round trip for the operation that is being polled.
+pub(crate) fn round_trip() {
+    ROUND_TRIPS.set(ROUND_TRIPS.get() + 1);
+}
+
+/// An operation on its way. It tells when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    span: Span,
+    rows: u64,
+    round_trips: u64,
+    /// How long it was waited for; of a stream, without what its reader did in between.
+    waited: Duration,
+    since: Option<Instant>,
+    /// A query, if it is told of when it is slow, and how slow it is then.
+    asked: Option<(Asked, Duration)>,
+}
+
+impl Operation {
+    /// Begins a span. The names of its fields are those of OpenTelemetry's conventions for databases, where these have one.
+    pub(crate) fn new(schema: &'static ModelSchema, name: &'static str) -> Self {
+        let span = debug_span!(
+            target: TARGET,
+            "subconscious",
+            otel.kind = "client",
+            db.system.name = "redis",
+            db.operation.name = name,
+            db.collection.name = schema.name(),
+            db.response.returned_rows = Empty,
+            round_trips = Empty,
+        );
+        Self { span, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, asked: None }
+    }
+
+    /// Begins that of a query, and keeps book of it if somebody listens.
+    pub(crate) fn query(db: &Db, name: &'static str, asked: impl FnOnce() -> Asked) -> Self {
+        let asked = asked();
+        let mut operation = Self::new(asked.schema, name);
+        operation.asked = enabled!(target: TARGET, Level::WARN).then(|| (asked, db.slow_query()));
+        operation
+    }
+
+    /// Where to write down what the query takes.
+    pub(crate) fn book(&self) -> Option<Book> {
+        self.asked.as_ref().map(|(asked, _)| asked.book.clone())
+    }
+
+    /// Polls a part of it.
+    pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        if self.span.is_disabled() && self.asked.is_none() {
+            return poll();
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let outer = ROUND_TRIPS.replace(0);
+        let polled = self.span.in_scope(poll);
+        let round_trips = ROUND_TRIPS.replace(outer);
+        // Those of a part are those of the whole, too.
+        ROUND_TRIPS.set(outer + round_trips);
+        self.round_trips += round_trips;
+        if polled.is_ready() {
+            self.waited += since.elapsed();
+            self.since = None;
+        }
+        polled
+    }
+
+    /// So many more rows were delivered.
+    pub(crate) fn deliver(&mut self, rows: u64) {
+        self.rows += rows;
+    }
+
+    pub(crate) async fn run<T: Rows>(mut self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let mut work = pin!(work);
+        let result = poll_fn(|cx| self.poll(|| work.as_mut().poll(cx))).await;
+        match &result {
+            Ok(done) => self.deliver(done.rows()),
+            Err(error) => self.fail(error),
+        }
+        result
+    }
+
+    fn fail(&self, error: &Error) {
+        self.span.in_scope(|| debug!(target: TARGET, %error, "failed"));
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let Self { span, rows, round_trips, waited, asked, .. } = &*self;
+        let microseconds = waited.as_micros() as u64;
+        span.record("db.response.returned_rows", *rows).record("round_trips", *round_trips);
+        span.in_scope(|| debug!(target: TARGET, rows, round_trips, microseconds, "ended"));
+        let Some((asked, slow)) = asked else { return };
+        if *waited > *slow {
+            let spent = std::mem::take(&mut *asked.book.lock().unwrap_or_else(PoisonError::into_inner));
+            let filter = asked.filter();
+            let Plan { model, order, steps, looked_at, commands, bytes, .. } =
+                Plan::new(asked.schema, &asked.request, spent, *rows);
+            let order = order.join(", ");
+            let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+            let (limit, offset, steps) = (asked.limit, asked.offset, steps.join("; "));
+            span.in_scope(|| {
+                warn!(
+                    target: TARGET,
+                    model, filter, order, limit, offset, rows, microseconds, round_trips, commands, bytes, looked_at, steps,
+                    "slow query"
+                );
+            });
+        }
+    }
+}
+
+/// How many records an operation delivered or changed.
+pub(crate) trait Rows {
+    fn rows(&self) -> u64;
+}
+
+impl Rows for () {
+    fn rows(&self) -> u64 {
+        1
+    }
+}
+
+impl Rows for bool {
+    fn rows(&self) -> u64 {
+        u64::from(*self)
+    }
+}
+
+impl Rows for u64 {
+    fn rows(&self) -> u64 {
+        *self
+    }
+}
+
+impl<T> Rows for Option<T> {
+    fn rows(&self) -> u64 {
+        u64::from(self.is_some())
+    }
+}
+
+impl<T> Rows for Vec<T> {
+    fn rows(&self) -> u64 {
+        self.len() as u64
+    }
+}
+
+impl<M: RedisModel> Rows for Patched<M> {
+    fn rows(&self) -> u64 {
+        1
+    }
+}
+
+impl<T> Rows for Page<T> {
+    fn rows(&self) -> u64 {
+        self.items.len() as u64
+    }
+}
+
+impl Rows for Plan {
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+impl Rows for SaveReport {
+    fn rows(&self) -> u64 {
+        self.saved
+    }
+}
+
+impl Rows for DeleteReport {
+    fn rows(&self) -> u64 {
+        self.deleted
+    }
+}
+
+impl Rows for Report {
+    fn rows(&self) -> u64 {
+        self.records
+    }
+}
+
+impl Rows for Migration {
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+}
