@@ -29,7 +29,8 @@ const SLOW_QUERY: Duration = Duration::from_millis(100);
 /// A database: a connection to a Redis-compatible server, and the namespace that this program's models live in.
 ///
 /// Cloning is cheap, and clones share one connection, over which commands of many tasks travel at the same time. A
-/// connection that broke is made again by itself, and so is one over which nothing came within the [`response_timeout`](DbBuilder::response_timeout).
+/// connection that broke is made again by itself, and so is one over which nothing came within the [`response_timeout`](DbBuilder::response_timeout), or
+/// whose server became a replica. One that was idle for a second is tried by a `PING` before anything is entrusted to it.
 ///
 /// ```no_run
 /// # async fn run() -> subconscious::Result<()> {

@@ -24,7 +24,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// How soon after a connection was made the next is made, if the server is no primary.
 const MOVES: Duration = Duration::from_secs(1);
 
-/// After how long without a word a connection is asked whether it is still there.
+/// After how long without a word a connection is asked whether it is still there, and how long it has for an answer.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Where to connect to, and how.
@@ -151,8 +151,10 @@ impl Link {
         if line.sent.saturating_sub(self.heard.load(Ordering::Relaxed)) < IDLE.as_micros() as u64 {
             return Ok((connection, line));
         }
-        let answer = connection.req_packed_command(&redis::cmd("PING")).await;
-        self.learn(&line, &answer);
+        match tokio::time::timeout(IDLE, connection.req_packed_command(&redis::cmd("PING"))).await {
+            Ok(answer) => self.learn(&line, &answer),
+            Err(_) => self.give_up(line.number),
+        }
         if self.is_lost(line.number) { self.connected().await } else { Ok((connection, line)) }
     }
 
@@ -194,8 +196,8 @@ impl Link {
         }
     }
 
-    /// The server is no primary any more. Another may be, at the same name or by what the sentinels say.
-    pub(super) fn is_moved(&self, line: &Line) {
+    /// Leaves a server that is no primary any more. Another may be, at the same address or by what the sentinels say.
+    pub(super) fn move_on(&self, line: &Line) {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         // While there is none, not each call is to look for it.
         if current.since.elapsed() > MOVES {

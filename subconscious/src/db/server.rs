@@ -61,7 +61,7 @@ impl Request<'_> {
         if let (Some((link, line)), Err(error), false) = (&self.link, reply, server.read_only)
             && error::is_read_only(error)
         {
-            link.is_moved(line);
+            link.move_on(line);
         }
     }
 }
