@@ -2,24 +2,23 @@
 //! as it does. `PASTEBIN_ADDR` is where it listens, by default 127.0.0.1:3000.
 
 use std::error::Error;
-use std::io::{self, ErrorKind};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use subconscious::testing::TestServer;
 use subconscious::{Db, RedisModel};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
+use serve::Limits;
+
+mod callers;
 mod pages;
+mod serve;
 #[cfg(test)]
 mod tests;
 
 const ADDRESS: &str = "127.0.0.1:3000";
-/// How long requests that are under way may take when the program is told to stop.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// The whole database schema.
 #[derive(Debug, RedisModel)]
@@ -57,21 +56,16 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let mut terminated = signal(SignalKind::terminate())?;
     let (db, server) = open().await?;
-    let listener = listen().await?;
+    let asked_for = std::env::var("PASTEBIN_ADDR").ok();
+    let listener = serve::listen(asked_for.as_deref().unwrap_or(ADDRESS), asked_for.is_none()).await?;
     // The address of the database stays unsaid, as it may hold a password.
     let database = if server.is_some() { "its own, which forgets all when it stops" } else { "that of REDIS_URL" };
     println!("pastebin: http://{}/ (database: {database}; Ctrl-C stops it)", listener.local_addr()?);
 
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let signalled = async move {
+    let stopped = async move {
         tokio::select! { _ = tokio::signal::ctrl_c() => (), _ = terminated.recv() => () }
-        let _ = stopping.send(());
     };
-    tokio::select! {
-        served = axum::serve(listener, pages::router(db)).with_graceful_shutdown(signalled) => served?,
-        // One client that never finishes its request must not keep the program.
-        () = async { let _ = stopped.await; tokio::time::sleep(GRACE).await } => (),
-    }
+    serve::serve(listener, pages::router(db), Limits::default(), stopped).await;
     Ok(())
 }
 
@@ -85,16 +79,5 @@ async fn open() -> Result<(Db, Option<TestServer>), Box<dyn Error>> {
             let server = TestServer::start().await?;
             Ok((Db::open(server.url()).await?, Some(server)))
         }
-    }
-}
-
-async fn listen() -> io::Result<TcpListener> {
-    let asked_for = std::env::var("PASTEBIN_ADDR").ok();
-    let address = asked_for.as_deref().unwrap_or(ADDRESS);
-    match TcpListener::bind(address).await {
-        Err(error) if error.kind() == ErrorKind::AddrInUse && asked_for.is_none() => {
-            TcpListener::bind("127.0.0.1:0").await
-        }
-        bound => bound.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}"))),
     }
 }

@@ -1,9 +1,12 @@
 //! The pages: a form with the newest pastes, a paste, its text alone, and what is shown when something is wrong.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use askama::Template;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Form, FromRequest, Path, Request, State};
+use axum::extract::{ConnectInfo, Form, FromRequest, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -12,7 +15,9 @@ use chrono::{TimeDelta, Utc};
 use futures::TryStreamExt;
 use serde::Deserialize;
 use subconscious::{Db, RedisModel};
+use tokio::time::timeout;
 
+use crate::callers::{self, PASTES};
 use crate::{ID_LENGTH, Paste};
 
 const NEWEST: u64 = 5;
@@ -20,6 +25,9 @@ pub(crate) const TEXT_LIMIT: usize = 256 * 1024;
 const TITLE_LIMIT: usize = 120;
 /// A form sends a byte as up to three, and a line's end, which we keep as one, as two of those.
 const BODY_LIMIT: usize = 6 * TEXT_LIMIT + 16 * 1024;
+/// So many times that is read of a body that is too long, and so long of any.
+const PATIENCE: usize = 20;
+const BODY_TIME: Duration = Duration::from_secs(30);
 /// Numbers for more lines than this make a page slow.
 const NUMBERED_LINES: usize = 5_000;
 
@@ -68,11 +76,15 @@ async fn home(State(db): State<Db>) -> Result<Response, Failure> {
     Home::page(&db, StatusCode::OK, Draft::default(), None).await
 }
 
-async fn create(State(db): State<Db>, request: Request) -> Result<Response, Failure> {
+async fn create(
+    State(db): State<Db>,
+    ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Response, Failure> {
     let limit = size(TEXT_LIMIT);
     let (head, body) = request.into_parts();
-    let Some(body) = read(body).await.map_err(|error| Failure::bad_form(StatusCode::BAD_REQUEST, error.to_string()))?
-    else {
+    let read = timeout(BODY_TIME, read(body)).await.map_err(|_| Failure::slow())?;
+    let Some(body) = read.map_err(|error| Failure::bad_form(StatusCode::BAD_REQUEST, error.to_string()))? else {
         let problem =
             format!("That is far too long: a paste can have {limit}. Go back to what you typed and shorten it.");
         return Home::page(&db, StatusCode::PAYLOAD_TOO_LARGE, Draft::default(), Some(problem)).await;
@@ -89,6 +101,10 @@ async fn create(State(db): State<Db>, request: Request) -> Result<Response, Fail
     } else if draft.text.len() > TEXT_LIMIT {
         let found = size(draft.text.len());
         (StatusCode::PAYLOAD_TOO_LARGE, format!("That is too long: it has {found}, and a paste can have {limit}."))
+    } else if callers::is_too_many(&db, caller.ip()).await? {
+        let problem =
+            format!("You paste too fast: an address can make {PASTES} pastes a minute. Try again in a minute.");
+        (StatusCode::TOO_MANY_REQUESTS, problem)
     } else {
         let mut paste = Paste::new(Some(title.to_owned()).filter(|title| !title.is_empty()), draft.text);
         paste.insert(&db).await?;
@@ -97,18 +113,20 @@ async fn create(State(db): State<Db>, request: Request) -> Result<Response, Fail
     Home::page(&db, status, draft, Some(problem)).await
 }
 
-/// The body, or `None` if it is too long. The rest of that is read and thrown away: a browser shows a broken connection,
+/// The body, or `None` if it is too long. Some of the rest of that is read and thrown away: a browser shows a broken connection,
 /// not the answer, if it gets one while it is still sending.
 async fn read(body: Body) -> Result<Option<Vec<u8>>, axum::Error> {
-    let (mut kept, mut fits) = (Vec::new(), true);
+    let (mut kept, mut length) = (Vec::new(), 0);
     let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.try_next().await? {
-        fits = fits && kept.len() + chunk.len() <= BODY_LIMIT;
-        if fits {
+    while length <= PATIENCE * BODY_LIMIT
+        && let Some(chunk) = chunks.try_next().await?
+    {
+        length += chunk.len();
+        if length <= BODY_LIMIT {
             kept.extend_from_slice(&chunk);
         }
     }
-    Ok(fits.then_some(kept))
+    Ok((length <= BODY_LIMIT).then_some(kept))
 }
 
 #[derive(Template)]
@@ -188,6 +206,10 @@ struct Failure {
 impl Failure {
     fn no_such_page() -> Self {
         Self { status: StatusCode::NOT_FOUND, title: "Nothing here", text: "There is no paste at this address.".into() }
+    }
+
+    fn slow() -> Self {
+        Self::bad_form(StatusCode::REQUEST_TIMEOUT, "It took too long to arrive.".into())
     }
 
     fn bad_form(status: StatusCode, text: String) -> Self {

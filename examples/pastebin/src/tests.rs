@@ -1,16 +1,24 @@
 //! The pages, as a browser gets them. On `REDIS_URL` if it is set, in a namespace of their own.
 
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use chrono::TimeDelta;
 use subconscious::testing::TestServer;
 use subconscious::{Db, RedisModel};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::Paste;
+use crate::callers::PASTES;
 use crate::pages::{TEXT_LIMIT, router};
+use crate::serve::{self, Limits};
 
 struct Site {
     pages: Router,
@@ -39,6 +47,14 @@ impl Site {
         Self { pages: router(db.clone()), db, server }
     }
 
+    /// Serves the pages at a port, until the site is dropped.
+    async fn serve(&self, limits: Limits) -> SocketAddr {
+        let listener = serve::listen("127.0.0.1:0", false).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve::serve(listener, self.pages.clone(), limits, std::future::pending()));
+        address
+    }
+
     async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.pages.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
@@ -51,8 +67,14 @@ impl Site {
     }
 
     async fn post(&self, form: String) -> Answer {
+        self.post_from([127, 0, 0, 1].into(), form).await
+    }
+
+    async fn post_from(&self, address: IpAddr, form: String) -> Answer {
         let kind = "application/x-www-form-urlencoded";
-        self.send(Request::post("/").header(header::CONTENT_TYPE, kind).body(form.into()).unwrap()).await
+        let caller = ConnectInfo(SocketAddr::from((address, 1)));
+        let request = Request::post("/").header(header::CONTENT_TYPE, kind).extension(caller);
+        self.send(request.body(form.into()).unwrap()).await
     }
 
     /// Pastes, and returns the address of the paste.
@@ -184,7 +206,8 @@ async fn a_paste_up_to_the_limit_is_kept_and_a_longer_one_refused() {
 #[tokio::test]
 async fn what_is_no_form_is_refused() {
     let site = Site::new().await;
-    let answer = site.send(Request::post("/").body("text=x".into()).unwrap()).await;
+    let caller = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let answer = site.send(Request::post("/").extension(caller).body("text=x".into()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert!(answer.body.contains("That was no paste"), "{}", answer.body);
     site.close().await;
@@ -211,4 +234,89 @@ async fn a_database_that_refuses_is_as_one_that_is_gone() {
     let answer = Site { pages: router(db.clone()), db, server: Some(full) }.post("text=x".to_owned()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.body.contains("Out of order") && !answer.body.contains("maxmemory"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn an_address_that_pastes_too_fast_is_slowed_down_and_others_are_not() {
+    let site = Site::new().await;
+    let answers = futures::future::join_all((0..3 * PASTES).map(|_| site.post("text=x".to_owned()))).await;
+    let pasted = answers.iter().filter(|answer| answer.status == StatusCode::SEE_OTHER).count();
+    // A new minute may have begun meanwhile.
+    assert!((PASTES..=2 * PASTES).contains(&(pasted as u32)), "{pasted}");
+    let refused = answers.iter().find(|answer| answer.status != StatusCode::SEE_OTHER).unwrap();
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.body.contains("You paste too fast"), "{}", refused.body);
+    for address in ["127.0.0.2", "2001:db8::1", "2001:db8:0:1::1"] {
+        let answer = site.post_from(address.parse().unwrap(), "text=x".to_owned()).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    }
+    site.close().await;
+}
+
+/// All that the server says before it ends the connection.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said).await;
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test]
+async fn clients_that_are_slow_or_silent_are_left() {
+    let site = Site::new().await;
+    let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
+    let address = site.serve(limits).await;
+    let silent = TcpStream::connect(address).await.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-").await.unwrap();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /style.css HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let (silent, slow, idle) = tokio::join!(rest(silent), rest(slow), rest(idle));
+    assert_eq!(silent, "");
+    assert!(!slow.contains("200 OK"), "{slow}");
+    assert!(idle.starts_with("HTTP/1.1 200 OK"), "{idle}");
+
+    let lasting = site.serve(Limits { connection: Duration::from_millis(100), ..Limits::default() }).await;
+    let mut trickle = TcpStream::connect(lasting).await.unwrap();
+    trickle.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx").await.unwrap();
+    assert_eq!(rest(trickle).await, "");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn of_too_many_clients_some_wait() {
+    let site = Site::new().await;
+    let address = site.serve(Limits { connections: 2, ..Limits::default() }).await;
+    let ask = async |close: bool| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let close = if close { "Connection: close\r\n" } else { "" };
+        stream.write_all(format!("GET /style.css HTTP/1.1\r\nHost: x\r\n{close}\r\n").as_bytes()).await.unwrap();
+        stream
+    };
+    let mut first = ask(false).await;
+    let mut second = ask(false).await;
+    let mut byte = [0; 1];
+    first.read_exact(&mut byte).await.unwrap();
+    second.read_exact(&mut byte).await.unwrap();
+    let mut third = ask(true).await;
+    let waited = tokio::time::timeout(Duration::from_millis(100), third.read_exact(&mut byte)).await;
+    assert!(waited.is_err(), "two are being served");
+    drop(first);
+    assert!(rest(third).await.contains("200 OK"));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_is_left() {
+    let site = Site::new().await;
+    let address = site.serve(Limits::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(65_536));
+    let mut sent = 0;
+    while stream.write_all(chunk.as_bytes()).await.is_ok() {
+        sent += chunk.len();
+        assert!(sent < 200 * 1024 * 1024, "the server reads on for ever");
+    }
+    site.close().await;
 }
