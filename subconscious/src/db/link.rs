@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -88,8 +88,6 @@ type Connecting = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisE
 pub(super) struct Link {
     source: Arc<Source>,
     current: RwLock<Current>,
-    /// The number of the last connection that is of no use any more.
-    lost: AtomicU64,
     made: Instant,
     /// When something came for the last time: microseconds since `made`.
     heard: AtomicU64,
@@ -99,6 +97,15 @@ struct Current {
     number: u64,
     connection: Connecting,
     since: Instant,
+}
+
+impl Current {
+    /// A connection that is made when somebody waits for it.
+    fn new(source: &Arc<Source>, number: u64) -> Self {
+        let source = Arc::clone(source);
+        let connection = async move { source.connect().await }.boxed().shared();
+        Self { number, connection, since: Instant::now() }
+    }
 }
 
 /// What a request was made over, and when.
@@ -111,30 +118,23 @@ impl Link {
     /// Connects.
     pub(super) async fn open(source: Source) -> Result<Self, RedisError> {
         let source = Arc::new(source);
-        let current = Current { number: 1, connection: connecting(&source), since: Instant::now() };
-        let (lost, heard) = (AtomicU64::new(0), AtomicU64::new(0));
-        let link = Self { source, current: current.into(), lost, made: Instant::now(), heard };
-        let connection = link.next().1;
-        connection.await?;
-        Ok(link)
+        let current = Current::new(&source, 0);
+        current.connection.clone().await?;
+        Ok(Self { source, current: current.into(), made: Instant::now(), heard: AtomicU64::new(0) })
     }
 
     fn now(&self) -> u64 {
         self.made.elapsed().as_micros() as u64
     }
 
-    /// The connection, a new one if the last is of no use any more. All who wait for it get the same one, or the same error.
+    /// The connection, once it is made. All who wait for it get the same one, or the same error.
     async fn connected(&self) -> Result<(MultiplexedConnection, Line), RedisError> {
         let (number, connection) = {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            if self.is_lost(current.number) {
-                drop(current);
-                self.next()
-            } else if let Some(Ok(connection)) = current.connection.peek() {
+            let current = self.current();
+            if let Some(Ok(connection)) = current.connection.peek() {
                 return Ok((connection.clone(), Line { number: current.number, sent: self.now() }));
-            } else {
-                (current.number, current.connection.clone())
             }
+            (current.number, current.connection.clone())
         };
         let connection = connection.await.map_err(|error| {
             self.give_up(number);
@@ -155,30 +155,24 @@ impl Link {
             Ok(answer) => self.learn(&line, &answer),
             Err(_) => self.give_up(line.number),
         }
-        if self.is_lost(line.number) { self.connected().await } else { Ok((connection, line)) }
+        if self.current().number == line.number { Ok((connection, line)) } else { self.connected().await }
     }
 
-    fn next(&self) -> (u64, Connecting) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        // Another may have been here first.
-        if self.is_lost(current.number) {
-            let number = current.number + 1;
-            let connection = connecting(&self.source);
-            *current = Current { number, connection, since: Instant::now() };
-        }
-        (current.number, current.connection.clone())
-    }
-
-    fn is_lost(&self, number: u64) -> bool {
-        self.lost.load(Ordering::Relaxed) >= number
+    fn current(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hear(&self) {
         self.heard.store(self.now(), Ordering::Relaxed);
     }
 
+    /// Closes the connection, as soon as no request waits for it, and has the next request make another.
     fn give_up(&self, number: u64) {
-        self.lost.fetch_max(number, Ordering::Relaxed);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // Another may have been here first.
+        if current.number == number {
+            *current = Current::new(&self.source, number + 1);
+        }
     }
 
     /// Learns from what became of a request whether its connection is still of use.
@@ -198,17 +192,11 @@ impl Link {
 
     /// Leaves a server that is no primary any more. Another may be, at the same address or by what the sentinels say.
     pub(super) fn move_on(&self, line: &Line) {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         // While there is none, not each call is to look for it.
-        if current.since.elapsed() > MOVES {
+        if self.current().since.elapsed() > MOVES {
             self.give_up(line.number);
         }
     }
-}
-
-fn connecting(source: &Arc<Source>) -> Connecting {
-    let source = Arc::clone(source);
-    async move { source.connect().await }.boxed().shared()
 }
 
 /// An error of a connection that could not be made, and so has carried nothing.

@@ -205,3 +205,15 @@ async fn a_record_that_was_evicted_is_not_delivered_and_repaired() {
     let left = Session::all().fetch(&f.db).await.unwrap().len() as u64;
     assert_eq!(Session::all().count(&f.db).await.unwrap(), left);
 }
+
+/// Not only when the next request wants another.
+#[tokio::test]
+async fn a_connection_that_is_given_up_is_closed() {
+    let server = TestServer::start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    let impatient = Db::builder().response_timeout(Duration::from_millis(50)).open(server.url()).await.unwrap();
+    let () = f.run(redis::cmd("CLIENT").arg(&["PAUSE", "300", "ALL"])).await;
+    assert!(Account::exists(&impatient, 1u32).await.unwrap_err().is_connection());
+    settled(&f, 2).await;
+    assert!(!Account::exists(&impatient, 1u32).await.unwrap());
+}
