@@ -71,7 +71,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, the record was written with all its index entries or not at all; which one is not known.
     fn save(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation::<Self, _>("save", record::save(self, db, Verb::Save))
+        operation(Self::schema(), "save", record::save(self, db, Verb::Save))
     }
 
     /// Inserts the record. One round trip.
@@ -84,7 +84,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`save`](Self::save).
     fn insert(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation::<Self, _>("insert", record::save(self, db, Verb::Insert))
+        operation(Self::schema(), "insert", record::save(self, db, Verb::Insert))
     }
 
     /// Replaces the record with the same id. One round trip.
@@ -97,7 +97,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`save`](Self::save).
     fn update(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation::<Self, _>("update", record::save(self, db, Verb::Update))
+        operation(Self::schema(), "update", record::save(self, db, Verb::Update))
     }
 
     /// Saves many records, in pipelines of some hundreds. Each record is saved as by [`save`](Self::save), in one step of its own;
@@ -111,7 +111,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, each record was saved with all its index entries or not at all.
     fn save_many(db: &Db, records: &mut [Self]) -> impl Future<Output = Result<SaveReport>> + Send {
-        operation::<Self, _>("save_many", bulk::save_many(db, records))
+        operation(Self::schema(), "save_many", bulk::save_many(db, records))
     }
 
     /// Saves the records of a stream, as [`save_many`](Self::save_many) does, and holds two pipelines of them at a time. For an iterator,
@@ -129,7 +129,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         S: Stream<Item = Self> + Send,
         P: FnMut(&SaveReport) + Send,
     {
-        operation::<Self, _>("save_stream", bulk::save_stream(db, records, progress))
+        operation(Self::schema(), "save_stream", bulk::save_stream(db, records, progress))
     }
 
     /// The record with the id, or `None`. One round trip, a plain HMGET.
@@ -139,7 +139,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::MissingColumn`](crate::Error::MissingColumn) if what is stored is not a record of this model.
     fn load(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
-        operation::<Self, _>("load", async move { record::load(&db.reading(), &id).await })
+        operation(Self::schema(), "load", async move { record::load(&db.reading(), &id).await })
     }
 
     /// The records with the ids, in the order of the ids, `None` where there is none. One round trip.
@@ -153,7 +153,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         I::Item: IntoValue<Self::Id>,
     {
         let ids: Vec<Self::Id> = ids.into_iter().map(IntoValue::into_value).collect();
-        operation::<Self, _>("load_many", async move { record::load_many(&db.reading(), &ids).await })
+        operation(Self::schema(), "load_many", async move { record::load_many(&db.reading(), &ids).await })
     }
 
     /// Whether there is a record with the id. One round trip.
@@ -163,7 +163,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the server can't be reached.
     fn exists(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<bool>> + Send {
         let id = id.into_value();
-        operation::<Self, _>("exists", async move { record::exists::<Self>(&db.reading(), &id).await })
+        operation(Self::schema(), "exists", async move { record::exists::<Self>(&db.reading(), &id).await })
     }
 
     /// Reads the record again, with what others have written since. Columns with `skip` get their defaults. One round trip.
@@ -172,7 +172,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// [`Error::NotFound`](crate::Error::NotFound) if there is none any more: the value stays as it is. Otherwise as [`load`](Self::load).
     fn reload(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation::<Self, _>("reload", record::reload(self, db))
+        operation(Self::schema(), "reload", record::reload(self, db))
     }
 
     /// Removes the record and its index entries. Says whether there was one. One round trip.
@@ -188,7 +188,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the future is dropped, the record was removed with all its index entries or not at all; which one is not known.
     fn delete(&self, db: &Db) -> impl Future<Output = Result<bool>> + Send {
         let (id, version) = (self.id(), record::version(self));
-        operation::<Self, _>("delete", async move { record::delete::<Self>(db, &id, version?).await })
+        operation(Self::schema(), "delete", async move { record::delete::<Self>(db, &id, version?).await })
     }
 
     /// Removes the record with the id, whatever its version: see [`delete`](Self::delete).
@@ -202,7 +202,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// As [`delete`](Self::delete).
     fn delete_by_id(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<bool>> + Send {
         let id = id.into_value();
-        operation::<Self, _>("delete_by_id", async move { record::delete::<Self>(db, &id, None).await })
+        operation(Self::schema(), "delete_by_id", async move { record::delete::<Self>(db, &id, None).await })
     }
 
     /// Removes the records with the ids, in pipelines of some hundreds; each in one step of its own, as by
@@ -221,7 +221,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         I::IntoIter: Send,
         I::Item: IntoValue<Self::Id>,
     {
-        operation::<Self, _>("delete_many", bulk::delete_many::<Self, _>(db, ids.into_iter()))
+        operation(Self::schema(), "delete_many", bulk::delete_many::<Self, _>(db, ids.into_iter()))
     }
 
     /// Reads and removes the record with the id in one step: of many who take it at a time, one gets it. One round trip.
@@ -237,7 +237,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// Not cancel safe: if the future is dropped, the record may have been removed and is then lost.
     fn take(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
-        operation::<Self, _>("take", async move { record::take(db, &id).await })
+        operation(Self::schema(), "take", async move { record::take(db, &id).await })
     }
 
     /// Changes some columns of a record, in one step and without reading it. One round trip, in which only these columns travel.
@@ -276,7 +276,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     {
         let id = id.into_value();
         let changes = changes(Self::columns()).into_iter().collect();
-        operation::<Self, _>("patch", async move { patch::patch(db, &id, changes).await })
+        operation(Self::schema(), "patch", async move { patch::patch(db, &id, changes).await })
     }
 
     /// Lets the stored record live for so long from now, by the server's clock. One round trip.
@@ -294,7 +294,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     fn expire(&self, db: &Db, after: Duration) -> impl Future<Output = Result<()>> + Send {
         let id = self.id();
         let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        operation::<Self, _>("expire", async move {
+        operation(Self::schema(), "expire", async move {
             patch::expire::<Self>(db, &id, Life::After(milliseconds), "expire").await
         })
     }
@@ -312,7 +312,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         let id = self.id();
         let since = at.into().duration_since(UNIX_EPOCH).unwrap_or_default();
         let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        operation::<Self, _>("expire_at", async move {
+        operation(Self::schema(), "expire_at", async move {
             patch::expire::<Self>(db, &id, Life::At(milliseconds), "expire_at").await
         })
     }
@@ -328,7 +328,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// As [`expire`](Self::expire).
     fn persist(&self, db: &Db) -> impl Future<Output = Result<()>> + Send {
         let id = self.id();
-        operation::<Self, _>("persist", async move { patch::expire::<Self>(db, &id, Life::Never, "persist").await })
+        operation(
+            Self::schema(),
+            "persist",
+            async move { patch::expire::<Self>(db, &id, Life::Never, "persist").await },
+        )
     }
 
     /// How long the record still lives; `None` for ever. One round trip.
@@ -338,7 +342,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record.
     fn ttl(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Duration>>> + Send {
         let id = id.into_value();
-        operation::<Self, _>("ttl", async move { patch::ttl::<Self>(db, &id).await })
+        operation(Self::schema(), "ttl", async move { patch::ttl::<Self>(db, &id).await })
     }
 
     /// Removes what is left of records that expired, some at a time, and says how many.
@@ -354,7 +358,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, each record was removed with all its index entries or not at all.
     fn reap(db: &Db) -> impl Future<Output = Result<u64>> + Send {
-        operation::<Self, _>("reap", async move { expiry::reap(db, &Target::new::<Self>(db)).await })
+        operation(Self::schema(), "reap", async move { expiry::reap(db, &Target::new::<Self>(db)).await })
     }
 
     /// Compares the indexes with the records, both ways, and says what differs. Nothing that this library does makes them differ;
@@ -369,7 +373,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version of the model, or still
     /// being built.
     fn check(db: &Db) -> impl Future<Output = Result<Report>> + Send {
-        operation::<Self, _>("check", check::check::<Self>(db, false))
+        operation(Self::schema(), "check", check::check::<Self>(db, false))
     }
 
     /// Does what [`check`](Self::check) does and mends what it finds: the records are right, and the indexes are made to follow them. Each
@@ -383,7 +387,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, what was mended stays mended, and the rest as it was.
     fn repair(db: &Db) -> impl Future<Output = Result<Report>> + Send {
-        operation::<Self, _>("repair", check::check::<Self>(db, true))
+        operation(Self::schema(), "repair", check::check::<Self>(db, true))
     }
 
     /// Changes the stored indexes to those of this model, where they are of another version of it.
@@ -403,7 +407,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, the migration stays where it is, to be gone on with.
     fn migrate(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
-        operation::<Self, _>("migrate", migrate::migrate::<Self>(db, |_| ()))
+        operation(Self::schema(), "migrate", migrate::migrate::<Self>(db, |_| ()))
     }
 
     /// The same as [`migrate`](Self::migrate), and tells how far it is after each step.
@@ -419,7 +423,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         db: &Db,
         progress: impl FnMut(&Migration) + Send,
     ) -> impl Future<Output = Result<Migration>> + Send {
-        operation::<Self, _>("migrate", migrate::migrate::<Self>(db, progress))
+        operation(Self::schema(), "migrate", migrate::migrate::<Self>(db, progress))
     }
 
     /// A query for all records.

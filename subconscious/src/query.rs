@@ -224,7 +224,7 @@ impl<M: RedisModel> Query<M> {
     }
 
     fn operation(&self, db: &Db, name: &'static str) -> Operation {
-        Operation::query(db, name, || Asked {
+        Operation::query(db, M::schema(), name, || Asked {
             schema: M::schema(),
             request: self.request.clone(),
             limit: self.limit,
@@ -387,7 +387,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but for records that can't be read.
     pub async fn explain(&self, db: &Db) -> Result<Plan> {
-        trace::operation::<M, _>("explain", self.explained(&db.reading())).await
+        trace::operation(M::schema(), "explain", self.explained(&db.reading())).await
     }
 
     async fn explained(&self, db: &Db) -> Result<Plan> {

@@ -4,23 +4,12 @@
 //! took longer than [`DbBuilder::slow_query`](crate::DbBuilder::slow_query) has an event at the level `WARN`, which says how it was answered. In words for
 //! users: `docs/tracing.md`.
 
-use crate::error::Result;
-use crate::model::RedisModel;
-
 #[cfg(not(feature = "tracing"))]
 mod off;
 #[cfg(feature = "tracing")]
 mod on;
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{Operation, Rows, round_trip};
+pub(crate) use off::{Operation, operation, round_trip};
 #[cfg(feature = "tracing")]
-pub(crate) use on::{Operation, Rows, round_trip};
-
-/// Runs an operation of a model and tells what came of it.
-pub(crate) fn operation<M: RedisModel, T: Rows>(
-    name: &'static str,
-    work: impl Future<Output = Result<T>> + Send,
-) -> impl Future<Output = Result<T>> + Send {
-    Operation::new(M::schema(), name).run(work)
-}
+pub(crate) use on::{Operation, operation, round_trip};

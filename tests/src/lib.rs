@@ -144,7 +144,8 @@ impl Fixture {
     }
 }
 
-/// The README's code, which is compiled.
+/// The code of the README and of the documents, which is compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/production.md")]
+struct Documents;

@@ -9,19 +9,19 @@ use crate::schema::ModelSchema;
 
 pub(crate) fn round_trip() {}
 
-pub(crate) trait Rows {}
-
-impl<T> Rows for T {}
+pub(crate) fn operation<T>(
+    _: &'static ModelSchema,
+    _: &'static str,
+    work: impl Future<Output = Result<T>> + Send,
+) -> impl Future<Output = Result<T>> + Send {
+    work
+}
 
 #[derive(Debug)]
 pub(crate) struct Operation;
 
 impl Operation {
-    pub(crate) fn new(_: &'static ModelSchema, _: &'static str) -> Self {
-        Self
-    }
-
-    pub(crate) fn query(_: &Db, _: &'static str, _: impl FnOnce() -> Asked) -> Self {
+    pub(crate) fn query(_: &Db, _: &'static ModelSchema, _: &'static str, _: impl FnOnce() -> Asked) -> Self {
         Self
     }
 

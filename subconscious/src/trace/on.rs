@@ -32,6 +32,15 @@ pub(crate) fn round_trip() {
     ROUND_TRIPS.set(ROUND_TRIPS.get() + 1);
 }
 
+/// Runs an operation of a model and tells what came of it.
+pub(crate) async fn operation<T: Rows>(
+    schema: &'static ModelSchema,
+    name: &'static str,
+    work: impl Future<Output = Result<T>> + Send,
+) -> Result<T> {
+    Operation::new(schema, name).run(work).await
+}
+
 /// An operation on its way. It tells when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Operation {
@@ -47,7 +56,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// Begins a span. The names of its fields are those of OpenTelemetry's conventions for databases, where these have one.
-    pub(crate) fn new(schema: &'static ModelSchema, name: &'static str) -> Self {
+    fn new(schema: &'static ModelSchema, name: &'static str) -> Self {
         let span = debug_span!(
             target: TARGET,
             "subconscious",
@@ -62,10 +71,14 @@ impl Operation {
     }
 
     /// Begins that of a query, and keeps book of it if somebody listens.
-    pub(crate) fn query(db: &Db, name: &'static str, asked: impl FnOnce() -> Asked) -> Self {
-        let asked = asked();
-        let mut operation = Self::new(asked.schema, name);
-        operation.asked = enabled!(target: TARGET, Level::WARN).then(|| (asked, db.slow_query()));
+    pub(crate) fn query(
+        db: &Db,
+        schema: &'static ModelSchema,
+        name: &'static str,
+        asked: impl FnOnce() -> Asked,
+    ) -> Self {
+        let mut operation = Self::new(schema, name);
+        operation.asked = enabled!(target: TARGET, Level::WARN).then(|| (asked(), db.slow_query()));
         operation
     }
 
