@@ -2,8 +2,8 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use subconscious::testing::TestServer;
 use subconscious_tests::{Fixture, indexes};
 use tempfile::TempDir;
 
-use crate::{Random, rounds, seed};
+use crate::{Random, rounds, scripted, seed};
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Session {
@@ -50,15 +50,9 @@ impl Clock {
     }
 
     async fn serve(&self) -> TestServer {
-        let (server, script) = (TestServer::find_binary().unwrap(), self.folder.path().join("server"));
         let folder = self.folder.path().display();
-        let start = format!(
-            "#!/bin/sh\nexport CLOCK_STEP='{folder}/step' LD_PRELOAD='{folder}/clock.so'\nexec '{}' \"$@\"\n",
-            server.display()
-        );
-        fs::write(&script, start).unwrap();
-        fs::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
-        TestServer::builder().binary(&script).start().await.unwrap()
+        let clock = format!("export CLOCK_STEP='{folder}/step' LD_PRELOAD='{folder}/clock.so'");
+        scripted(self.folder.path(), &format!("{clock}\nexec \"$server\" \"$@\"")).start().await.unwrap()
     }
 
     fn now(&self) -> SystemTime {

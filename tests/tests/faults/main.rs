@@ -16,6 +16,11 @@ mod restarts;
 mod sentinel;
 mod work;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use subconscious::testing::{TestServer, TestServerBuilder};
 use subconscious_tests::Fixture;
 
 /// Waits until the server has done all that it was sent, and no more than so many clients are connected.
@@ -29,6 +34,14 @@ async fn settled(f: &Fixture, clients: usize) {
             return;
         }
     }
+}
+
+/// A server that a shell script starts, from a file in the folder. `$server` is the program, `$@` are its arguments.
+fn scripted(folder: &Path, script: &str) -> TestServerBuilder {
+    let (server, file) = (TestServer::find_binary().unwrap(), folder.join("server"));
+    fs::write(&file, format!("#!/bin/sh\nserver='{}'\n{script}\n", server.display())).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o700)).unwrap();
+    TestServer::builder().binary(&file)
 }
 
 /// How often a fault is repeated: so many times as usual, or by `FAULT_ROUNDS` more.

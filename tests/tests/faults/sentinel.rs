@@ -1,8 +1,6 @@
 //! A primary that fails, and sentinels that say which of its replicas has taken its place.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use redis::FromRedisValue;
@@ -12,7 +10,7 @@ use subconscious::{Db, RedisModel};
 use subconscious_tests::{Fixture, primary, replica, with_protocol};
 
 use crate::work::{Account, Ledger, Load, Met, compare};
-use crate::{Random, goes_on, seed};
+use crate::{Random, goes_on, scripted, seed};
 
 /// Sentinels that watch one primary.
 struct Sentinels(Vec<(TestServer, MultiplexedConnection)>);
@@ -20,15 +18,12 @@ struct Sentinels(Vec<(TestServer, MultiplexedConnection)>);
 impl Sentinels {
     async fn watch(primary: &TestServer) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("sentinel");
         // A sentinel writes its settings to a file, which it wants to be there. Its socket is in a folder of its own.
-        let server = TestServer::find_binary().unwrap();
-        let start = format!("#!/bin/sh\n: >\"$2.conf\"\nexec '{}' \"$2.conf\" --sentinel \"$@\"\n", server.display());
-        fs::write(&script, start).unwrap();
-        fs::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
+        let start = ": >\"$2.conf\"\nexec \"$server\" \"$2.conf\" --sentinel \"$@\"";
+        let builder = scripted(folder.path(), start).tcp();
         let mut sentinels = Self(Vec::new());
         for _ in 0..3 {
-            let sentinel = TestServer::builder().binary(&script).tcp().start().await.unwrap();
+            let sentinel = builder.clone().start().await.unwrap();
             let client = redis::Client::open(sentinel.url()).unwrap();
             sentinels.0.push((sentinel, client.get_multiplexed_async_connection().await.unwrap()));
         }
