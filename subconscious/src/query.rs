@@ -218,12 +218,12 @@ impl<M: RedisModel> Query<M> {
     }
 
     fn deliver<T: Send + 'static>(&self, db: &Db, name: &'static str, delivery: Delivery<T>) -> RecordStream<T> {
-        let operation = self.operation(db, name);
-        let reader = self.forwards(&db.reading()).map(|reader| reader.noting(operation.book()));
+        let (operation, book) = self.operation(db, name);
+        let reader = self.forwards(&db.reading()).map(|reader| reader.noting(book));
         RecordStream::new(self.limit, reader, delivery, operation)
     }
 
-    fn operation(&self, db: &Db, name: &'static str) -> Operation {
+    fn operation(&self, db: &Db, name: &'static str) -> (Operation, Option<Book>) {
         Operation::query(db, M::schema(), name, || Asked {
             schema: M::schema(),
             request: self.request.clone(),
@@ -252,8 +252,7 @@ impl<M: RedisModel> Query<M> {
     }
 
     async fn turn<T: Send>(&self, db: &Db, delivery: &Delivery<T>) -> Result<Page<T>> {
-        let operation = self.operation(db, "page");
-        let book = operation.book();
+        let (operation, book) = self.operation(db, "page");
         operation.run(self.turned(db, delivery, book)).await
     }
 
@@ -316,8 +315,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// If the future is dropped, some of the records are deleted. Calling it again deletes the others.
     pub async fn delete(&self, db: &Db) -> Result<u64> {
-        let operation = self.operation(db, "delete");
-        let book = operation.book();
+        let (operation, book) = self.operation(db, "delete");
         let deleted = async {
             let mut reader = self.forwards(db)?.noting(book);
             let (mut left, mut deleted) = (self.limit.unwrap_or(u64::MAX), 0);
@@ -338,8 +336,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but records are not read.
     pub async fn count(&self, db: &Db) -> Result<u64> {
-        let operation = self.operation(db, "count");
-        let book = operation.book();
+        let (operation, book) = self.operation(db, "count");
         let count = async {
             let target = Target::new::<M>(db);
             let reader = Reader::new(&db.reading(), target, self.request.clone(), Position::default(), 0)?;
@@ -377,7 +374,8 @@ impl<M: RedisModel> Query<M> {
         C: Indexed,
     {
         let (reading, column) = (db.reading(), column(M::columns()).at());
-        self.operation(db, "count_by").run(groups::count_by::<M, T>(&reading, &self.request.condition, column)).await
+        let (operation, _) = self.operation(db, "count_by");
+        operation.run(groups::count_by::<M, T>(&reading, &self.request.condition, column)).await
     }
 
     /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took. Then it counts what matches each
@@ -416,8 +414,7 @@ impl<M: RedisModel> Query<M> {
         if self.limit == Some(0) {
             return Ok(false);
         }
-        let operation = self.operation(db, "exists");
-        let book = operation.book();
+        let (operation, book) = self.operation(db, "exists");
         let exists = async {
             let mut reader = self.forwards(&db.reading())?.noting(book);
             // In whichever order is the cheapest.

@@ -107,8 +107,8 @@ impl<T> Stream for RecordStream<T> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { items, operation } = &mut *self;
         let item = operation.poll(|| items.as_mut().poll_next(cx));
-        if let Poll::Ready(Some(Ok(_))) = item {
-            operation.deliver(1);
+        if let Poll::Ready(Some(item)) = &item {
+            operation.note(item, |_| 1);
         }
         item
     }

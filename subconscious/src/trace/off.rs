@@ -21,19 +21,20 @@ pub(crate) fn operation<T>(
 pub(crate) struct Operation;
 
 impl Operation {
-    pub(crate) fn query(_: &Db, _: &'static ModelSchema, _: &'static str, _: impl FnOnce() -> Asked) -> Self {
-        Self
-    }
-
-    pub(crate) fn book(&self) -> Option<Book> {
-        None
+    pub(crate) fn query(
+        _: &Db,
+        _: &'static ModelSchema,
+        _: &'static str,
+        _: impl FnOnce() -> Asked,
+    ) -> (Self, Option<Book>) {
+        (Self, None)
     }
 
     pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
         poll()
     }
 
-    pub(crate) fn deliver(&mut self, _: u64) {}
+    pub(crate) fn note<T>(&mut self, _: &Result<T>, _: impl FnOnce(&T) -> u64) {}
 
     pub(crate) fn run<T>(self, work: impl Future<Output = Result<T>> + Send) -> impl Future<Output = Result<T>> + Send {
         work

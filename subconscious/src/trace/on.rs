@@ -13,7 +13,7 @@ use tracing::{Level, Span, debug, debug_span, enabled, warn};
 use crate::bulk::{DeleteReport, SaveReport};
 use crate::check::Report;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::migrate::Migration;
 use crate::model::RedisModel;
 use crate::patch::Patched;
@@ -70,21 +70,17 @@ impl Operation {
         Self { span, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, asked: None }
     }
 
-    /// Begins that of a query, and keeps book of it if somebody listens.
+    /// Begins that of a query, and a book to write down what it takes, if somebody listens.
     pub(crate) fn query(
         db: &Db,
         schema: &'static ModelSchema,
         name: &'static str,
         asked: impl FnOnce() -> Asked,
-    ) -> Self {
+    ) -> (Self, Option<Book>) {
         let mut operation = Self::new(schema, name);
         operation.asked = enabled!(target: TARGET, Level::WARN).then(|| (asked(), db.slow_query()));
-        operation
-    }
-
-    /// Where to write down what the query takes.
-    pub(crate) fn book(&self) -> Option<Book> {
-        self.asked.as_ref().map(|(asked, _)| asked.book.clone())
+        let book = operation.asked.as_ref().map(|(asked, _)| asked.book.clone());
+        (operation, book)
     }
 
     /// Polls a part of it.
@@ -106,23 +102,19 @@ impl Operation {
         polled
     }
 
-    /// So many more rows were delivered.
-    pub(crate) fn deliver(&mut self, rows: u64) {
-        self.rows += rows;
+    /// Notes what came of it, or of a part of it.
+    pub(crate) fn note<T>(&mut self, result: &Result<T>, rows: impl FnOnce(&T) -> u64) {
+        match result {
+            Ok(done) => self.rows += rows(done),
+            Err(error) => self.span.in_scope(|| debug!(target: TARGET, %error, "failed")),
+        }
     }
 
     pub(crate) async fn run<T: Rows>(mut self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let mut work = pin!(work);
         let result = poll_fn(|cx| self.poll(|| work.as_mut().poll(cx))).await;
-        match &result {
-            Ok(done) => self.deliver(done.rows()),
-            Err(error) => self.fail(error),
-        }
+        self.note(&result, Rows::rows);
         result
-    }
-
-    fn fail(&self, error: &Error) {
-        self.span.in_scope(|| debug!(target: TARGET, %error, "failed"));
     }
 }
 

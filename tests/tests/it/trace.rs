@@ -170,9 +170,14 @@ async fn each_operation_is_a_span_with_its_rows_and_round_trips() {
     drop(stream);
     assert_eq!(told(), is("ids", 2, 1));
 
+    let refused = Visitor::filter_by(|v| v.page.eq("x".repeat(100_000))).fetch(db).await;
+    assert!(refused.is_err());
+    assert_eq!(told(), is("fetch", 0, 0));
+
     let failed: Vec<_> = ears.events().into_iter().filter(|(_, event)| event["message"] == "failed").collect();
-    let [(Level::DEBUG, event)] = &failed[..] else { panic!("{failed:#?}") };
+    let [(Level::DEBUG, event), (Level::DEBUG, of_stream)] = &failed[..] else { panic!("{failed:#?}") };
     assert!(event["error"].contains("exists"), "{event:?}");
+    assert!(of_stream["error"].contains("page"), "{of_stream:?}");
 }
 
 #[tokio::test]
