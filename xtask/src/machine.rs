@@ -108,6 +108,14 @@ pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> Result<String
     }
 }
 
+/// Whether there is a browser that tests can drive.
+pub(crate) fn has_browser() -> bool {
+    let browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    let in_macos =
+        Path::new("/Applications/Chromium.app").exists() || Path::new("/Applications/Google Chrome.app").exists();
+    on_path("chromedriver").is_some() && (in_macos || browsers.iter().any(|browser| on_path(browser).is_some()))
+}
+
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())

@@ -1,5 +1,6 @@
 //! The repository's own commands. All see to a server first, so that they work on a machine that has none.
 
+mod browser;
 mod machine;
 mod matrix;
 mod plan;
@@ -71,6 +72,8 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<ExitCode, String> {
     let folder = server_folder()?;
     let mut variables = Vec::new();
+    // Those of the faults need no browser.
+    let is_all = matches!(verb, Verb::Test { .. });
     let (task, cargo_args, args) = match verb {
         Verb::Matrix { only, args } => return matrix::run(&only, &args, &folder),
         Verb::Test { args } => (Task::Test, ["test", "--workspace", "--all-features"].as_slice(), args),
@@ -82,12 +85,16 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
         }
         Verb::Demo { args } => (Task::Demo, ["run", "--package", "pastebin", "--"].as_slice(), args),
     };
-    let server = server::find(task, &Machine::look(&folder), &folder)?;
+    let machine = Machine::look(&folder);
+    let server = server::find(task, &machine, &folder)?;
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(cargo_args).args(args);
     server.set_env(&mut command);
+    if is_all {
+        browser::find(&machine, &mut command);
+    }
     command.envs(variables.into_iter().map(|(name, value)| (name, value.to_string())));
     let shown: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
     say(&format!("cargo {}", shown.join(" ")));

@@ -11,6 +11,14 @@ pub(crate) enum Task {
     Demo,
 }
 
+/// What a package manager installs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Software {
+    Server,
+    /// Chromium, and the program that drives it for tests.
+    Browser,
+}
+
 /// A way to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -57,7 +65,7 @@ pub(crate) fn plan(task: Task, machine: &Machine) -> Plan {
     }
     for &manager in &machine.managers {
         match prefix(manager, machine) {
-            Ok(prefix) => plan.steps.push(Step::Install(commands(manager, prefix))),
+            Ok(prefix) => plan.steps.push(Step::Install(commands(manager, prefix, Software::Server))),
             Err(reason) => plan.skipped.push(format!("{}: {reason}", manager.program())),
         }
     }
@@ -83,17 +91,31 @@ fn prefix(manager: Manager, machine: &Machine) -> Result<&'static [&'static str]
     }
 }
 
-fn commands(manager: Manager, prefix: &[&str]) -> Vec<Vec<String>> {
-    let commands: &[&str] = match manager {
+/// Ways to a browser: commands, one after the other, until there is one.
+pub(crate) fn browser(machine: &Machine) -> Vec<Vec<String>> {
+    let ways = machine.managers.iter().filter_map(|&manager| Some((manager, prefix(manager, machine).ok()?)));
+    ways.flat_map(|(manager, prefix)| commands(manager, prefix, Software::Browser)).collect()
+}
+
+fn commands(manager: Manager, prefix: &[&str], software: Software) -> Vec<Vec<String>> {
+    let commands: &[&str] = match (manager, software) {
         // A fresh machine has no package lists. Debian 12 has no Valkey yet, so it is Redis everywhere.
-        Manager::AptGet => &[
+        (Manager::AptGet, Software::Server) => &[
             "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server",
             "apt-get update",
             "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server",
         ],
-        Manager::Brew => &["brew install valkey", "brew install redis"],
-        Manager::Dnf => &["dnf install -y valkey", "dnf install -y redis"],
-        Manager::Apk => &["apk add --no-cache valkey", "apk add --no-cache redis"],
+        (Manager::AptGet, Software::Browser) => &[
+            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium chromium-driver",
+            "apt-get update",
+            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium chromium-driver",
+        ],
+        (Manager::Brew, Software::Server) => &["brew install valkey", "brew install redis"],
+        (Manager::Brew, Software::Browser) => &["brew install --cask chromium chromedriver"],
+        (Manager::Dnf, Software::Server) => &["dnf install -y valkey", "dnf install -y redis"],
+        (Manager::Dnf, Software::Browser) => &["dnf install -y chromium chromedriver"],
+        (Manager::Apk, Software::Server) => &["apk add --no-cache valkey", "apk add --no-cache redis"],
+        (Manager::Apk, Software::Browser) => &["apk add --no-cache chromium chromium-chromedriver"],
     };
     commands
         .iter()

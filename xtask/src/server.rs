@@ -149,18 +149,24 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
 fn install(commands: &[Vec<String>]) -> Result<PathBuf, String> {
     let mut problem = "there is no server on PATH after it".to_owned();
     for command in commands {
-        say(&format!("no valkey-server or redis-server here; running: {}", command.join(" ")));
-        let status = Command::new(&command[0]).args(&command[1..]).stdin(Stdio::null()).status();
-        match status {
-            Ok(status) if status.success() => {}
-            Ok(status) => problem = status.to_string(),
-            Err(error) => problem = error.to_string(),
+        if let Err(reason) = run(command, "no valkey-server or redis-server here") {
+            problem = reason;
         }
         if let Some(binary) = find_server(&[]) {
             return Ok(binary);
         }
     }
     Err(problem)
+}
+
+/// Runs a command of a package manager, and says so.
+pub(crate) fn run(command: &[String], why: &str) -> Result<(), String> {
+    say(&format!("{why}; running: {}", command.join(" ")));
+    match Command::new(&command[0]).args(&command[1..]).stdin(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(status.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A server in a container that ends with this process.

@@ -1,53 +1,48 @@
 //! A pastebin on Redis. `REDIS_URL` names the database; without it the program starts one of its own, which lives as long
-//! as it does. `PASTEBIN_ADDR` is where it listens, by default 127.0.0.1:3000.
+//! as it does. `PASTEBIN_ADDR` is where it listens, by default 127.0.0.1:3000. `RUST_LOG` is what it logs, by default `info`:
+//! as JSON, unless a terminal reads it.
 
 use std::error::Error;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
+use subconscious::Db;
 use subconscious::testing::TestServer;
-use subconscious::{Db, RedisModel};
 use tokio::signal::unix::{SignalKind, signal};
-use uuid::Uuid;
+use tracing_subscriber::EnvFilter;
 
+use live::Live;
 use serve::Limits;
 
+mod api;
 mod callers;
+mod draft;
+mod failure;
+mod highlight;
+mod live;
 mod pages;
+mod paste;
 mod serve;
+mod site;
 #[cfg(test)]
 mod tests;
 
 const ADDRESS: &str = "127.0.0.1:3000";
 
-/// The whole database schema.
-#[derive(Debug, RedisModel)]
-struct Paste {
-    #[column(primary_key)]
-    id: String,
-    title: Option<String>,
-    text: String,
-    #[column(sort)]
-    created_at: DateTime<Utc>,
-}
-
-const ID_LENGTH: usize = 12;
-
-impl Paste {
-    fn new(title: Option<String>, text: String) -> Self {
-        // Nobody can guess 60 random bits. The letters are those that can't be taken for one another when read aloud.
-        let random = Uuid::new_v4().as_u128();
-        let letter = |at| char::from(b"0123456789abcdefghjkmnpqrstvwxyz"[(random >> (5 * at)) as usize & 31]);
-        Self { id: (0..ID_LENGTH).map(letter).collect(), title, text, created_at: Utc::now() }
-    }
+/// What all pages need.
+#[derive(Clone)]
+struct App {
+    db: Db,
+    live: Live,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    log();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pastebin: {error}");
+            tracing::error!(error = %error, "stopped");
             ExitCode::FAILURE
         }
     }
@@ -62,11 +57,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let database = if server.is_some() { "its own, which forgets all when it stops" } else { "that of REDIS_URL" };
     println!("pastebin: http://{}/ (database: {database}; Ctrl-C stops it)", listener.local_addr()?);
 
+    let (live, watching) = Live::start(db.clone());
     let stopped = async move {
         tokio::select! { _ = tokio::signal::ctrl_c() => (), _ = terminated.recv() => () }
+        // Pages that watch the list would keep their connections.
+        watching.abort();
     };
-    serve::serve(listener, pages::router(db), Limits::default(), stopped).await;
+    serve::serve(listener, site::router(App { db, live }), Limits::default(), stopped).await;
     Ok(())
+}
+
+fn log() {
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(io::stderr);
+    if io::stderr().is_terminal() { log.init() } else { log.json().flatten_event(true).init() }
 }
 
 async fn open() -> Result<(Db, Option<TestServer>), Box<dyn Error>> {

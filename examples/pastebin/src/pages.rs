@@ -1,149 +1,207 @@
-//! The pages: a form with the newest pastes, a paste, its text alone, and what is shown when something is wrong.
+//! The pages: a form with the newest pastes, a list of all that are listed, a paste, its text alone.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use askama::Template;
-use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{ConnectInfo, Form, FromRequest, Path, Request, State};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::get;
-use axum::{Router, middleware};
-use chrono::{TimeDelta, Utc};
-use futures::TryStreamExt;
+use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Form, Path, Query, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use subconscious::{Db, RedisModel};
-use tokio::time::timeout;
+use subconscious::{Cursor, Db, RedisModel};
 
-use crate::callers::{self, PASTES};
-use crate::{ID_LENGTH, Paste};
+use crate::App;
+use crate::draft::Draft;
+use crate::failure::Failure;
+use crate::highlight;
+use crate::live::Newest;
+use crate::paste::{self, Entry, Expiry, ID_LENGTH, Language, Listing, Paste};
 
-const NEWEST: u64 = 5;
-pub(crate) const TEXT_LIMIT: usize = 256 * 1024;
-const TITLE_LIMIT: usize = 120;
-/// A form sends a byte as up to three, and a line's end, which we keep as one, as two of those.
-const BODY_LIMIT: usize = 6 * TEXT_LIMIT + 16 * 1024;
-/// So many times that is read of a body that is too long, and so long of any.
-const PATIENCE: usize = 20;
-const BODY_TIME: Duration = Duration::from_secs(30);
-/// Numbers for more lines than this make a page slow.
-const NUMBERED_LINES: usize = 5_000;
-
-pub(crate) fn router(db: Db) -> Router {
-    let style = ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../templates/style.css"));
-    Router::new()
-        .route("/", get(home).post(create))
-        .route("/{id}", get(show))
-        .route("/raw/{id}", get(raw))
-        .route("/style.css", get(style))
-        .fallback(async || Failure::no_such_page())
-        .layer(middleware::map_response(async |response: Response| {
-            // What is pasted never runs, even if a mistake of ours let it into a page as it is.
-            let policy =
-                "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'";
-            let headers = [(header::CONTENT_SECURITY_POLICY, policy), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-            (headers, response)
-        }))
-        .with_state(db)
-}
-
-/// What was typed into the form.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Draft {
-    title: String,
-    text: String,
-}
+const PAGE: u64 = 20;
+/// Of the authors those with the most pastes.
+const AUTHORS: usize = 12;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
-    newest: Vec<Paste>,
+    newest: Newest,
     draft: Draft,
     problem: Option<String>,
 }
 
-impl Home {
-    async fn page(db: &Db, status: StatusCode, draft: Draft, problem: Option<String>) -> Result<Response, Failure> {
-        let newest = Paste::all().order_by(|p| p.created_at.desc()).limit(NEWEST).fetch(db).await?;
-        Ok((status, Html(Home { newest, draft, problem }.render()?)).into_response())
-    }
+pub(crate) async fn home(State(app): State<App>) -> Result<Response, Failure> {
+    let home = Home { newest: Newest::of(&app.db).await?, draft: Draft::default(), problem: None };
+    Ok(Html(home.render()?).into_response())
 }
 
-async fn home(State(db): State<Db>) -> Result<Response, Failure> {
-    Home::page(&db, StatusCode::OK, Draft::default(), None).await
-}
-
-async fn create(
-    State(db): State<Db>,
+pub(crate) async fn create(
+    State(app): State<App>,
     ConnectInfo(caller): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let limit = size(TEXT_LIMIT);
-    let (head, body) = request.into_parts();
-    let read = timeout(BODY_TIME, read(body)).await.map_err(|_| Failure::slow())?;
-    let Some(body) = read.map_err(|error| Failure::bad_form(StatusCode::BAD_REQUEST, error.to_string()))? else {
-        let problem =
-            format!("That is far too long: a paste can have {limit}. Go back to what you typed and shorten it.");
-        return Home::page(&db, StatusCode::PAYLOAD_TOO_LARGE, Draft::default(), Some(problem)).await;
-    };
-    let form = Form::<Draft>::from_request(Request::from_parts(head, body.into()), &db).await;
-    let Form(mut draft) = form.map_err(|error| Failure::bad_form(error.status(), error.body_text()))?;
+    let Form(mut draft) = Draft::read::<Form<Draft>>(request).await?;
     // A form ends lines by CRLF, whatever was typed or pasted into it.
     draft.text = draft.text.replace("\r\n", "\n");
-    let title = draft.title.trim();
-    let (status, problem) = if draft.text.trim().is_empty() {
-        (StatusCode::UNPROCESSABLE_ENTITY, "There is nothing to paste yet: write or paste some text.".to_owned())
-    } else if title.chars().count() > TITLE_LIMIT {
-        (StatusCode::UNPROCESSABLE_ENTITY, format!("The title is too long: it can have {TITLE_LIMIT} characters."))
-    } else if draft.text.len() > TEXT_LIMIT {
-        let found = size(draft.text.len());
-        (StatusCode::PAYLOAD_TOO_LARGE, format!("That is too long: it has {found}, and a paste can have {limit}."))
-    } else if callers::is_too_many(&db, caller.ip()).await? {
-        let problem =
-            format!("You paste too fast: an address can make {PASTES} pastes a minute. Try again in a minute.");
-        (StatusCode::TOO_MANY_REQUESTS, problem)
-    } else {
-        let mut paste = Paste::new(Some(title.to_owned()).filter(|title| !title.is_empty()), draft.text);
-        paste.insert(&db).await?;
-        return Ok(Redirect::to(&format!("/{}", paste.id)).into_response());
-    };
-    Home::page(&db, status, draft, Some(problem)).await
+    match draft.submit(&app, caller).await {
+        Ok(paste) => {
+            // The browser that pasted it may delete it.
+            let key =
+                format!("key={}; Path=/{}; Max-Age=31536000; HttpOnly; SameSite=Strict", paste.delete_key, paste.id);
+            Ok((AppendHeaders([(header::SET_COOKIE, key)]), Redirect::to(&format!("/{}", paste.id))).into_response())
+        }
+        Err(failure) if failure.status.is_client_error() => {
+            let home = Home { newest: Newest::of(&app.db).await?, draft, problem: Some(failure.text) };
+            Ok((failure.status, Html(home.render()?)).into_response())
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
-/// The body, or `None` if it is too long. Some of the rest of that is read and thrown away: a browser shows a broken connection,
-/// not the answer, if it gets one while it is still sending.
-async fn read(body: Body) -> Result<Option<Vec<u8>>, axum::Error> {
-    let (mut kept, mut length) = (Vec::new(), 0);
-    let mut chunks = body.into_data_stream();
-    while length <= PATIENCE * BODY_LIMIT
-        && let Some(chunk) = chunks.try_next().await?
-    {
-        length += chunk.len();
-        if length <= BODY_LIMIT {
-            kept.extend_from_slice(&chunk);
-        }
+#[derive(Template)]
+#[template(path = "list.html")]
+struct List {
+    of: Listing,
+    count: u64,
+    languages: Vec<(Language, u64)>,
+    authors: Vec<(String, u64)>,
+    entries: Vec<Entry>,
+    previous: Option<Cursor>,
+    next: Option<Cursor>,
+}
+
+/// Which page of a list.
+#[derive(Deserialize)]
+pub(crate) struct Turn {
+    pub(crate) after: Option<String>,
+}
+
+impl Turn {
+    pub(crate) async fn page(&self, of: &Listing, db: &Db) -> Result<subconscious::Page<Entry>, Failure> {
+        let cursor = self.after.as_deref().map(str::parse::<Cursor>).transpose()?;
+        Ok(paste::entries(Paste::listed(of).limit(PAGE).after(cursor), db).await?)
     }
-    Ok((length <= BODY_LIMIT).then_some(kept))
+}
+
+pub(crate) async fn list(
+    State(App { db, .. }): State<App>,
+    of: Result<Query<Listing>, QueryRejection>,
+    turn: Result<Query<Turn>, QueryRejection>,
+) -> Result<Html<String>, Failure> {
+    let (Query(of), Query(turn)) = (of?, turn?);
+    let page = turn.page(&of, &db).await?;
+    let (listed, any_language, any_author) =
+        (Paste::listed(&of), Paste::listed(&of.in_language(None)), Paste::listed(&of.by_author(None)));
+    // They travel together.
+    let (count, languages, authors) = tokio::try_join!(
+        listed.count(&db),
+        any_language.count_by(&db, |p| p.language),
+        any_author.count_by(&db, |p| p.author),
+    )?;
+    let authors = authors.into_iter().filter_map(|(author, count)| Some((author?, count))).take(AUTHORS).collect();
+    let list = List { of, count, languages, authors, entries: page.items, previous: page.previous, next: page.next };
+    Ok(Html(list.render()?))
+}
+
+impl Listing {
+    /// The address of a list, or of the page of it after a cursor.
+    fn path(&self, after: Option<&Cursor>) -> String {
+        let pairs = [
+            ("language", self.language.map(Language::key)),
+            ("author", self.author.clone()),
+            ("after", after.map(Cursor::to_string)),
+        ];
+        let given: Vec<(&str, String)> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        // Pairs of texts can be written.
+        format!("/pastes?{}", serde_urlencoded::to_string(given).unwrap_or_default())
+    }
+
+    fn in_language(&self, language: Option<&Language>) -> Self {
+        Self { language: language.copied(), ..self.clone() }
+    }
+
+    fn by_author(&self, author: Option<&str>) -> Self {
+        Self { author: author.map(str::to_owned), ..self.clone() }
+    }
 }
 
 #[derive(Template)]
 #[template(path = "paste.html")]
 struct Shown {
     paste: Paste,
+    /// None of a paste that is not to be shown yet, as that would be the end of it.
+    html: Option<String>,
+    /// The key of the paste, if whoever looks at it has it.
+    key: String,
 }
 
-async fn show(State(db): State<Db>, id: Result<Path<String>, PathRejection>) -> Result<Html<String>, Failure> {
-    Ok(Html(Shown { paste: find(&db, id).await? }.render()?))
+pub(crate) async fn show(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Html<String>, Failure> {
+    let paste = find(&app.db, id).await?;
+    let html = if paste.burn { None } else { Some(highlight::html(&app.db, &paste).await?) };
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut keys = cookies.flat_map(|cookies| cookies.split("; ")).filter_map(|cookie| cookie.strip_prefix("key="));
+    let key = keys.find(|key| *key == paste.delete_key).unwrap_or_default().to_owned();
+    Ok(Html(Shown { paste, html, key }.render()?))
 }
 
-async fn raw(State(db): State<Db>, id: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
-    Ok(find(&db, id).await?.text)
+/// Shows what may be read once. Not by `GET`, as programs follow links before people do.
+pub(crate) async fn burn(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Html<String>, Failure> {
+    let paste = take(&app.db, id).await?;
+    let html = Some(highlight::html(&app.db, &paste).await?);
+    Ok(Html(Shown { paste, html, key: String::new() }.render()?))
 }
 
-async fn find(db: &Db, id: Result<Path<String>, PathRejection>) -> Result<Paste, Failure> {
+/// Of several readers, one gets it.
+pub(crate) async fn take(db: &Db, id: Result<Path<String>, PathRejection>) -> Result<Paste, Failure> {
+    let paste = find(db, id).await?;
+    if !paste.burn {
+        return Err(Failure::no_such_page());
+    }
+    Paste::take(db, paste.id).await?.ok_or_else(Failure::no_such_page)
+}
+
+pub(crate) async fn raw(State(app): State<App>, id: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
+    let paste = find(&app.db, id).await?;
+    if paste.burn {
+        return Ok(Redirect::to(&format!("/{}", paste.id)).into_response());
+    }
+    Ok(paste.text.into_response())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Deletion {
+    key: String,
+}
+
+pub(crate) async fn delete(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    deletion: Result<Form<Deletion>, FormRejection>,
+) -> Result<Redirect, Failure> {
+    let Form(Deletion { key }) = deletion?;
+    remove(&app, id, key.trim()).await?;
+    Ok(Redirect::to("/"))
+}
+
+pub(crate) async fn remove(app: &App, id: Result<Path<String>, PathRejection>, key: &str) -> Result<(), Failure> {
+    let paste = find(&app.db, id).await?;
+    if paste.delete_key != key {
+        return Err(Failure::wrong_key());
+    }
+    paste.delete(&app.db).await?;
+    highlight::forget(&app.db, &paste.id).await?;
+    app.live.tell();
+    Ok(())
+}
+
+pub(crate) async fn find(db: &Db, id: Result<Path<String>, PathRejection>) -> Result<Paste, Failure> {
     match id {
         // Also keeps from the database what it would refuse as an id.
         Ok(Path(id)) if id.len() == ID_LENGTH => Paste::load(db, id).await?.ok_or_else(Failure::no_such_page),
@@ -151,92 +209,45 @@ async fn find(db: &Db, id: Result<Path<String>, PathRejection>) -> Result<Paste,
     }
 }
 
-/// What the templates show of a paste.
-impl Paste {
-    fn heading(&self) -> String {
-        let first_line = || self.text.lines().map(str::trim).find(|line| !line.is_empty());
-        let heading = self.title.as_deref().or_else(first_line).unwrap_or("Untitled");
-        heading.chars().take(TITLE_LIMIT).collect()
-    }
+pub(crate) fn date(at: &DateTime<Utc>) -> String {
+    at.format("%-d %B %Y, %H:%M UTC").to_string()
+}
 
-    fn size(&self) -> String {
-        size(self.text.len())
-    }
-
-    fn date(&self) -> String {
-        self.created_at.format("%-d %B %Y, %H:%M UTC").to_string()
-    }
-
-    fn age(&self) -> String {
-        let age = Utc::now() - self.created_at;
-        let count = |n: i64, unit: &str| format!("{n} {unit}{} ago", if n == 1 { "" } else { "s" });
-        match age {
-            _ if age < TimeDelta::minutes(1) => "just now".to_owned(),
-            _ if age < TimeDelta::hours(1) => count(age.num_minutes(), "minute"),
-            _ if age < TimeDelta::days(1) => count(age.num_hours(), "hour"),
-            _ if age < TimeDelta::days(30) => count(age.num_days(), "day"),
-            _ => self.date(),
-        }
-    }
-
-    fn numbered(&self) -> bool {
-        self.text.lines().count() <= NUMBERED_LINES
+/// How long ago, or from now.
+pub(crate) fn distance(at: &DateTime<Utc>) -> String {
+    let distance = *at - Utc::now();
+    let (is_ahead, length) = (distance > TimeDelta::zero(), distance.abs());
+    let count = |n: i64, unit: &str| {
+        let length = format!("{n} {unit}{}", if n == 1 { "" } else { "s" });
+        if is_ahead { format!("in {length}") } else { format!("{length} ago") }
+    };
+    match length {
+        _ if length < TimeDelta::minutes(1) => if is_ahead { "in a moment" } else { "just now" }.to_owned(),
+        _ if length < TimeDelta::hours(1) => count(length.num_minutes(), "minute"),
+        _ if length < TimeDelta::days(1) => count(length.num_hours(), "hour"),
+        _ if length < TimeDelta::days(30) => count(length.num_days(), "day"),
+        _ => date(at),
     }
 }
 
-fn size(bytes: usize) -> String {
+impl Paste {
+    fn length(&self) -> String {
+        size(self.text.len())
+    }
+}
+
+impl Entry {
+    pub(crate) fn length(&self) -> String {
+        size(self.size as usize)
+    }
+}
+
+pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         1 => "1 byte".to_owned(),
         0..1024 => format!("{bytes} bytes"),
         _ if bytes.is_multiple_of(1024) => format!("{} KiB", bytes / 1024),
         // Rounded up, so that what is a little too long never seems to fit.
         _ => format!("{:.1} KiB", (bytes as f64 / 102.4).ceil() / 10.0),
-    }
-}
-
-/// Why there is no page, and the page that says so.
-#[derive(Template)]
-#[template(path = "failure.html")]
-struct Failure {
-    status: StatusCode,
-    title: &'static str,
-    text: String,
-}
-
-impl Failure {
-    fn no_such_page() -> Self {
-        Self { status: StatusCode::NOT_FOUND, title: "Nothing here", text: "There is no paste at this address.".into() }
-    }
-
-    fn slow() -> Self {
-        Self::bad_form(StatusCode::REQUEST_TIMEOUT, "It took too long to arrive.".into())
-    }
-
-    fn bad_form(status: StatusCode, text: String) -> Self {
-        Self { status, title: "That was no paste", text }
-    }
-
-    /// The details are for those who run the pastebin, not for those who use it.
-    fn ours(status: StatusCode, error: &dyn std::error::Error) -> Self {
-        eprintln!("pastebin: {error}");
-        Self { status, title: "Out of order", text: "Something is wrong on our side. Please try again later.".into() }
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        (self.status, Html(self.render().unwrap_or(self.text))).into_response()
-    }
-}
-
-impl From<subconscious::Error> for Failure {
-    fn from(error: subconscious::Error) -> Self {
-        Self::ours(StatusCode::SERVICE_UNAVAILABLE, &error)
-    }
-}
-
-impl From<askama::Error> for Failure {
-    fn from(error: askama::Error) -> Self {
-        Self::ours(StatusCode::INTERNAL_SERVER_ERROR, &error)
     }
 }

@@ -63,7 +63,7 @@ pub(crate) async fn serve(listener: TcpListener, pages: Router, limits: Limits, 
             Ok(accepted) => accepted,
             Err(error) => {
                 // Such as too many open files, which passes.
-                eprintln!("pastebin: {error}");
+                tracing::error!(error = %error, "a client can't be served");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use chrono::TimeDelta;
+use serde_json::{Value, json};
 use subconscious::testing::TestServer;
 use subconscious::{Db, RedisModel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,10 +16,14 @@ use tokio::net::TcpStream;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::Paste;
 use crate::callers::PASTES;
-use crate::pages::{TEXT_LIMIT, router};
+use crate::draft::TEXT_LIMIT;
+use crate::live::Live;
+use crate::paste::{Expiry, Language, Paste};
 use crate::serve::{self, Limits};
+use crate::{App, site};
+
+mod browser;
 
 struct Site {
     pages: Router,
@@ -44,7 +49,13 @@ impl Site {
         };
         let namespace = format!("pastebin-test-{}", Uuid::new_v4());
         let db = Db::builder().namespace(namespace).retries(0).open(&url).await.unwrap();
-        Self { pages: router(db.clone()), db, server }
+        Self::on(db, server)
+    }
+
+    fn on(db: Db, server: Option<TestServer>) -> Self {
+        // Ends with the test.
+        let (live, _) = Live::start(db.clone());
+        Self { pages: site::router(App { db: db.clone(), live }), db, server }
     }
 
     /// Serves the pages at a port, until the site is dropped.
@@ -71,10 +82,23 @@ impl Site {
     }
 
     async fn post_from(&self, address: IpAddr, form: String) -> Answer {
+        self.submit("/", address, form).await
+    }
+
+    async fn submit(&self, path: &str, address: IpAddr, form: String) -> Answer {
         let kind = "application/x-www-form-urlencoded";
         let caller = ConnectInfo(SocketAddr::from((address, 1)));
-        let request = Request::post("/").header(header::CONTENT_TYPE, kind).extension(caller);
+        let request = Request::post(path).header(header::CONTENT_TYPE, kind).extension(caller);
         self.send(request.body(form.into()).unwrap()).await
+    }
+
+    /// A request of the JSON API: its status, and its body if it has one.
+    async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let caller = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let request = Request::builder().method(method).uri(path).extension(caller);
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string().into());
+        let answer = self.send(request.unwrap()).await;
+        (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
     }
 
     /// Pastes, and returns the address of the paste.
@@ -118,20 +142,20 @@ async fn what_is_pasted_is_shown_and_sent_raw() {
 }
 
 #[tokio::test]
-async fn the_five_newest_are_listed_newest_first() {
+async fn the_ten_newest_are_listed_newest_first() {
     let site = Site::new().await;
     assert!(site.get("/").await.body.contains("Nothing yet"));
-    for number in 1..=7 {
+    for number in 11..=22 {
         site.paste(&format!("number {number}"), "text").await;
     }
     // Saved last, but not the newest.
-    let mut old = Paste::new(Some("number 0".into()), "text".into());
+    let mut old = Paste::new("number 10", "text".into());
     old.created_at -= TimeDelta::days(1);
     old.save(&site.db).await.unwrap();
 
     let body = site.get("/").await.body;
-    let listed: Vec<&str> = body.split("number ").skip(1).map(|rest| &rest[..1]).collect();
-    assert_eq!(listed, ["7", "6", "5", "4", "3"]);
+    let listed: Vec<&str> = body.split("number ").skip(1).map(|rest| &rest[..2]).collect();
+    assert_eq!(listed, ["22", "21", "20", "19", "18", "17", "16", "15", "14", "13"]);
     site.close().await;
 }
 
@@ -143,9 +167,233 @@ async fn a_script_is_text() {
     let refused = site.post(format!("title={0}{0}{0}&text={0}", encoded(script))).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     for body in [site.get(&address).await.body, site.get("/").await.body, refused.body] {
-        assert!(!body.contains("<script") && body.contains("&#60;script&#62;"), "{body}");
+        assert!(!body.contains("<script>") && body.contains("&#60;script&#62;"), "{body}");
     }
     site.close().await;
+}
+
+#[tokio::test]
+async fn a_text_in_colours_is_the_same_text() {
+    let site = Site::new().await;
+    let text = "/* <script>\n over lines */\nfn main() { let x = \"</pre>&amp;\"; }\n";
+    for language in ["rust", "html", "php", "markdown"] {
+        let form = format!("text={}&language={language}", encoded(text));
+        let address = site.post(form).await.headers[header::LOCATION].to_str().unwrap().to_owned();
+        // Made, and then kept.
+        for _ in 0..2 {
+            let body = site.get(&address).await.body;
+            let shown = body.split("<pre").nth(1).unwrap().split_once(">\n").unwrap().1.split("</pre>").next().unwrap();
+            assert_eq!(shown.matches("<i></i>").count(), 3, "{shown}");
+            assert!(shown.contains("<b class="), "{shown}");
+            let bare: String =
+                shown.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect();
+            let entities = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")];
+            let bare = entities.iter().fold(bare, |text, (entity, character)| text.replace(entity, character));
+            assert_eq!(bare, text, "{language}");
+        }
+    }
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_paste_is_burnt_by_its_first_reader() {
+    let site = Site::new().await;
+    let answer = site.post("text=the+secret&burn=true".to_owned()).await;
+    let address = answer.headers[header::LOCATION].to_str().unwrap().to_owned();
+    // Not by what looks at it only.
+    for path in ["/".to_owned(), "/pastes".to_owned(), address.clone(), format!("/raw{address}")] {
+        assert!(!site.get(&path).await.body.contains("the secret"), "{path}");
+    }
+    let burn = format!("{address}/burn");
+    let readers = (0..8).map(|_| site.submit(&burn, [127, 0, 0, 1].into(), String::new()));
+    let read: Vec<Answer> = futures::future::join_all(readers).await;
+    let shown = read.iter().filter(|answer| answer.body.contains("the secret")).count();
+    let told = read.iter().filter(|answer| answer.status == StatusCode::NOT_FOUND).count();
+    assert_eq!((shown, told), (1, 7));
+    assert_eq!(site.get(&address).await.status, StatusCode::NOT_FOUND);
+
+    let kept = site.paste("", "for all").await;
+    let answer = site.submit(&format!("{kept}/burn"), [127, 0, 0, 1].into(), String::new()).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(site.get(&kept).await.body.contains("for all"));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn an_unlisted_paste_is_only_at_its_address() {
+    let site = Site::new().await;
+    let answer = site.post("text=whisper&unlisted=true&language=rust&author=Me".to_owned()).await;
+    let address = answer.headers[header::LOCATION].to_str().unwrap();
+    assert!(site.get(address).await.body.contains("whisper"));
+    for path in ["/", "/pastes", "/pastes?language=rust", "/pastes?author=Me", "/api/pastes", "/api/languages"] {
+        let body = site.get(path).await.body;
+        assert!(!body.contains("whisper") && !body.contains(address) && !body.contains("\"rust\",\"count"), "{body}");
+    }
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_paste_is_deleted_by_its_key_alone() {
+    let site = Site::new().await;
+    let answer = site.post("text=x&language=rust".to_owned()).await;
+    let address = answer.headers[header::LOCATION].to_str().unwrap().to_owned();
+    let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap().to_owned();
+    let key = cookie.strip_prefix("key=").unwrap().split(';').next().unwrap().to_owned();
+    assert!(cookie.contains(&format!("Path={address};")) && cookie.contains("HttpOnly"), "{cookie}");
+    assert!(!site.get(&address).await.body.contains(&key), "shown to others");
+    let with_cookie = Request::get(&address).header(header::COOKIE, format!("a=b; key={key}")).body(Body::empty());
+    assert!(site.send(with_cookie.unwrap()).await.body.contains(&key));
+
+    let delete = format!("{address}/delete");
+    for wrong in ["key=", "key=0", "key=%00"] {
+        let answer = site.submit(&delete, [127, 0, 0, 1].into(), wrong.to_owned()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+    let answer = site.submit(&delete, [127, 0, 0, 1].into(), format!("key=+{key}+")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_eq!(site.get(&address).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.get("/pastes").await.body.matches(&address).count(), 0);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn an_expired_paste_is_in_no_list_and_no_count() {
+    let site = Site::new().await;
+    let mut gone = Paste::new("gone", "text".into());
+    gone.expires_at = Some(gone.created_at + TimeDelta::milliseconds(50));
+    gone.save(&site.db).await.unwrap();
+    let stays = site.post("text=stays&expires=10m".to_owned()).await;
+    let address = stays.headers[header::LOCATION].to_str().unwrap();
+    while site.get(&format!("/{}", gone.id)).await.status == StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let body = site.get("/pastes").await.body;
+    assert!(!body.contains("gone") && body.contains("stays") && body.contains("1 paste,"), "{body}");
+    assert!(site.get(address).await.body.contains("in 9 minutes"));
+    let lives =
+        Expiry::ALL.map(|(expiry, ..)| expiry.after(gone.created_at).map(|end| (end - gone.created_at).num_minutes()));
+    assert_eq!(lives, [None, Some(10), Some(60), Some(24 * 60)]);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn lists_are_of_a_language_and_an_author_page_by_page() {
+    let site = Site::new().await;
+    let mut expected = Vec::new();
+    for number in 0..100 {
+        let mut paste = Paste::new(&format!("n{number:02}"), "x".into());
+        paste.language = if number % 2 == 0 { Language::Rust } else { Language::Python };
+        paste.author = (number % 3 > 0).then(|| if number % 3 == 1 { "Ada & Bob".into() } else { "<i>".into() });
+        paste.created_at += TimeDelta::seconds(number);
+        paste.insert(&site.db).await.unwrap();
+        if number % 2 == 0 && number % 3 == 1 {
+            expected.insert(0, paste.title);
+        }
+    }
+    let of = "language=rust&author=Ada+%26+Bob";
+    let first = site.get(&format!("/pastes?{of}")).await.body;
+    let titles = |body: &str| -> Vec<String> {
+        body.split("class=\"heading\">").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
+    };
+    assert!(first.contains(&format!("{} pastes in Rust by Ada &#38; Bob", expected.len())), "{first}");
+    assert!(first.contains("Python <b>17</b>") && first.contains("&#60;i&#62; <b>17</b>"), "{first}");
+    assert_eq!(titles(&first), expected);
+
+    let mut path = "/pastes?language=python".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let body = site.get(&path).await.body;
+        seen.extend(titles(&body));
+        let Some(rest) = body.split("rel=\"next\" href=\"").nth(1) else { break };
+        path = rest.split('"').next().unwrap().replace("&#38;", "&");
+    }
+    let odd: Vec<String> = (0..50).rev().map(|half| format!("n{:02}", 2 * half + 1)).collect();
+    assert_eq!(seen, odd);
+
+    // A page of one list is none of another, and what is no cursor is none.
+    let other = path.replace("python", "rust");
+    for path in [other.as_str(), "/pastes?after=x", "/pastes?language=klingon"] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    site.close().await;
+}
+
+#[tokio::test]
+async fn the_api_has_the_same_verbs() {
+    let site = Site::new().await;
+    let draft = json!({"text": "fn f() {}\r\n", "title": "T", "author": "A", "language": "rust", "expires": "1h"});
+    let (status, made) = site.call("POST", "/api/pastes", draft).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let path = format!("/api/pastes/{}", made["id"].as_str().unwrap());
+    let (status, found) = site.call("GET", &path, Value::Null).await;
+    assert_eq!((status, &found["text"], &found["language"]), (StatusCode::OK, &json!("fn f() {}\r\n"), &json!("rust")));
+    assert!(found.get("delete_key").is_none(), "{found}");
+    let (_, list) = site.call("GET", "/api/pastes?language=rust&author=A", Value::Null).await;
+    assert_eq!((&list["pastes"][0]["id"], &list["next"]), (&made["id"], &Value::Null));
+    let (_, groups) = site.call("GET", "/api/languages", Value::Null).await;
+    assert_eq!(groups, json!([{"language": "rust", "count": 1}]));
+
+    let (_, secret) = site.call("POST", "/api/pastes", json!({"text": "once", "burn": true})).await;
+    let burnt = format!("/api/pastes/{}", secret["id"].as_str().unwrap());
+    let (_, seen) = site.call("GET", &burnt, Value::Null).await;
+    assert_eq!((seen.get("text"), &seen["burn"]), (None, &json!(true)));
+    let (_, read) = site.call("POST", &format!("{burnt}/burn"), Value::Null).await;
+    assert_eq!(read["text"], "once");
+    assert_eq!(site.call("GET", &burnt, Value::Null).await.0, StatusCode::NOT_FOUND);
+
+    for (draft, wanted) in [
+        (json!({"text": ""}), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({"text": "x", "language": "klingon"}), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({"text": "x", "colour": "red"}), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({"text": "x".repeat(TEXT_LIMIT + 1)}), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let (status, told) = site.call("POST", "/api/pastes", draft).await;
+        assert_eq!(status, wanted);
+        assert!(told["error"].is_string(), "{told}");
+    }
+    let (status, told) = site.call("DELETE", &path, Value::Null).await;
+    assert_eq!((status, told["error"].is_string()), (StatusCode::FORBIDDEN, true));
+    let key = format!("Bearer {}", made["delete_key"].as_str().unwrap());
+    let request = Request::delete(&path).header(header::AUTHORIZATION, key).body(Body::empty()).unwrap();
+    assert_eq!(site.send(request).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.call("GET", &path, Value::Null).await.0, StatusCode::NOT_FOUND);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn who_watches_is_sent_the_newest_at_once() {
+    let site = Site::new().await;
+    let address = site.serve(Limits::default()).await;
+    let mut watcher = TcpStream::connect(address).await.unwrap();
+    watcher.write_all(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut said = String::new();
+    let mut wait_for = async |wanted: &str| {
+        while !said.contains(wanted) {
+            let mut some = [0; 4096];
+            let length = watcher.read(&mut some).await.unwrap();
+            assert!(length > 0, "{said}");
+            said.push_str(&String::from_utf8_lossy(&some[..length]));
+        }
+    };
+    wait_for("text/event-stream").await;
+    site.paste("first <b>", "x").await;
+    wait_for("first &#60;b&#62;").await;
+    site.paste("second", "x").await;
+    wait_for("second").await;
+    // Another instance of the program made it.
+    Paste::new("third", "x".into()).insert(&site.db).await.unwrap();
+    wait_for("third").await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn health_is_that_of_the_database() {
+    let mut site = Site::new().await;
+    assert_eq!(site.get("/healthz").await.body, "ok\n");
+    let Some(server) = site.server.take() else { return };
+    server.stop().await;
+    assert_eq!(site.get("/healthz").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
@@ -231,7 +479,7 @@ async fn a_database_that_is_gone_is_said_without_details() {
 async fn a_database_that_refuses_is_as_one_that_is_gone() {
     let full = TestServer::builder().arg("--maxmemory", "1").start().await.unwrap();
     let db = Db::open(full.url()).await.unwrap();
-    let answer = Site { pages: router(db.clone()), db, server: Some(full) }.post("text=x".to_owned()).await;
+    let answer = Site::on(db, Some(full)).post("text=x".to_owned()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.body.contains("Out of order") && !answer.body.contains("maxmemory"), "{}", answer.body);
 }

@@ -22,6 +22,13 @@ pub struct Page<M> {
     pub previous: Option<Cursor>,
 }
 
+impl<M> Page<M> {
+    /// The same page of something else: each item as `change` makes it.
+    pub fn map<T>(self, change: impl FnMut(M) -> T) -> Page<T> {
+        Page { items: self.items.into_iter().map(change).collect(), next: self.next, previous: self.previous }
+    }
+}
+
 /// Where a page ended or began, for [`Query::after`](crate::Query::after): printable, and read back by [`str::parse`].
 ///
 /// It is the place of the page's last or first record in the query's order, not a number of records, so records that come and go before it

@@ -434,7 +434,7 @@ proptest! {
                 let previous: Cursor = previous.to_string().parse().unwrap();
                 last = query.clone().after(previous.clone()).page(db).await.unwrap();
                 let selected = query.clone().after(previous).select(|u| u.id).page(db).await.unwrap();
-                assert_eq!(selected.items, ids(&last.items));
+                assert_eq!(selected, last.clone().map(|record| record.id));
                 back.splice(0..0, last.items.clone());
             }
             assert_eq!(ids(&back), ids(&all));
