@@ -39,6 +39,9 @@
 //! all. Nothing runs in the background, and queries leave nothing behind. A query on a primary writes intermediate bitmaps while it
 //! runs, which replicas don't see, but which count in `rdb_changes_since_last_save`; a replica can be [asked, too](DbBuilder::read_from).
 
+// So that docs.rs marks what needs a feature.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod bulk;
 mod check;
 mod codec;
