@@ -72,3 +72,18 @@ fn inventory() {
         ],
     );
 }
+
+#[test]
+fn web() {
+    assert_says(
+        env!("CARGO_BIN_EXE_web"),
+        &[
+            "POST /accounts: 201 Created, tag \"1\"",
+            "POST /accounts: 409 Conflict, tag none",
+            "GET /accounts/1: 200 OK, tag \"1\"",
+            "PUT /accounts/1: 200 OK, tag \"2\"",
+            "PUT /accounts/1: 412 Precondition Failed, tag none",
+            "GET /accounts/2: 404 Not Found, tag none",
+        ],
+    );
+}
