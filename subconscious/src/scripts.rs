@@ -10,6 +10,8 @@ use redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
 
 use crate::db::Db;
 
+const STAGE: &str = "-- stage\n";
+
 /// A script's text and the hash that the server knows it by.
 pub(crate) struct Script {
     text: String,
@@ -34,6 +36,11 @@ impl Script {
             .replace("-- include remove.lua\n", include_str!("scripts/remove.lua"))
             .replace("-- include apply.lua\n", include_str!("scripts/apply.lua"))
             .replace("-- include expire.lua\n", include_str!("scripts/expire.lua"));
+        // What comes after such a line is a function of its own. To make a function, Lua looks for each variable of the one around it that it uses among
+        // all of those that functions use, one after the other; what is further out it finds at once. With three such lines, the 50 functions
+        // of a query are made in 15 us instead of 27.
+        let stages = text.matches(STAGE).count();
+        let text = text.replace(STAGE, "return (function()\n") + &"end)()\n".repeat(stages);
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }

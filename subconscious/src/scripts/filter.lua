@@ -9,9 +9,12 @@
 --   * all | - none | = name value | q name value (of a unique column) | 0 name (is null) | & n .. | | n .. | ! .. |
 --   v name lowest highest (ordinals) | z name kind score member score member (at least, below; score "" for no bound)
 --
+-- It is in stages, and what comes after it is in the last one: see `Script::new`.
+--
 -- Nothing of it reaches replicas or the append-only file, and nothing is left behind: the script that includes this
 -- runs by `leave_nothing`.
 
+-- stage
 local p, width = ARGV[1], tonumber(ARGV[4])
 local place, bits = places(), bits()
 
@@ -107,6 +110,7 @@ local function earlier(score, member, edge)
   return less(member, edge[2])
 end
 
+-- stage
 -- A set of rows of one segment is nil if empty, the key of a bitmap (a string), or a list of offsets (a table).
 local function size(set)
   if not set then return 0 end
@@ -291,6 +295,7 @@ local function split(node)
   return join('&', parts), join('&', rest)
 end
 
+-- stage
 -- The rows of a container in a segment, as a set.
 local function container(node, segment)
   local key = node[2] .. segment .. node[4]
