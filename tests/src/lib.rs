@@ -147,5 +147,5 @@ impl Fixture {
 /// The code of the README and of the documents, which is compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-#[doc = include_str!("../../docs/production.md")]
+#[doc = include_str!("../../docs/src/production.md")]
 struct Documents;
