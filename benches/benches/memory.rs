@@ -193,7 +193,8 @@ fn link(id: u64) -> Link {
 
 async fn used_memory(redis: &mut MultiplexedConnection) -> f64 {
     let info: String = redis::cmd("INFO").arg("memory").query_async(redis).await.unwrap();
-    let number = |name: &str| -> f64 { info.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap() };
+    let number =
+        |name: &str| -> f64 { info.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap() };
     // What the connections hold is none of the records'.
     number("used_memory:") - number("mem_clients_normal:")
 }
