@@ -58,7 +58,7 @@ impl Db {
     ///
     /// `?protocol=resp3` asks for the newer protocol; nothing else changes by it.
     ///
-    /// The user needs the rights that `docs/rights.md` in the repository lists, of which the shorter list is enough for loads and queries. It has lines
+    /// The user needs the rights that `docs/src/rights.md` in the repository lists, of which the shorter list is enough for loads and queries. It has lines
     /// such as `ACL SETUSER reader on >password %R~shop:{User}:* ~shop:{User}:t:* +evalsha ..`, for the model `User` in the namespace `shop`. Who
     /// lacks a command of the longer list is refused every write.
     ///

@@ -290,7 +290,7 @@ fn rights_hint(source: &redis::RedisError) -> String {
     let after = |said, words| str::rsplit_once(said, words).map_or(said, |(_, said)| said);
     let said = after(after(said, "NOPERM "), IN_SCRIPT);
     let said = said.split(" script: ").next().unwrap_or_default().trim_end();
-    format!("the user lacks a right: {said}; docs/rights.md lists the commands and keys that are needed")
+    format!("the user lacks a right: {said}; docs/src/rights.md lists the commands and keys that are needed")
 }
 
 #[cfg(test)]
@@ -308,7 +308,7 @@ mod tests {
             format!("EXECABORT Transaction discarded because of: NOPERM {right}"),
         ];
         let expected =
-            format!("the user lacks a right: {right}; docs/rights.md lists the commands and keys that are needed");
+            format!("the user lacks a right: {right}; docs/src/rights.md lists the commands and keys that are needed");
         for said in said {
             assert_eq!(Error::from(raised(said.as_bytes())).to_string(), expected, "{said}");
         }

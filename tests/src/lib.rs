@@ -5,6 +5,8 @@
 
 pub mod child;
 pub mod door;
+#[cfg(doctest)]
+mod guide;
 pub mod indexes;
 pub mod linear;
 pub mod proxy;
@@ -143,9 +145,3 @@ impl Fixture {
         keys.into_iter().map(|key| key[prefix.len()..].to_vec()).collect()
     }
 }
-
-/// The code of the README and of the documents, which is compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-#[doc = include_str!("../../docs/production.md")]
-struct Documents;

@@ -98,7 +98,7 @@ impl DbBuilder {
     }
 
     /// How long a query may be waited for until it is told of as slow, with how it was answered, where the feature `tracing` is on: see
-    /// `docs/tracing.md`. Default: 100 milliseconds.
+    /// `docs/src/tracing.md`. Default: 100 milliseconds.
     pub fn slow_query(mut self, slow: Duration) -> Self {
         self.slow_query = slow;
         self

@@ -1,6 +1,6 @@
 -- query.lua: reads a page of the rows that match a filter, in order. Includes rows.lua, filter.lua, walk.lua and ready.lua.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/rights.md)
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
 -- ARGV[3]   microseconds after which the call ends where it is, see filter.lua

@@ -8,6 +8,7 @@ mod errors;
 mod expiry;
 mod explain;
 mod groups;
+mod guide;
 mod hammer;
 mod indexes;
 mod meanwhile;

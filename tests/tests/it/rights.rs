@@ -1,4 +1,4 @@
-//! Passwords, and users who may do only what docs/rights.md says.
+//! Passwords, and users who may do only what docs/src/rights.md says.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use subconscious::{Db, Error, Query, RedisModel, Result};
 use subconscious_tests::{Fixture, with_protocol};
 use uuid::Uuid;
 
-const DOCUMENT: &str = include_str!("../../../docs/rights.md");
+const DOCUMENT: &str = include_str!("../../../docs/src/rights.md");
 
 /// Of the name that the lines in the document have, with a column of each kind that has keys or commands of its own.
 #[derive(Debug, Clone, PartialEq, RedisModel)]
@@ -233,7 +233,7 @@ async fn write(db: &Db, served: &Served) -> Result<()> {
 fn assert_names(error: &Error, command: &str) {
     let text = error.to_string();
     assert!(text.contains(&format!("'{command}'")), "{command} was taken away, and the error is: {text}");
-    assert!(text.contains("docs/rights.md"), "{text}");
+    assert!(text.contains("docs/src/rights.md"), "{text}");
 }
 
 #[tokio::test]
