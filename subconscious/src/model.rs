@@ -249,6 +249,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # async fn run(db: Db) -> subconscious::Result<()> {
     /// let patched = User::patch(&db, 7u64, |u| [u.age.set(31), u.country.clear(), u.visits.incr(1)]).await?;
     /// let visits: Option<u64> = patched.get(|u| u.visits);
+    /// User::patch(&db, 7u64, |u| u.visits.incr(1)).await?;
     /// # Ok(()) }
     /// ```
     ///

@@ -15,7 +15,7 @@ use crate::scripts::{self, PATCH};
 use crate::value::{ColumnType, ColumnValue, ValueError};
 use crate::write::{Address, Call, Target, Write, index_spec};
 
-/// A change of one column, made by [`Column::set`], [`clear`](Column::clear), [`incr`](Column::incr), [`decr`](Column::decr) and
+/// A change of one column, made by [`Column::set`], [`clear`](Column::clear), [`set_or_clear`](Column::set_or_clear), [`incr`](Column::incr), [`decr`](Column::decr) and
 /// [`expected`](Column::expected) for [`RedisModel::patch`].
 #[must_use = "a change does nothing until a patch is made with it"]
 pub struct Change<M> {
@@ -48,6 +48,16 @@ impl<M> Clone for Change<M> {
 impl<M> fmt::Debug for Change<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Change").field("column", &self.at).field("what", &self.what).finish()
+    }
+}
+
+/// One change is a patch, too: `|u| u.visits.incr(1)`.
+impl<M> IntoIterator for Change<M> {
+    type Item = Self;
+    type IntoIter = std::iter::Once<Self>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self)
     }
 }
 

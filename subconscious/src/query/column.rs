@@ -158,7 +158,10 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     where
         C: Settable,
     {
-        let value = value.into_value();
+        self.set_value(&value.into_value())
+    }
+
+    fn set_value(self, value: &T::Value) -> Change<M> {
         let mut stored = Vec::new();
         let encoded = value.encode(&mut stored);
         Change::new(self.at, encoded.map(|()| What::Set { stored, ordinal: value.ordinal() }))
@@ -171,6 +174,18 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         T: Nullable,
     {
         Change::new(self.at, Ok(What::Clear))
+    }
+
+    /// Sets the column to the value, or makes it null if there is none, in a patch.
+    pub fn set_or_clear(self, value: Option<T::Value>) -> Change<M>
+    where
+        C: Settable,
+        T: Nullable,
+    {
+        match value {
+            Some(value) => self.set_value(&value),
+            None => self.clear(),
+        }
     }
 
     /// Adds to the column, in a patch: exactly, to both ends of the type. Null counts as 0.

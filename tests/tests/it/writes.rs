@@ -384,7 +384,9 @@ async fn a_patch_sends_and_changes_only_its_columns() {
     // Another program changes what this one does not name.
     let key = f.key("{Member}:r:1");
     let () = f.run(redis::cmd("HSET").arg(&key).arg("note").arg("theirs").arg("extra").arg("kept")).await;
-    Member::patch(&f.db, 1u32, |m| [m.level.set(3), m.name.clear()]).await.unwrap();
+    Member::patch(&f.db, 1u32, |m| [m.level.set(3), m.name.set_or_clear(Some("new".into()))]).await.unwrap();
+    assert_eq!(Member::load(&f.db, 1u32).await.unwrap().unwrap().name.as_deref(), Some("new"));
+    Member::patch(&f.db, 1u32, |m| m.name.set_or_clear(None)).await.unwrap();
     let loaded = Member::load(&f.db, 1u32).await.unwrap().unwrap();
     assert_eq!(loaded, Member { level: 3, name: None, note: Some("theirs".into()), ..member(1) });
     let extra: String = f.run(redis::cmd("HGET").arg(&key).arg("extra")).await;
