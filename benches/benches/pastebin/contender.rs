@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use benches::{Server, median, processor_time};
 use futures::stream;
@@ -10,11 +11,11 @@ use redis::{Client, cmd};
 use subconscious::{Db, RedisModel};
 
 use crate::data::{self, paste};
-use crate::http::PATIENCE;
+use crate::http::{self, PATIENCE};
 use crate::original::{self, Original};
 use crate::paste::Paste;
 use crate::program::Program;
-use crate::wrk::Wrk;
+use crate::wrk::{Wrk, one_each};
 use crate::{Outcome, Page, by_hand, folder};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,13 +119,20 @@ impl Contender {
 
     /// One round.
     pub(crate) async fn sample(&mut self, wrk: &Wrk, path: &str, seconds: u64) -> Outcome<Sample> {
-        let (before, reads) = self.commands().await?;
+        let address = &self.program.address;
+        let asked = Instant::now();
+        let expected = http::get(address, path)?;
+        let takes_long = asked.elapsed() * 10 > Duration::from_secs(seconds);
+        let (before, reads) = commands(&mut self.redis).await?;
         let pid = self.server.pid().ok_or("the server is not ours")?;
         let times = || [processor_time(self.program.pid()), processor_time(pid)];
         let begin = times();
-        let load = wrk.run(&self.program.address, path, seconds)?;
+        let load = if takes_long { one_each(address, path)? } else { wrk.run(address, path, seconds, &expected)? };
         let end = times();
-        let (mut commands, all_reads) = self.commands().await?;
+        let (mut commands, all_reads) = commands(&mut self.redis).await?;
+        if http::get(address, path)? != expected {
+            return Err(format!("{path}: the answer is not the one before").into());
+        }
         for (name, calls) in &mut commands {
             *calls = (*calls - before.get(name).unwrap_or(&0.0)) / load.requests;
         }
@@ -140,23 +148,23 @@ impl Contender {
             commands,
         })
     }
+}
 
-    /// Calls so far, and reads.
-    async fn commands(&mut self) -> Outcome<(BTreeMap<String, f64>, f64)> {
-        let info: String = cmd("INFO").arg("commandstats").arg("stats").query_async(&mut self.redis).await?;
-        let mut commands = BTreeMap::new();
-        let mut reads = 0.0;
-        for line in info.lines() {
-            if let Some(number) = line.strip_prefix("total_reads_processed:") {
-                reads = number.parse()?;
-            } else if let Some((name, values)) = line.strip_prefix("cmdstat_").and_then(|line| line.split_once(':')) {
-                let calls = values.strip_prefix("calls=").and_then(|values| values.split(',').next());
-                commands.insert(name.to_owned(), calls.ok_or("no calls")?.parse()?);
-            }
+/// Calls of each command so far, and reads.
+async fn commands(redis: &mut ConnectionManager) -> Outcome<(BTreeMap<String, f64>, f64)> {
+    let info: String = cmd("INFO").arg("commandstats").arg("stats").query_async(redis).await?;
+    let mut commands = BTreeMap::new();
+    let mut reads = 0.0;
+    for line in info.lines() {
+        if let Some(number) = line.strip_prefix("total_reads_processed:") {
+            reads = number.parse()?;
+        } else if let Some((name, values)) = line.strip_prefix("cmdstat_").and_then(|line| line.split_once(':')) {
+            let calls = values.strip_prefix("calls=").and_then(|values| values.split(',').next());
+            commands.insert(name.to_owned(), calls.ok_or("no calls")?.parse()?);
         }
-        commands.remove("info");
-        Ok((commands, reads))
     }
+    commands.remove("info");
+    Ok((commands, reads))
 }
 
 /// The middle of some figure of all rounds.

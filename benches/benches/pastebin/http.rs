@@ -18,6 +18,18 @@ pub(crate) struct Answer {
     pub(crate) length: u64,
 }
 
+impl Answer {
+    /// Where another one begins to differ.
+    pub(crate) fn difference(&self, other: &Self) -> String {
+        let lines = |answer: &Self| -> Vec<String> {
+            answer.head.iter().cloned().chain(answer.body.lines().map(str::to_owned)).collect()
+        };
+        let (these, those) = (lines(self), lines(other));
+        let differs = these.iter().zip(&those).find(|(this, that)| this != that);
+        differs.map_or("one answer is longer".into(), |(this, that)| format!("{this:?} is not {that:?}"))
+    }
+}
+
 /// The answer to a GET, which must be a page.
 pub(crate) fn get(address: &str, path: &str) -> Outcome<Answer> {
     let mut stream = TcpStream::connect(address)?;

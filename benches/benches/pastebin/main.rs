@@ -190,9 +190,7 @@ fn check(sides: &[Contender], records: u64) -> Outcome<()> {
             match &same {
                 None => same = Some(answer),
                 Some(same) if *same == answer => {}
-                Some(same) => {
-                    return Err(format!("{path}: the answers differ:\n{same:#?}\n{answer:#?}").into());
-                }
+                Some(same) => return Err(format!("{path}: {}", same.difference(&answer)).into()),
             }
         }
     }

@@ -48,9 +48,10 @@ impl Report {
              only the list of all pastes, filters, expiry and what else it takes are not there. *Python* is the demo of the Python mapper that this library follows, \
              with plainer pages, and five pastes on its first page where the others have ten.\n\n\
              All three have the same cores, each with a Redis of its own over a unix socket, and one is busy at a time; what both programs of a side take of the \
-             processor decides. Of tokio's workers there are as many as cores, unless `TOKIO_WORKER_THREADS` says otherwise.\n\n\
+             processor decides. Tokio starts a worker for each core that it is given, here as by default; \
+             `TOKIO_WORKER_THREADS` would say otherwise, and `--cores 0,1` gives the web servers both cores, of which the Python one, a single process, can use one.\n\n\
              Requests a second, median of {} rounds of {} seconds in turns, and in brackets how many times as fast ours is; then what 99 of a hundred \
-             requests took less than. A page that takes more than a tenth of the time of a round is asked for once on each connection instead. The list pages, which \
+             requests took less than. Of a page that takes more than a tenth of a round, each connection asks for one instead, and the longest is told. The list pages, which \
              count the pastes of each language and of each author as well, are there to show what they take.\n",
             self.cores,
             self.versions.join(", "),
