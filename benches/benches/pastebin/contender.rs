@@ -16,7 +16,7 @@ use crate::original::{self, Original};
 use crate::paste::Paste;
 use crate::program::Program;
 use crate::wrk::{Wrk, one_each};
-use crate::{Outcome, Page, by_hand, folder};
+use crate::{Outcome, Page, by_hand, target};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -82,7 +82,7 @@ impl Contender {
         let mut redis = ConnectionManager::new_with_config(Client::open(server.url.as_str())?, config).await?;
         let command = match side {
             Side::Ours => {
-                let mut command = Command::new(folder()?.with_file_name("release").join("pastebin"));
+                let mut command = Command::new(target()?.join("release/pastebin"));
                 command.env("REDIS_URL", &server.url).env("PASTEBIN_ADDR", "127.0.0.1:0").env("RUST_LOG", "warn");
                 command
             }

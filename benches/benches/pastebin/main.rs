@@ -92,11 +92,15 @@ impl Page {
     }
 }
 
-/// Where to keep what is fetched: beside what is built.
-fn folder() -> Outcome<PathBuf> {
+/// The target folder that this program is in.
+fn target() -> Outcome<PathBuf> {
     let binary = std::env::current_exe()?;
-    let target = binary.ancestors().nth(3).ok_or("not in a target folder")?;
-    Ok(target.join("pastebin-bench"))
+    Ok(binary.ancestors().nth(3).ok_or("not in a target folder")?.into())
+}
+
+/// Where to keep what is fetched.
+fn folder() -> Outcome<PathBuf> {
+    Ok(target()?.join("pastebin-bench"))
 }
 
 fn main() -> Outcome<()> {
@@ -113,7 +117,8 @@ async fn compare(arguments: &Arguments) -> Outcome<()> {
     let wrk = Wrk::find()?;
     let original = Original::prepare()?;
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--package", "pastebin"])
+        .args(["build", "--release", "--package", "pastebin", "--target-dir"])
+        .arg(target()?)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()?;
     if !built.success() {
