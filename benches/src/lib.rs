@@ -8,6 +8,10 @@ use futures::StreamExt;
 use redis::aio::ConnectionManager;
 use subconscious::testing::TestServer;
 
+mod figures;
+
+pub use figures::{Run, median, number, processor_time, whole};
+
 /// A server for the benchmark; pinned to the first core, where `taskset` can. It ends with this process, however that ends.
 #[derive(Debug)]
 pub struct Server {

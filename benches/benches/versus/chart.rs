@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Report, Row, number};
+use benches::number;
+
+use crate::report::{Report, Row};
 
 /// Colours that a colour-blind reader tells apart, on a light ground of the picture's own.
 const COLOURS: [(&str, &str); 4] =

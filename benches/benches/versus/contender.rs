@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use benches::{Server, flight};
+use benches::{Server, flight, processor_time};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Value, cmd};
 use subconscious::Db;
@@ -142,12 +142,7 @@ impl Contender {
 
     /// Times the server's processor was given to it, in microseconds.
     fn cpu(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.server.pid().unwrap())).unwrap();
-        let time = |task: std::fs::DirEntry| {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<f64>().ok()
-        };
-        tasks.flatten().filter_map(time).sum::<f64>() / 1_000.0
+        processor_time(self.server.pid().unwrap())
     }
 
     /// Runs the job and says what a round of so many operations, each of so many rows, cost.

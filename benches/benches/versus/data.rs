@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use subconscious::{ColumnEnum, RedisModel};
 use uuid::Uuid;
 
-use crate::report;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ColumnEnum)]
 #[column(rename_all = "lowercase")]
 pub(crate) enum Gender {
@@ -293,7 +291,7 @@ pub(crate) fn workloads(users: &[User]) -> Vec<Workload> {
                     (matches as f64, (job, answer))
                 })
                 .unzip();
-            let matches = Some(report::median(matches.into_iter()) as u64);
+            let matches = Some(benches::median(matches.into_iter()) as u64);
             Workload { name, rows: name == "all rows", matches, task: Task::Query(cases) }
         })
         .collect();

@@ -69,8 +69,8 @@ impl Measured {
     fn of(samples: &[Sample], rows: bool, form: Option<&str>, notes: Vec<String>) -> Self {
         Self {
             rates: samples.iter().map(|sample| if rows { sample.rows } else { sample.rate }).collect(),
-            server_us: report::median(samples.iter().map(|sample| sample.cpu)),
-            reads: report::median(samples.iter().map(|sample| sample.reads)),
+            server_us: benches::median(samples.iter().map(|sample| sample.cpu)),
+            reads: benches::median(samples.iter().map(|sample| sample.reads)),
             form: form.map(String::from),
             notes,
         }

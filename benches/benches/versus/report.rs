@@ -1,16 +1,12 @@
 //! The numbers as markdown, which reads well in a terminal too, and as JSON.
 
 use std::fmt::Write as _;
-use std::process::Command;
 
+use benches::{Run, median, number, whole};
 use serde_json::{Value, json};
 
 pub(crate) struct Report {
-    command: String,
-    date: String,
-    machine: String,
-    /// Of the machine before the benchmark began: what is not near 0 disturbs it.
-    load: String,
+    run: Run,
     rounds: usize,
     pub(crate) note: String,
     /// Names of the sides and what their servers are.
@@ -53,57 +49,13 @@ impl Measured {
     }
 }
 
-pub(crate) fn median(numbers: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = numbers.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// With separators, and of small numbers no more digits than they deserve. A dash for what was not measured.
-pub(crate) fn number(value: f64) -> String {
-    match value {
-        value if value.is_nan() => "-".into(),
-        value if value < 10.0 => format!("{value:.2}"),
-        value if value < 100.0 => format!("{value:.1}"),
-        _ => whole(value),
-    }
-}
-
-/// With separators.
-fn whole(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 impl Report {
     pub(crate) fn new(rounds: usize) -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let model = read("/proc/cpuinfo");
-        let model = model.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|pair| pair.1);
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let date = Command::new("date").args(["-u", "+%F"]).output().map(|output| output.stdout).unwrap_or_default();
-        let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-        Self {
-            command: format!("cargo bench -p benches --bench versus -- {}", words.join(" ")),
-            date: String::from_utf8_lossy(&date).trim().into(),
-            machine: format!("{}, {cores} cores", model.unwrap_or("unknown processor")),
-            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().into(),
-            rounds,
-            note: String::new(),
-            versions: vec![],
-            sizes: vec![],
-        }
+        Self { run: Run::of("versus"), rounds, note: String::new(), versions: vec![], sizes: vec![] }
     }
 
     pub(crate) fn about(&self) -> String {
-        format!("{}; {}; {}", self.machine, self.note, self.date)
+        format!("{}; {}; {}", self.run.machine, self.note, self.run.date)
     }
 
     pub(crate) fn markdown(&self) -> String {
@@ -112,9 +64,9 @@ impl Report {
         let _ = writeln!(
             text,
             "`{}`\n\n{}; load before {}; {}",
-            self.command.trim(),
+            self.run.command,
             self.about(),
-            self.load,
+            self.run.load,
             versions.join(", ")
         );
         for size in &self.sizes {
@@ -187,7 +139,8 @@ impl Report {
         let sizes: Vec<Value> = self.sizes.iter().map(|size| self.size(size)).collect();
         let servers: Value = self.versions.iter().map(|(side, version)| (side.clone(), json!(version))).collect();
         let all = json!({
-            "command": self.command, "date": self.date, "machine": self.machine, "note": self.note, "load_before": self.load,
+            "command": self.run.command, "date": self.run.date, "machine": self.run.machine, "note": self.note,
+            "load_before": self.run.load,
             "rounds": self.rounds, "servers": servers, "sizes": sizes,
         });
         format!("{all:#}\n")
