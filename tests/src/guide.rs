@@ -27,5 +27,6 @@ documents! {
     Rights "../../docs/src/rights.md"
     Reliability "../../docs/src/reliability.md"
     Tracing "../../docs/src/tracing.md"
+    Pastebin "../../docs/src/pastebin.md"
     Versus "../../docs/src/versus.md"
 }

@@ -42,7 +42,7 @@ impl Report {
         let _ = writeln!(
             text,
             "# The pastebin beside other ways to build it\n\n`{command}`\n\n{machine}; {}; {date}; load before {load}; {}\n\n\
-             The [pastebin](../examples/pastebin/src) is asked for pages by five connections (`wrk -t1 -c5`), and so are two others with the same \
+             The [pastebin](../../examples/pastebin/src) is asked for pages by five connections (`wrk -t1 -c5`), and so are two others with the same \
              pastes, each with a title and a text of 1 KiB. *By hand* is the same web server with the same pages, but redis-rs on plain keys: a hash for \
              each paste and one sorted set. Its answers are compared with those of the pastebin before anything is measured, headers and bodies, byte for byte; \
              only the list of all pastes, filters, expiry and what else it takes are not there. *Python* is the demo of the Python mapper that this library follows, \
