@@ -36,7 +36,8 @@ impl Newest {
 
 #[derive(Clone)]
 pub(crate) struct Live {
-    newest: watch::Receiver<Vec<Entry>>,
+    /// One receiver, however often this is cloned, so that others are those of pages.
+    newest: Arc<watch::Receiver<Vec<Entry>>>,
     changed: Arc<Notify>,
 }
 
@@ -46,7 +47,7 @@ impl Live {
         let (sender, newest) = watch::channel(Vec::new());
         let changed = Arc::new(Notify::new());
         let task = tokio::spawn(watch(db, sender, Arc::clone(&changed)));
-        (Self { newest, changed }, task.abort_handle())
+        (Self { newest: Arc::new(newest), changed }, task.abort_handle())
     }
 
     /// There is another paste.
@@ -54,26 +55,35 @@ impl Live {
         self.changed.notify_one();
     }
 
-    /// The list as it was known last, and again each time it changes.
-    pub(crate) fn events(&self) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
-        let mut newest = self.newest.clone();
-        newest.mark_changed();
-        self.changed.notify_one();
-        let lists = stream::unfold(newest, async |mut newest| {
-            newest.changed().await.ok()?;
-            let list = newest.borrow_and_update().clone();
-            Some((list, newest))
+    /// The list as it is, and again each time it changes.
+    pub(crate) async fn events(
+        &self,
+        db: &Db,
+    ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Failure> {
+        // Before the list is asked for, so that no change after it is missed.
+        let changes = self.subscribe();
+        let now = Newest::of(db).await?.entries;
+        let changes = stream::unfold(changes, async |mut changes| {
+            changes.changed().await.ok()?;
+            let list = changes.borrow_and_update().clone();
+            Some((list, changes))
         });
+        let lists = stream::once(async { now }).chain(changes);
         let events = lists.map(|entries| Ok(Event::default().data(Newest { entries }.render().unwrap_or_default())));
-        Sse::new(events).keep_alive(KeepAlive::default())
+        Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    }
+
+    fn subscribe(&self) -> watch::Receiver<Vec<Entry>> {
+        let mut changes = watch::Receiver::clone(&self.newest);
+        changes.mark_unchanged();
+        changes
     }
 }
 
 async fn watch(db: Db, newest: watch::Sender<Vec<Entry>>, changed: Arc<Notify>) {
     loop {
         tokio::select! { () = changed.notified() => (), () = sleep(EACH) => () }
-        // One is that of the program itself.
-        if newest.receiver_count() <= 1 {
+        if watchers(&newest) == 0 {
             continue;
         }
         // A failure is told of there; the next attempt may go better.
@@ -85,4 +95,20 @@ async fn watch(db: Db, newest: watch::Sender<Vec<Entry>>, changed: Arc<Notify>) 
             });
         }
     }
+}
+
+fn watchers(newest: &watch::Sender<Vec<Entry>>) -> usize {
+    newest.receiver_count().saturating_sub(1)
+}
+
+#[test]
+fn only_pages_watch() {
+    let (sender, newest) = watch::channel(Vec::new());
+    let live = Live { newest: Arc::new(newest), changed: Arc::default() };
+    let clones = vec![live.clone(); 3];
+    assert_eq!(watchers(&sender), 0);
+    let page = live.subscribe();
+    assert_eq!(watchers(&sender), 1);
+    drop((page, clones));
+    assert_eq!(watchers(&sender), 0);
 }

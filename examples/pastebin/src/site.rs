@@ -18,7 +18,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/", get(pages::home).post(pages::create))
         .route("/pastes", get(pages::list))
-        .route("/live", get(async |State(app): State<App>| app.live.events()))
+        .route("/live", get(async |State(app): State<App>| app.live.events(&app.db).await))
         .route("/{id}", get(pages::show))
         .route("/{id}/burn", post(pages::burn))
         .route("/{id}/delete", post(pages::delete))
