@@ -40,7 +40,7 @@ static CLASSES: LazyLock<Vec<(Scope, &str)>> = LazyLock::new(|| {
 /// Beyond these a text stays as it is: nobody's paste is to keep a core busy.
 const HIGHLIGHTED_TEXT: usize = 64 * 1024;
 const HIGHLIGHTED_LINE: usize = 2_000;
-const HIGHLIGHTED_TIME: Duration = Duration::from_secs(2);
+const HIGHLIGHTED_TIME: Duration = Duration::from_secs(5);
 /// So many texts at a time.
 static TURNS: Semaphore = Semaphore::const_new(2);
 /// Numbers for more lines than this make a page slow.

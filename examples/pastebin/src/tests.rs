@@ -388,6 +388,29 @@ async fn who_watches_is_sent_the_newest_at_once() {
 }
 
 #[tokio::test]
+async fn who_watches_does_not_keep_the_program() {
+    let site = Site::new().await;
+    let (live, watching) = Live::start(site.db.clone());
+    let pages = site::router(App { db: site.db.clone(), live });
+    let listener = serve::listen("127.0.0.1:0", false).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let stopped = async move {
+        let _ = stopped.await;
+        watching.abort();
+    };
+    // Longer than the test waits.
+    let limits = Limits { grace: Duration::from_secs(3600), ..Limits::default() };
+    let program = tokio::spawn(serve::serve(listener, pages, limits, stopped));
+    let mut watcher = TcpStream::connect(address).await.unwrap();
+    watcher.write_all(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    watcher.read_exact(&mut [0; 15]).await.unwrap();
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(30), program).await.expect("it ends").unwrap();
+    site.close().await;
+}
+
+#[tokio::test]
 async fn health_is_that_of_the_database() {
     let mut site = Site::new().await;
     assert_eq!(site.get("/healthz").await.body, "ok\n");
