@@ -84,6 +84,18 @@ impl Browser {
         self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
     }
 
+    /// Clicks what leads to another page, and waits for that: a click may end before the page goes.
+    async fn follow(&self, way: Locator<'_>) {
+        let page = self.client.find(Locator::Css("html")).await.unwrap();
+        self.client.find(way).await.unwrap().click().await.unwrap();
+        let begin = Instant::now();
+        while page.tag_name().await.is_ok() {
+            assert!(begin.elapsed() < PATIENCE, "still on the same page");
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.client.wait().at_most(PATIENCE).for_element(Locator::Css("footer")).await.unwrap();
+    }
+
     async fn type_into(&self, css: &str, text: &str) {
         self.client.find(Locator::Css(css)).await.unwrap().send_keys(text).await.unwrap();
     }
@@ -183,7 +195,7 @@ async fn one_pastes_and_reads_in_colours() {
         browser.type_into("#author", "Grace & Ada").await;
         browser.click("#language option[value=rust]").await;
         browser.click("#expires option[value='1h']").await;
-        browser.click("button[type=submit]").await;
+        browser.follow(Locator::Css("button[type=submit]")).await;
         assert_eq!(browser.text("h1").await, "A greeting");
         let facts = browser.text(".about .facts").await;
         assert!(
@@ -209,11 +221,11 @@ async fn one_reads_a_paste_that_burns_and_then_nobody() {
         browser.goto("/").await;
         browser.type_into("#text", "the combination is 1234").await;
         browser.click("input[name=burn]").await;
-        browser.click("button[type=submit]").await;
+        browser.follow(Locator::Css("button[type=submit]")).await;
         assert_eq!(browser.text("h1").await, "Burns after reading");
         let address = browser.client.current_url().await.unwrap();
         browser.picture("burns").await;
-        browser.click(".sorry button").await;
+        browser.follow(Locator::Css(".sorry button")).await;
         assert_eq!(browser.text("pre").await, "the combination is 1234");
         browser.client.goto(address.as_str()).await.unwrap();
         assert_eq!(browser.text("h1").await, "Nothing here");
@@ -227,7 +239,7 @@ async fn a_paste_is_gone_when_its_time_is_over() {
         browser.goto("/").await;
         browser.type_into("#text", "short-lived").await;
         browser.click("#expires option[value='10m']").await;
-        browser.click("button[type=submit]").await;
+        browser.follow(Locator::Css("button[type=submit]")).await;
         let address = browser.client.current_url().await.unwrap();
         let paste = Paste::load(&site.db, &address.path()[1..]).await.unwrap().unwrap();
         paste.expire(&site.db, Duration::from_millis(300)).await.unwrap();
@@ -247,17 +259,17 @@ async fn one_filters_and_turns_pages() {
         browser.goto("/pastes").await;
         browser.fits_the_window().await;
         browser.picture("pastes").await;
-        browser.client.find(Locator::LinkText("Python 30")).await.unwrap().click().await.unwrap();
+        browser.follow(Locator::LinkText("Python 30")).await;
         assert_eq!(browser.text("main > .facts").await, "30 pastes in Python, the newest first");
         assert_eq!(browser.text(".entries .heading").await, "Example 88");
-        browser.click("a[rel=next]").await;
+        browser.follow(Locator::Css("a[rel=next]")).await;
         assert_eq!(browser.text(".entries .heading").await, "Example 28");
         browser
             .until("document.querySelectorAll('.entries li').length == 10 && !document.querySelector('a[rel=next]')")
             .await;
-        browser.click("a[rel=prev]").await;
+        browser.follow(Locator::Css("a[rel=prev]")).await;
         assert_eq!(browser.text(".entries .heading").await, "Example 88");
-        browser.client.find(Locator::LinkText("Grace 22")).await.unwrap().click().await.unwrap();
+        browser.follow(Locator::LinkText("Grace 22")).await;
         assert_eq!(browser.text("main > .facts").await, "22 pastes in Python by Grace, the newest first");
     })
     .await;
@@ -268,10 +280,10 @@ async fn whoever_pasted_it_may_delete_it() {
     Browser::open(Look::WithoutScripts, async |browser, site| {
         browser.goto("/").await;
         browser.type_into("#text", "a mistake").await;
-        browser.click("button[type=submit]").await;
+        browser.follow(Locator::Css("button[type=submit]")).await;
         assert_eq!(browser.text("pre").await, "a mistake");
         browser.click("summary").await;
-        browser.click(".delete button").await;
+        browser.follow(Locator::Css(".delete button")).await;
         assert_eq!(browser.text(".empty").await, "Nothing yet. Yours will be the first.");
         assert_eq!(Paste::all().count(&site.db).await.unwrap(), 0);
     })
@@ -304,7 +316,7 @@ async fn it_is_dark_for_those_who_want_it_dark() {
         browser.goto("/").await;
         browser.until("matchMedia('(prefers-color-scheme: dark)').matches").await;
         browser.picture("dark-home").await;
-        browser.click(".entries li:nth-child(3) a").await;
+        browser.follow(Locator::Css(".entries li:nth-child(3) a")).await;
         assert_eq!(browser.text("h1").await, "Example 3");
         let sum =
             "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).reduce((sum, n) => sum + +n, 0)";
