@@ -1,14 +1,12 @@
 //! The pastebin by hand: the same server and the same pages, and redis-rs on plain keys. A paste is a hash, and those that are
 //! listed are in a sorted set, by when they were made.
 
-use std::time::Instant;
-
 use askama::Template;
 use axum::Router;
-use axum::extract::{MatchedPath, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{Html, Response};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
+use axum::response::Html;
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 use redis::aio::ConnectionManager;
@@ -17,10 +15,11 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as NotALanguage;
 
-use crate::Outcome;
-use crate::pages::{Draft, Home, Newest, Shown, numbered};
+use crate::pages::{Draft, Home, Newest, Shown};
 use crate::paste::{Entry, ID_LENGTH, Language, Paste};
 use crate::serve::{self, Limits};
+use crate::view::plain;
+use crate::{Outcome, layers};
 
 const NEWEST: usize = 10;
 const LISTED: &str = "pastes";
@@ -34,8 +33,8 @@ pub(crate) async fn serve(url: &str) -> Outcome<()> {
     let pages = Router::new()
         .route("/", get(home))
         .route("/{id}", get(show))
-        .layer(middleware::map_response(guard))
-        .layer(middleware::from_fn(log))
+        .layer(middleware::map_response(layers::guard))
+        .layer(middleware::from_fn(layers::log))
         .with_state(redis);
     let listener = serve::listen("127.0.0.1:0", false).await?;
     println!("by hand: http://{}/", listener.local_addr()?);
@@ -139,35 +138,11 @@ async fn show(
     let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut keys = cookies.flat_map(|cookies| cookies.split("; ")).filter_map(|cookie| cookie.strip_prefix("key="));
     let key = keys.find(|key| *key == paste.delete_key).unwrap_or_default().to_owned();
-    let html = Some(numbered(&paste.text));
+    let html = Some(plain(&paste.text));
     Ok(Html(Shown { paste, html, key }.render().map_err(out_of_order)?))
 }
 
 fn out_of_order(error: impl std::error::Error) -> StatusCode {
     tracing::error!(error = %error, "no answer");
     StatusCode::SERVICE_UNAVAILABLE
-}
-
-/// The headers of the pastebin.
-async fn guard(mut response: Response) -> Response {
-    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
-                  form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
-}
-
-/// What the pastebin does for its log, which is as quiet as this one here.
-async fn log(request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let begin = Instant::now();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let (status, microseconds) = (response.status().as_u16(), begin.elapsed().as_micros() as u64);
-    tracing::info!(%method, route, status, microseconds, "request");
-    response
 }

@@ -34,7 +34,9 @@ pub(crate) fn text(at: u64) -> String {
 }
 
 pub(crate) fn created_at(at: u64) -> DateTime<Utc> {
-    BEGIN + TimeDelta::seconds(at as i64)
+    let created_at = BEGIN + TimeDelta::seconds(at as i64);
+    assert!(Utc::now() - created_at > TimeDelta::days(30), "the page of a new paste changes while it is measured");
+    created_at
 }
 
 /// As much like random bits as the bits of one number can be.

@@ -13,6 +13,8 @@ mod by_hand;
 mod contender;
 mod data;
 mod http;
+#[path = "../../../examples/pastebin/src/layers.rs"]
+mod layers;
 mod original;
 mod pages;
 // The program's own schema, of which not all is used here.
@@ -23,6 +25,10 @@ mod program;
 mod report;
 #[path = "../../../examples/pastebin/src/serve.rs"]
 mod serve;
+// As of the schema, not all is used.
+#[allow(dead_code)]
+#[path = "../../../examples/pastebin/src/view.rs"]
+mod view;
 mod wrk;
 
 use std::error::Error;

@@ -11,10 +11,11 @@ use serde::Deserialize;
 use subconscious::RedisModel;
 use tokio::time::timeout;
 
+use crate::App;
 use crate::callers::{self, PASTES};
 use crate::failure::Failure;
 use crate::paste::{Expiry, Language, Paste, TITLE_LIMIT};
-use crate::{App, pages};
+use crate::view::size;
 
 pub(crate) const TEXT_LIMIT: usize = 256 * 1024;
 const AUTHOR_LIMIT: usize = 40;
@@ -47,7 +48,7 @@ impl Draft {
         let read = timeout(BODY_TIME, read(body)).await.map_err(|_| Failure::slow())?;
         let body = read.map_err(|error| Failure::not_a_paste(StatusCode::BAD_REQUEST, error.to_string()))?;
         let Some(body) = body else {
-            let limit = pages::size(TEXT_LIMIT);
+            let limit = size(TEXT_LIMIT);
             let text =
                 format!("That is far too long: a paste can have {limit}. Go back to what you typed and shorten it.");
             return Err(Failure::not_a_paste(StatusCode::PAYLOAD_TOO_LARGE, text));
@@ -66,7 +67,7 @@ impl Draft {
         } else if author.chars().count() > AUTHOR_LIMIT {
             (StatusCode::UNPROCESSABLE_ENTITY, format!("The name is too long: it can have {AUTHOR_LIMIT} characters."))
         } else if self.text.len() > TEXT_LIMIT {
-            let (found, limit) = (pages::size(self.text.len()), pages::size(TEXT_LIMIT));
+            let (found, limit) = (size(self.text.len()), size(TEXT_LIMIT));
             (StatusCode::PAYLOAD_TOO_LARGE, format!("That is too long: it has {found}, and a paste can have {limit}."))
         } else if callers::is_too_many(&app.db, caller.ip()).await? {
             let text =

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use askama::filters::{Escaper as _, Html};
 use chrono::{DateTime, TimeDelta, Utc};
 use subconscious::{Db, RedisModel};
 use syntect::easy::ScopeRegionIterator;
@@ -13,6 +12,7 @@ use tokio::task::spawn_blocking;
 
 use crate::failure::Failure;
 use crate::paste::{Language, Paste};
+use crate::view::{escape, numbered, plain};
 
 static SYNTAXES: LazyLock<SyntaxSet> = LazyLock::new(SyntaxSet::load_defaults_newlines);
 
@@ -43,8 +43,6 @@ const HIGHLIGHTED_LINE: usize = 2_000;
 const HIGHLIGHTED_TIME: Duration = Duration::from_secs(5);
 /// So many texts at a time.
 static TURNS: Semaphore = Semaphore::const_new(2);
-/// Numbers for more lines than this make a page slow.
-pub(crate) const NUMBERED_LINES: usize = 5_000;
 
 /// A text in colours. All instances of the program share them, and none outlives its paste.
 #[derive(Debug, RedisModel)]
@@ -59,26 +57,26 @@ struct Highlighted {
 /// The paste's text as HTML.
 pub(crate) async fn html(db: &Db, paste: &Paste) -> Result<String, Failure> {
     if paste.language == Language::Text || paste.text.len() > HIGHLIGHTED_TEXT {
-        return Ok(numbered(escape(&paste.text)));
+        return Ok(plain(&paste.text));
     }
-    if !paste.burn
-        && let Some(kept) = Highlighted::load(db, paste.id.as_str()).await?
-    {
-        return Ok(numbered(kept.html));
+    if paste.burn {
+        return Ok(numbered(&coloured(paste).await?));
     }
+    if let Some(kept) = Highlighted::load(db, paste.id.as_str()).await? {
+        return Ok(numbered(&kept.html));
+    }
+    let in_an_hour = Utc::now() + TimeDelta::hours(1);
+    let until = paste.expires_at.map_or(in_an_hour, |end| end.min(in_an_hour));
+    let mut kept = Highlighted { id: paste.id.clone(), html: coloured(paste).await?, until };
+    kept.save(db).await?;
+    Ok(numbered(&kept.html))
+}
+
+async fn coloured(paste: &Paste) -> Result<String, Failure> {
     let (text, language) = (paste.text.clone(), paste.language);
     // The semaphore is never closed.
-    let turn = TURNS.acquire().await.ok();
-    let html = spawn_blocking(move || highlight(&text, language).unwrap_or_else(|| escape(&text))).await?;
-    drop(turn);
-    if !paste.burn {
-        let in_an_hour = Utc::now() + TimeDelta::hours(1);
-        let until = paste.expires_at.map_or(in_an_hour, |end| end.min(in_an_hour));
-        let mut kept = Highlighted { id: paste.id.clone(), html, until };
-        kept.save(db).await?;
-        return Ok(numbered(kept.html));
-    }
-    Ok(numbered(html))
+    let _turn = TURNS.acquire().await.ok();
+    Ok(spawn_blocking(move || highlight(&text, language).unwrap_or_else(|| escape(&text))).await?)
 }
 
 pub(crate) async fn forget(db: &Db, id: &str) -> Result<(), Failure> {
@@ -118,21 +116,6 @@ fn highlight(text: &str, language: Language) -> Option<String> {
 fn class(scopes: &ScopeStack) -> Option<&'static str> {
     let class = |scope: &Scope| CLASSES.iter().find(|(kind, _)| kind.is_prefix_of(*scope)).map(|(_, class)| *class);
     scopes.as_slice().iter().rev().find_map(class)
-}
-
-fn escape(text: &str) -> String {
-    let mut html = String::with_capacity(text.len() + text.len() / 8);
-    // A string takes what is written to it.
-    let _ = Html.write_escaped_str(&mut html, text);
-    html
-}
-
-/// With an element before each line, which the style sheet numbers. No tag has a line's end in it.
-fn numbered(html: String) -> String {
-    if html.lines().count() > NUMBERED_LINES {
-        return html;
-    }
-    html.split_inclusive('\n').flat_map(|line| ["<i></i>", line]).collect()
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod callers;
 mod draft;
 mod failure;
 mod highlight;
+mod layers;
 mod live;
 mod pages;
 mod paste;
@@ -26,6 +27,7 @@ mod serve;
 mod site;
 #[cfg(test)]
 mod tests;
+mod view;
 
 const ADDRESS: &str = "127.0.0.1:3000";
 

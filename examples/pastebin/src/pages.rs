@@ -7,7 +7,6 @@ use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Form, Path, Query, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
-use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use subconscious::{Cursor, Db, RedisModel};
 
@@ -103,28 +102,6 @@ pub(crate) async fn list(
     Ok(Html(list.render()?))
 }
 
-impl Listing {
-    /// The address of a list, or of the page of it after a cursor.
-    fn path(&self, after: Option<&Cursor>) -> String {
-        let pairs = [
-            ("language", self.language.map(Language::key)),
-            ("author", self.author.clone()),
-            ("after", after.map(Cursor::to_string)),
-        ];
-        let given: Vec<(&str, String)> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        // Pairs of texts can be written.
-        format!("/pastes?{}", serde_urlencoded::to_string(given).unwrap_or_default())
-    }
-
-    fn in_language(&self, language: Option<&Language>) -> Self {
-        Self { language: language.copied(), ..self.clone() }
-    }
-
-    fn by_author(&self, author: Option<&str>) -> Self {
-        Self { author: author.map(str::to_owned), ..self.clone() }
-    }
-}
-
 #[derive(Template)]
 #[template(path = "paste.html")]
 struct Shown {
@@ -206,48 +183,5 @@ pub(crate) async fn find(db: &Db, id: Result<Path<String>, PathRejection>) -> Re
         // Also keeps from the database what it would refuse as an id.
         Ok(Path(id)) if id.len() == ID_LENGTH => Paste::load(db, id).await?.ok_or_else(Failure::no_such_page),
         _ => Err(Failure::no_such_page()),
-    }
-}
-
-pub(crate) fn date(at: &DateTime<Utc>) -> String {
-    at.format("%-d %B %Y, %H:%M UTC").to_string()
-}
-
-/// How long ago, or from now.
-pub(crate) fn distance(at: &DateTime<Utc>) -> String {
-    let distance = *at - Utc::now();
-    let (is_ahead, length) = (distance > TimeDelta::zero(), distance.abs());
-    let count = |n: i64, unit: &str| {
-        let length = format!("{n} {unit}{}", if n == 1 { "" } else { "s" });
-        if is_ahead { format!("in {length}") } else { format!("{length} ago") }
-    };
-    match length {
-        _ if length < TimeDelta::minutes(1) => if is_ahead { "in a moment" } else { "just now" }.to_owned(),
-        _ if length < TimeDelta::hours(1) => count(length.num_minutes(), "minute"),
-        _ if length < TimeDelta::days(1) => count(length.num_hours(), "hour"),
-        _ if length < TimeDelta::days(30) => count(length.num_days(), "day"),
-        _ => date(at),
-    }
-}
-
-impl Paste {
-    fn length(&self) -> String {
-        size(self.text.len())
-    }
-}
-
-impl Entry {
-    pub(crate) fn length(&self) -> String {
-        size(self.size as usize)
-    }
-}
-
-pub(crate) fn size(bytes: usize) -> String {
-    match bytes {
-        1 => "1 byte".to_owned(),
-        0..1024 => format!("{bytes} bytes"),
-        _ if bytes.is_multiple_of(1024) => format!("{} KiB", bytes / 1024),
-        // Rounded up, so that what is a little too long never seems to fit.
-        _ => format!("{:.1} KiB", (bytes as f64 / 102.4).ceil() / 10.0),
     }
 }

@@ -1,18 +1,16 @@
-//! Which address leads where, and what holds for all of them.
-
-use std::time::Instant;
+//! Which address leads where.
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use subconscious::RedisModel;
 
 use crate::failure::Failure;
 use crate::paste::Paste;
-use crate::{App, api, pages};
+use crate::{App, api, layers, pages};
 
 pub(crate) fn router(app: App) -> Router {
     Router::new()
@@ -31,8 +29,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/style.css", get(fixed("text/css; charset=utf-8", include_str!("../templates/style.css"))))
         .route("/live.js", get(fixed("text/javascript; charset=utf-8", include_str!("../templates/live.js"))))
         .fallback(async || Failure::no_such_page())
-        .layer(middleware::map_response(guard))
-        .layer(middleware::from_fn(log))
+        .layer(middleware::map_response(layers::guard))
+        .layer(middleware::from_fn(layers::log))
         .with_state(app)
 }
 
@@ -50,30 +48,4 @@ async fn health(State(app): State<App>) -> Result<&'static str, (StatusCode, &'s
             Err((StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"))
         }
     }
-}
-
-async fn guard(mut response: Response) -> Response {
-    // What is pasted never runs, even if a mistake of ours let it into a page as it is.
-    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
-                  form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // The address of an unlisted paste is known to nobody else.
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // What was burnt, deleted or has expired is gone.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
-}
-
-/// A line for each request: with its route, as the address of a paste may be a secret.
-async fn log(request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let begin = Instant::now();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let (status, microseconds) = (response.status().as_u16(), begin.elapsed().as_micros() as u64);
-    tracing::info!(%method, route, status, microseconds, "request");
-    response
 }

@@ -26,7 +26,7 @@ fn prose(text: &str) -> String {
 fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
     let links = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-    links.map(|(link, _)| link.replace("%2E", ".")).collect()
+    links.map(|(link, _)| link.to_owned()).collect()
 }
 
 /// The name of a heading in a link.
