@@ -25,28 +25,29 @@ mod fallback;
 #[cfg(test)]
 mod tests;
 
-/// Makes a struct with named fields a model: its records are hashes in Redis and its fields are columns.
+/// Makes a struct with named fields a model: its records are hashes in Redis and its fields are columns. It can't be generic.
 ///
 /// ```ignore
 /// #[derive(RedisModel)]
 /// struct User {
 ///     #[column(primary_key)]
 ///     uuid: Uuid,
-///     name: String,
+///     name: String,             // always there
+///     nickname: Option<String>, // may be null
 ///     #[column(index, sort)]
 ///     age: u8,
 /// }
 /// ```
 ///
-/// Besides `RedisModel` for `User` it writes the struct `UserColumns`, with the visibility of `User` and a field per column, of
-/// which a query's closures get an instance: `User::filter_by(|u| u.age.ge(18))`.
+/// Besides `RedisModel` for `User` it writes the struct `UserColumns`, with the visibility of `User` and a field per column. The closures of
+/// queries and patches get an instance of it: `User::filter_by(|u| u.age.ge(18))`.
 ///
 /// `#[model(..)]` on the struct:
 ///
 /// | | |
 /// | --- | --- |
 /// | `name = ".."` | the first part of the model's keys; the struct's name by default |
-/// | `ttl = ".."` | how long a record lives after its first save: `"90s"`, `"1h 30m"`; the units are `w`, `d`, `h`, `m`, `s` and `ms` |
+/// | `ttl = ".."` | how long a record lives after its first save: `"90s"`, `"1h 30m"`; the units are `w`, `d`, `h`, `m`, `s` and `ms`; excludes `expires_at` |
 /// | `renew` | each save, update and patch starts the `ttl` anew |
 /// | `crate = path` | where `subconscious` is, if another crate re-exports it |
 ///
@@ -55,20 +56,22 @@ mod tests;
 /// | | |
 /// | --- | --- |
 /// | `primary_key` | the field is the id |
-/// | `composite_key` | the field is a part of the id, a tuple in declared order of the two or more fields with this; it is indexed, too |
-/// | `auto_increment` | Redis assigns the value at the first save; 0 means not yet assigned |
-/// | `index` | can be filtered by equality; a `Vec` or `BTreeSet` by what it contains |
+/// | `composite_key` | the field is a part of the id, which is the tuple of the two to six fields with this, in declared order; it has an `index` as well |
+/// | `auto_increment` | an integer of at least 16 bits that Redis assigns at the first save; 0 means not yet assigned |
+/// | `index` | can be filtered by equality and counted by; a `Vec` or `BTreeSet` by what it contains |
 /// | `sort` | can be ordered by and filtered by range |
-/// | `unique` | no two records have the same value, but any number have null; can be filtered by equality without `index`, too |
-/// | `version` | an integer that counts the record's writes from 1; a save of another version than the stored one is a conflict; a record that is deleted and inserted anew begins at 1 again |
+/// | `unique` | no two records have the same value, but any number may have null; can be filtered by equality without `index`, too |
+/// | `version` | an integer, not an `Option`, that counts the saves and patches of a record from 1; a save of another version than the stored one is a conflict; a record that is deleted and inserted anew begins at 1 again |
 /// | `created_at` | Redis' time of the first save |
-/// | `updated_at` | Redis' time of the last write |
-/// | `expires_at` | the record lives until then, or for ever if it is `None` |
+/// | `updated_at` | Redis' time of the last save or patch |
+/// | `expires_at` | the record lives until this time, or for ever if it is `None` |
 /// | `rename = ".."` | the name in the stored record; the field's by default |
-/// | `default`, `default = expr` | the value where a stored record lacks the column; `expr` has the field's type, which is no `Option`: a nullable column is null there |
-/// | `skip` | not stored; reading gives the `default` |
+/// | `default`, `default = expr` | the value where a stored record lacks the column: `Default::default()` or `expr`, which has the field's type; not for an `Option`, which is null there |
+/// | `skip` | not stored; reading gives what `default` says, or `Default::default()` |
 ///
-/// A time is a `SystemTime`, a type of chrono, time or jiff that is a point in time, or an integer that counts milliseconds since 1970.
+/// The field of a time, or an `Option` of it, is a `SystemTime`, a date with time of `chrono`, `time` or `jiff`, or an `i64` or `u64` that counts
+/// milliseconds since 1970. `auto_increment`, `unique`, `version` and the three times exclude each other on one field. A `primary_key` may have
+/// `auto_increment`; otherwise a key has none of these and no `default`. A `primary_key` has an index only if it is given one.
 ///
 /// # Errors
 ///
@@ -78,7 +81,7 @@ pub fn redis_model(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     model(&parse_macro_input!(input as DeriveInput)).into()
 }
 
-/// Makes an enum of unit variants the type of a column. Stored is the name of the variant.
+/// Makes an enum whose variants have no fields the type of a column. The name of the variant is stored.
 ///
 /// ```ignore
 /// #[derive(ColumnEnum)]
@@ -94,10 +97,10 @@ pub fn redis_model(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 ///
 /// | | |
 /// | --- | --- |
-/// | `rename_all = ".."` | how a variant's name is stored: `"lowercase"`, `"UPPERCASE"`, `"PascalCase"`, `"camelCase"`, `"snake_case"`, `"SCREAMING_SNAKE_CASE"`, `"kebab-case"` or `"SCREAMING-KEBAB-CASE"`, with the words that serde finds |
+/// | `rename_all = ".."` | how a variant's name is stored: `"lowercase"`, `"UPPERCASE"`, `"PascalCase"`, `"camelCase"`, `"snake_case"`, `"SCREAMING_SNAKE_CASE"`, `"kebab-case"` or `"SCREAMING-KEBAB-CASE"`; words are split as serde does |
 /// | `crate = path` | where `subconscious` is, if another crate re-exports it |
 ///
-/// On a variant, `rename = ".."` is its stored name whatever the enum's `rename_all`.
+/// On a variant, `#[column(rename = "..")]` is its stored name, whatever the enum's `rename_all` is.
 ///
 /// The order of a column with `sort` is the order in which the variants are declared, so a variant that is moved or put
 /// between others changes the order of stored records; one at the end does not. An enum that is a key has to be `Clone`.

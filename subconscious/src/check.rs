@@ -38,17 +38,17 @@ pub struct Report {
     pub entries: u64,
     /// What is wrong, at most the first 100 of each [`Fault`].
     pub damages: Vec<Damage>,
-    /// How much is wrong, also what is not listed.
+    /// How many things are wrong, with those that are not listed.
     pub found: u64,
-    /// How much of it was mended: nothing by a check.
+    /// How many of them were mended: none by a check.
     pub mended: u64,
-    /// Whether all could be gone through. A key of another type in the place of `meta`, of rows in use or of the row directory makes that
+    /// Whether everything could be looked at. A key of another type in the place of `meta`, of rows in use or of the row directory makes that
     /// impossible; one in the place of an index hinders a check, not a repair.
     pub complete: bool,
 }
 
 impl Report {
-    /// Whether all was gone through and nothing was found.
+    /// Whether everything was looked at and nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.complete && self.found == 0
     }
@@ -114,7 +114,7 @@ pub enum Fault {
     Duplicate,
     /// What is known of a record's expiry is not what its hash says. A repair follows the hash.
     Expiry,
-    /// A number that is kept of records or rows is wrong. A repair corrects it.
+    /// A stored number of records or rows is wrong. A repair corrects it.
     Count,
     /// Rows of one value are in two keys. A repair brings them together.
     Twice,

@@ -28,10 +28,6 @@ const SLOW_QUERY: Duration = Duration::from_millis(100);
 
 /// A database: a connection to a Redis-compatible server, and the namespace that this program's models live in.
 ///
-/// Cloning is cheap, and clones share one connection, over which commands of many tasks travel at the same time. A
-/// connection that broke is made again by itself, and so is one over which nothing came within the [`response_timeout`](DbBuilder::response_timeout), or
-/// whose server became a replica. One that was idle for a second is tried by a `PING` before anything is entrusted to it.
-///
 /// ```no_run
 /// # async fn run() -> subconscious::Result<()> {
 /// use subconscious::Db;
@@ -40,6 +36,13 @@ const SLOW_QUERY: Duration = Duration::from_millis(100);
 /// let staging = db.with_namespace("staging")?; // the same server, other keys
 /// # Ok(()) }
 /// ```
+///
+/// One is enough for a program: cloning is cheap, and clones share one connection, over which commands of many tasks travel at the same
+/// time. It needs Tokio, and belongs to the runtime that it was opened in.
+///
+/// A connection that [`open`](Db::open) made is made again by itself if it breaks, if nothing came over it within the
+/// [`response_timeout`](DbBuilder::response_timeout), or if its server became a replica. One that was idle for a second is tried by a `PING`
+/// before anything is entrusted to it.
 #[derive(Clone)]
 pub struct Db {
     server: Server,
@@ -55,29 +58,34 @@ pub struct Db {
 impl Db {
     /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..` (TLS, feature `tls`)
     /// or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, besides those of the connection itself.
+    /// [`Db::builder`] has settings other than the defaults.
     ///
     /// `?protocol=resp3` asks for the newer protocol; nothing else changes by it.
-    ///
-    /// The user needs the rights that `docs/src/rights.md` in the repository lists, of which the shorter list is enough for loads and queries. It has lines
-    /// such as `ACL SETUSER reader on >password %R~shop:{User}:* ~shop:{User}:t:* +evalsha ..`, for the model `User` in the namespace `shop`. Who
-    /// lacks a command of the longer list is refused every write.
     ///
     /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's. The server's certificate has to be for
     /// the address' host; [`DbBuilder::root_certificates`] says who may have signed it.
     ///
+    /// A user who is not allowed everything needs the rights that `docs/src/rights.md` in the repository lists; the shorter of its two lists is
+    /// enough for loads and queries. One who lacks a command of the longer one is refused every write.
+    ///
     /// # Errors
     ///
-    /// [`Error::Redis`] if no server answers or it refuses the password; [`Error::Unsupported`] if it is older than Redis 7.0 or Valkey 7.2.
+    /// [`Error::Redis`] if no server answers, it refuses the password, or the address can't be read; [`Error::Unsupported`] if the server is older
+    /// than Redis 7.0 or Valkey 7.2, or the address begins in another way or needs a feature that is off.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, there is no connection.
     pub async fn open(url: &str) -> Result<Self> {
         Self::builder().open(url).await
     }
 
-    /// Settings other than the defaults.
+    /// A database with settings other than the defaults, to be opened by [`DbBuilder::open`].
     pub fn builder() -> DbBuilder {
         DbBuilder::new()
     }
 
-    /// Uses a connection manager of the caller's. One round trip.
+    /// Uses a connection manager of the caller's, which then sees to timeouts and lost connections. One round trip.
     ///
     /// # Errors
     ///
@@ -86,7 +94,7 @@ impl Db {
         Server::checked(Connection::Manager(manager)).await.map(Self::over)
     }
 
-    /// Uses a multiplexed connection of the caller's. It does not recover from a lost connection: prefer a manager. One round trip.
+    /// Uses a multiplexed connection of the caller's. If it is lost, all further calls fail: prefer a manager. One round trip.
     ///
     /// # Errors
     ///

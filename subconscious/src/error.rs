@@ -7,10 +7,24 @@ use crate::value::ValueError;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong, with the model, the column and the key where there is one.
+///
+/// ```no_run
+/// # use subconscious::{Db, RedisModel};
+/// # #[derive(RedisModel)]
+/// # struct Account { #[column(primary_key)] id: u64, #[column(unique)] email: String, #[column(version)] version: u64 }
+/// # async fn run(db: Db, mut account: Account) -> subconscious::Result<()> {
+/// match account.save(&db).await {
+///     Err(error) if error.is_conflict() => account.reload(&db).await?, // somebody else was first: decide again
+///     Err(error) if error.is_duplicate() => println!("{error}"), // names column and value
+///     outcome => outcome?,
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The query can't be run: a value in a filter can't be stored, so nothing can equal it. Nothing was sent.
+    /// The query can't be run: a value in a filter can't be stored, so nothing can equal it, or a cursor is one of another query. Nothing
+    /// was sent.
     #[error("invalid query on {model}: {reason}")]
     InvalidQuery {
         /// The model that was asked for.
@@ -19,7 +33,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// A value can't be stored: it has no stored form, is too long for an index, or is Redis' to assign. Nothing was written.
+    /// A value can't be stored: it has no stored form, is too long for an id or an index, is beyond the column's type, or is for Redis to assign.
+    /// Nothing was written.
     #[error("{model}.{column}: {reason}")]
     BadData {
         /// The record's model.
@@ -63,7 +78,7 @@ pub enum Error {
         key: String,
     },
 
-    /// `update` found no record with the id. Nothing was written.
+    /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id. Nothing was written.
     #[error("{model} {key} does not exist")]
     NotFound {
         /// The record's model.
@@ -108,23 +123,24 @@ pub enum Error {
         difference: String,
     },
 
-    /// The connection failed after a write was sent and before its answer came, so that whether it was done is not known. It was
+    /// The connection failed after a write was sent and before its answer came, so it is not known whether it was done. It was
     /// done as a whole or not at all; or a server that did not answer in time does it when it gets to it, maybe after a later write
-    /// over a new connection. A column with `version` keeps the later one.
+    /// over a new connection. With a column `version`, it is then refused.
     #[error("{model}: whether {operation} was done is not known; to repeat it is {}: {source}", if *repeatable { "safe" } else { "not safe" })]
     OutcomeUnknown {
         /// The record's model.
         model: &'static str,
         /// The verb, such as `save`.
         operation: &'static str,
-        /// Whether to call it again does no harm if it was done: nothing happens twice. `insert` and a save with a
+        /// Whether it is safe to call it again: if it was done, it does not happen twice. `insert` and a save with a
         /// version then say that the record exists or has changed.
         repeatable: bool,
         /// How the connection failed.
         source: RedisFailure,
     },
 
-    /// The server, or its address, lacks something that is needed.
+    /// The server is too old, or an address, a certificate, a namespace or the text of a cursor can't be used, or a test server did not start.
+    /// The text says what is wrong.
     #[error("{0}")]
     Unsupported(String),
 
@@ -133,8 +149,8 @@ pub enum Error {
     Redis(#[from] RedisFailure),
 }
 
-/// A failure of the server or of the connection to it. It reads as what to do about it where that is known; its source says in the
-/// client library's words what happened.
+/// A failure of the server or of the connection to it. Its text is what to do about it, where that is known; its source says in the
+/// words of the crate `redis` what happened.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", hint.clone().unwrap_or_else(|| source.to_string()))]
 pub struct RedisFailure {
@@ -183,7 +199,7 @@ impl Error {
         matches!(self, Error::Conflict { .. })
     }
 
-    /// Whether a write may have been done although no answer came ([`Error::OutcomeUnknown`], which says whether it may be repeated).
+    /// Whether a write may have been done although no answer came ([`Error::OutcomeUnknown`], which says whether a repeat is safe).
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Error::OutcomeUnknown { .. })
     }

@@ -9,7 +9,8 @@ use uuid::Uuid;
 /// Bytes that an id may have at most.
 pub(crate) const LONGEST_ID: usize = 1024;
 
-/// The id of a model's records: the type of the primary key, or a tuple of the types of a composite key.
+/// The id of a model's records: the type of the primary key, or a tuple of the types of a composite key. Every [`KeyValue`] is one, and
+/// every tuple of two to six of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an id",
     label = "cannot be a key",

@@ -1,6 +1,12 @@
 //! An async object mapper for Redis: a struct becomes a model, its records live in Redis hashes, and its columns are
 //! indexed so that records are found, ordered and streamed by typed calls.
 //!
+//! - **The compiler checks queries.** A filter or an order by a column that has no index for it does not compile.
+//! - **Indexes are never wrong.** Each write is one script, which the server runs as one step: a record and all its index entries
+//!   change together or not at all.
+//! - **A plain server is enough**: Redis 7.0, Valkey 7.2 or newer, without modules. No task cleans up in the background, and queries
+//!   leave nothing behind.
+//!
 //! ```no_run
 //! use subconscious::{Db, RedisModel};
 //!
@@ -17,6 +23,7 @@
 //! # async fn run() -> subconscious::Result<()> {
 //! let db = Db::open("redis://127.0.0.1/").await?;
 //! City { name: "Bern".into(), country: Some("CH".into()), inhabitants: 134_506 }.save(&db).await?;
+//! let bern: Option<City> = City::load(&db, "Bern").await?;
 //! let largest = City::filter_by(|c| c.country.eq("CH") & c.inhabitants.gt(100_000))
 //!     .order_by(|c| c.inhabitants.desc())
 //!     .limit(5)
@@ -25,19 +32,38 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`RedisModel`] has the verbs of a model; its derive takes the attributes that are listed there.
+//! # Where to look
+//!
+//! - [`RedisModel`] has the verbs of a model: [`save`](RedisModel::save), [`load`](RedisModel::load), [`patch`](RedisModel::patch),
+//!   [`take`](RedisModel::take), [`save_many`](RedisModel::save_many) and others.
+//! - The [derive](derive@RedisModel#) has the attributes of models and columns: keys, `index`, `sort`, `unique`, `version`, `expires_at` and others.
 //! - [`Query`] is what `all`, `query` and `filter_by` make; [`Column`] has the predicates of a filter.
-//! - [`Db`] is the connection. It needs Redis 7.0, Valkey 7.2 or newer, and no module.
-//! - [`ColumnValue`] says which types a column can have, and how to make one of yours one; [`Json`] makes one of any serde type.
+//! - [`ColumnValue`] says which types a column can have, and how to add one of yours; [`Json`] takes any serde type.
+//! - [`Db`] is the connection, and [`DbBuilder`] has its settings.
 //! - [`Error`] says what went wrong, with model, column and key.
-//!
-//! - `#[column(unique)]`, `version`, `created_at`, `updated_at` and `expires_at` are [explained](derive@RedisModel#) with the other attributes;
-//!   [`RedisModel::patch`] changes some columns, [`RedisModel::take`] reads and deletes, [`RedisModel::save_many`] saves by the thousand.
 //! - [`RedisModel::migrate`] changes the indexes of records that are stored; [`RedisModel::check`] compares them with the records.
+//! - [`testing::TestServer`] is a private server for a test.
 //!
-//! Each write is one script, which the server runs as one step: a record and all its index entries change together or not at
-//! all. Nothing runs in the background, and queries leave nothing behind. A query on a primary writes intermediate bitmaps while it
-//! runs, which replicas don't see, but which count in `rdb_changes_since_last_save`; a replica can be [asked, too](DbBuilder::read_from).
+//! # What calls cost, and what happens if one is dropped
+//!
+//! A save, a patch, a load and the first page of a query take one round trip each; every verb says what it takes. [`RedisModel`] and [`Query`] say
+//! what holds for all of their verbs: round trips, errors, and [cancel safety](RedisModel#cancel-safety). No write is ever repeated by itself: one whose
+//! answer was lost is [`Error::OutcomeUnknown`], which says whether a repeat is safe.
+//!
+//! A query on a primary writes intermediate bitmaps while it runs, which replicas don't see, but which count in
+//! `rdb_changes_since_last_save`; a replica can be [asked, too](DbBuilder::read_from).
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `json` (on by default) | [`Json`], and serde for [`Plan`] |
+//! | `chrono`, `time`, `jiff` | their dates and times as columns |
+//! | `rust_decimal`, `bytes` | `Decimal` and `Bytes` as columns |
+//! | `tls` | `rediss://` addresses |
+//! | `sentinel` | [`DbBuilder::sentinels`] |
+//! | `tracing` | spans and events of each operation, and a warning of slow queries |
+//! | `testing` | [`testing::TestServer`] |
 
 // So that docs.rs marks what needs a feature.
 #![cfg_attr(docsrs, feature(doc_cfg))]

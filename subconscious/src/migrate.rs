@@ -15,7 +15,7 @@ use crate::write::{Target, index_spec};
 /// Index entries that one step makes at most, in about half a millisecond.
 const ENTRIES: usize = 48;
 
-/// What [`RedisModel::migrate`] has done so far, or in the end.
+/// What [`RedisModel::migrate`] has done so far, or in the end; empty if there was nothing to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Migration {

@@ -22,9 +22,53 @@ use crate::trace::operation;
 use crate::value::IntoValue;
 use crate::write::Target;
 
-/// A struct whose values are records in Redis. `#[derive(RedisModel)]` implements it.
+/// A struct whose values are records in Redis, with the verbs that save, load, change and find them.
 ///
-/// Every write is one script that the server runs as one step: the record and all its index entries change together or not at all.
+/// `#[derive(RedisModel)]` implements it; the attributes that give a column an index, an order and more are listed at
+/// [the derive](derive@crate::RedisModel#).
+///
+/// ```no_run
+/// use subconscious::{Db, RedisModel};
+///
+/// #[derive(Debug, RedisModel)]
+/// struct User {
+///     #[column(primary_key)]
+///     id: u64,
+///     #[column(index, sort)]
+///     age: u8,
+///     #[column(index)]
+///     country: Option<String>,
+/// }
+///
+/// # async fn run(db: Db) -> subconscious::Result<()> {
+/// let mut user = User { id: 7, age: 30, country: Some("CH".into()) };
+/// user.save(&db).await?;
+/// User::patch(&db, 7, |u| [u.age.set(31), u.country.clear()]).await?;
+/// let found: Option<User> = User::load(&db, 7).await?;
+/// let adults: Vec<User> = User::filter_by(|u| u.age.ge(18)).fetch(&db).await?;
+/// let gone: bool = User::delete_by_id(&db, 7).await?;
+/// # Ok(()) }
+/// ```
+///
+/// An id is given by value or by reference, text also as `&str`, and a composite key as a tuple in declared order: see [`IntoValue`].
+///
+/// # Round trips
+///
+/// Every write is one script, which the server runs as one step: the record and all its index entries change together or not at all. The number of
+/// round trips that a verb names is the usual one. There is one more for a script that the server does not know yet, two more for the
+/// first record of a model, and one more for a connection that was idle for a second, as it is tried first.
+///
+/// # Errors
+///
+/// Any verb may fail with [`Error::Redis`](crate::Error::Redis): the server refused, or can't be reached. An id that has no stored form or more than
+/// 1,024 bytes is [`Error::BadData`](crate::Error::BadData). If the stored indexes are not this model's, all verbs
+/// but `load`, `load_many`, `reload`, `exists` and `ttl` fail with [`Error::Schema`](crate::Error::Schema), until [`migrate`](RedisModel::migrate) has
+/// changed them. Each verb lists what else there is.
+///
+/// # Cancel safety
+///
+/// A future that only reads can be dropped at any time. If that of a write is dropped, the write was done as a whole or not at all, and which
+/// one is not known. Only [`take`](RedisModel::take) is not cancel safe: the record may be gone, and nobody has it.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a model", note = "add `#[derive(RedisModel)]` to it")]
 pub trait RedisModel: Sized + Send + Sync + 'static {
     /// The type of the primary key, or a tuple of the types of the composite key in declared order.
@@ -36,7 +80,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// What the model looks like.
     fn schema() -> &'static ModelSchema;
 
-    /// The columns.
+    /// The columns, as the closures of queries and patches get them.
     fn columns() -> Self::Columns;
 
     /// The record's id.
@@ -56,13 +100,24 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
 
     /// Inserts the record, or replaces the one with the same id. Columns that Redis assigns are filled in. One round trip.
     ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct Note { #[column(primary_key, auto_increment)] id: u64, text: String }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let mut note = Note { id: 0, text: "buy milk".into() }; // its id is `auto_increment`
+    /// note.save(&db).await?;
+    /// println!("note {} is saved", note.id);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// Fields of the stored record that this model does not have are kept: they belong to another version of the program. A record
-    /// that is there keeps its time to live, but where a column with `expires_at` or the model's `ttl` with `renew` sets it.
+    /// that is already there keeps its time to live, unless a column with `expires_at` or the model's `ttl` with `renew` sets it.
     ///
     /// # Errors
     ///
-    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent. Also if `auto_increment` is set
-    /// to a value that Redis did not assign: nothing is written. [`Error::Duplicate`](crate::Error::Duplicate) if another record
+    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent. Also if an `auto_increment` column has
+    /// a value that Redis did not assign: nothing is written. [`Error::Duplicate`](crate::Error::Duplicate) if another record
     /// has the value of a `unique` column, [`Error::Conflict`](crate::Error::Conflict) if the record has another `version` or was
     /// deleted. [`Error::Schema`](crate::Error::Schema) if the stored indexes are not this model's.
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the answer came.
@@ -100,12 +155,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "update", record::save(self, db, Verb::Update))
     }
 
-    /// Saves many records, in pipelines of some hundreds. Each record is saved as by [`save`](Self::save), in one step of its own;
-    /// one that fails does not keep the others from being saved.
+    /// Saves many records, in pipelines of 500, two at a time; each pipeline is a round trip. Each record is saved as by [`save`](Self::save), in
+    /// one step of its own; one that fails does not keep the others from being saved.
     ///
     /// # Errors
     ///
-    /// If the connection fails: then which records were saved is not known. What is wrong with single records is in the report.
+    /// If the connection fails: then it is not known which records were saved. What is wrong with single records is in the report.
     ///
     /// # Cancel safety
     ///
@@ -115,7 +170,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     }
 
     /// Saves the records of a stream, as [`save_many`](Self::save_many) does, and holds two pipelines of them at a time. For an iterator,
-    /// use `futures::stream::iter`. After each pipeline, `progress` gets the report so far.
+    /// use `futures::stream::iter`. After each pipeline, `progress` gets the report so far. What Redis assigns to the records is not
+    /// told, as they are dropped.
     ///
     /// # Errors
     ///
@@ -134,6 +190,18 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
 
     /// The record with the id, or `None`. One round trip, a plain HMGET.
     ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] name: String }
+    /// # #[derive(RedisModel)]
+    /// # struct Seat { #[column(composite_key)] row: char, #[column(composite_key)] number: u16 }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let user: Option<User> = User::load(&db, "kim").await?;
+    /// let seat: Option<Seat> = Seat::load(&db, ('C', 7)).await?; // a composite key
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::MissingColumn`](crate::Error::MissingColumn) if what is stored is not a record of this model.
@@ -142,7 +210,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "load", async move { record::load(&db.reading(), &id).await })
     }
 
-    /// The records with the ids, in the order of the ids, `None` where there is none. One round trip.
+    /// The records with the ids, in the order of the ids, `None` where there is none. One round trip, however many there are.
     ///
     /// # Errors
     ///
@@ -160,7 +228,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the server can't be reached.
+    /// None but [those of all verbs](RedisModel#errors).
     fn exists(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<bool>> + Send {
         let id = id.into_value();
         operation(Self::schema(), "exists", async move { record::exists::<Self>(&db.reading(), &id).await })
@@ -180,7 +248,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::Conflict`](crate::Error::Conflict) if the model has a `version` and the stored record has another one: nothing is removed;
-    /// [`delete_by_id`](Self::delete_by_id) asks for none. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke
+    /// [`delete_by_id`](Self::delete_by_id) does not compare it. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke
     /// before the answer came.
     ///
     /// # Cancel safety
@@ -205,12 +273,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "delete_by_id", async move { record::delete::<Self>(db, &id, None).await })
     }
 
-    /// Removes the records with the ids, in pipelines of some hundreds; each in one step of its own, as by
-    /// [`delete_by_id`](Self::delete_by_id). The ids are taken from the iterator as they are sent.
+    /// Removes the records with the ids, in pipelines of 500, two at a time; each pipeline is a round trip. Each record is removed in one step of
+    /// its own, as by [`delete_by_id`](Self::delete_by_id). The ids are taken from the iterator as they are sent.
     ///
     /// # Errors
     ///
-    /// If the connection fails: then which records were removed is not known. What is wrong with single records is in the report.
+    /// If the connection fails: then it is not known which records were removed. What is wrong with single records is in the report.
     ///
     /// # Cancel safety
     ///
@@ -224,7 +292,19 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "delete_many", bulk::delete_many::<Self, _>(db, ids.into_iter()))
     }
 
-    /// Reads and removes the record with the id in one step: of many who take it at a time, one gets it. One round trip.
+    /// Reads and removes the record with the id in one step: of several callers at the same time, one gets it. One round trip.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(Debug, RedisModel)]
+    /// # struct Invitation { #[column(primary_key)] code: String }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// match Invitation::take(&db, "x7f2").await? {
+    ///     Some(invitation) => println!("welcome: {invitation:?}"), // nobody else gets it
+    ///     None => println!("it is used, or never was"),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -247,21 +327,22 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # #[derive(RedisModel)]
     /// # struct User { #[column(primary_key)] id: u64, age: u8, country: Option<String>, visits: u64 }
     /// # async fn run(db: Db) -> subconscious::Result<()> {
-    /// let patched = User::patch(&db, 7u64, |u| [u.age.set(31), u.country.clear(), u.visits.incr(1)]).await?;
-    /// let visits: Option<u64> = patched.get(|u| u.visits);
-    /// User::patch(&db, 7u64, |u| u.visits.incr(1)).await?;
+    /// let patched = User::patch(&db, 7, |u| [u.age.set(31), u.country.clear(), u.visits.incr(1)]).await?;
+    /// let visits: Option<u64> = patched.get(|u| u.visits); // the new number
+    /// User::patch(&db, 7, |u| u.visits.incr(1)).await?;
     /// # Ok(()) }
     /// ```
     ///
     /// `version` goes up and `updated_at` is set, if the model has them. With [`Column::expected`](crate::Column::expected) the record is
-    /// changed only if it has that version. The time to live stays as it is, but where `expires_at` is among the columns or the
+    /// changed only if it has that version. The time to live stays as it is, unless the column with `expires_at` is changed or the
     /// model's `ttl` has `renew`.
     ///
     /// # Errors
     ///
-    /// Nothing is written if there is one: [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
+    /// Nothing is written, except maybe with the last of these: [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
     /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored, a sum is beyond the column's type, or a column is changed
-    /// twice; [`Error::Duplicate`](crate::Error::Duplicate), [`Error::Conflict`](crate::Error::Conflict), and
+    /// twice; [`Error::MissingColumn`](crate::Error::MissingColumn) or [`Error::Corrupt`](crate::Error::Corrupt) if there is no number to add to;
+    /// [`Error::Duplicate`](crate::Error::Duplicate), [`Error::Conflict`](crate::Error::Conflict), and
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) as with [`save`](Self::save): to repeat an `incr` is not safe then.
     ///
     /// # Cancel safety
@@ -280,9 +361,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "patch", async move { patch::patch(db, &id, changes).await })
     }
 
-    /// Lets the stored record live for so long from now, by the server's clock. One round trip.
+    /// Lets the stored record live for this long from now, by the server's clock. One round trip.
     ///
-    /// If the model has a column with `expires_at`, that is set too, in the store and not in `self`. A time beyond the year 9999 counts as that.
+    /// If the model has a column with `expires_at`, that is set too, in the store and not in `self`. A time beyond the year 9999 counts as its end.
+    /// `version` and `updated_at` stay as they are.
     ///
     /// # Errors
     ///
@@ -300,7 +382,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Lets the stored record live until then: see [`expire`](Self::expire). In the past, it is gone at once.
+    /// Lets the stored record live until this time: see [`expire`](Self::expire). If that has passed, the record is gone at once. One round trip.
     ///
     /// # Errors
     ///
@@ -318,11 +400,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Lets the stored record live for ever: see [`expire`](Self::expire).
+    /// Lets the stored record live for ever: see [`expire`](Self::expire). One round trip.
     ///
     /// # Errors
     ///
-    /// As [`expire`](Self::expire); [`Error::BadData`](crate::Error::BadData) if the model has a column with `expires_at` that is no `Option`.
+    /// As [`expire`](Self::expire); [`Error::BadData`](crate::Error::BadData) if the model has a column with `expires_at` that is not an `Option`.
     ///
     /// # Cancel safety
     ///
@@ -336,7 +418,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         )
     }
 
-    /// How long the record still lives; `None` for ever. One round trip.
+    /// How long the record still lives; `None` if for ever. One round trip.
     ///
     /// # Errors
     ///
@@ -346,9 +428,9 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "ttl", async move { patch::ttl::<Self>(db, &id).await })
     }
 
-    /// Removes what is left of records that expired, some at a time, and says how many.
+    /// Removes what is left of records that expired, and says how many there were. One round trip for 64 of them.
     ///
-    /// Nobody has to call it: an expired record is in no answer, and saves, deletes and queries remove some of them on their way. A
+    /// Nobody has to call it: an expired record is in no answer, and saves and deletes remove up to 8 of them on their way, queries all of them. A
     /// timer that calls it spares them this.
     ///
     /// # Errors
@@ -365,20 +447,20 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// Compares the indexes with the records, both ways, and says what differs. Nothing that this library does makes them differ;
     /// other programs, evictions and partial restores can.
     ///
-    /// All keys of the model are walked through, in steps of about half a millisecond of the server's time, while others
-    /// read and write; what they do meanwhile is never taken for a damage. Records that expired are passed over.
-    /// Round trips: about one for 32 steps, each of up to 64 index entries or 16 records.
+    /// It works in steps of about half a millisecond of the server's time, while others read and write; what they do meanwhile is never
+    /// taken for damage. Records that expired are passed over. It takes two round trips for 16 records, one for up to 32 steps through index
+    /// entries, and one for 500 keys of the whole database, through which it goes four times.
     ///
     /// # Errors
     ///
     /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version of the model, or still
-    /// being built.
+    /// being built. What is wrong with keys and records is in the report.
     fn check(db: &Db) -> impl Future<Output = Result<Report>> + Send {
         operation(Self::schema(), "check", check::check::<Self>(db, false))
     }
 
-    /// Does what [`check`](Self::check) does and mends what it finds: the records are right, and the indexes are made to follow them. Each
-    /// [`Fault`](crate::Fault) says what is done about it. No record is changed or deleted.
+    /// Does what [`check`](Self::check) does, at the same cost, and mends what it finds: the records are right, and the indexes are made to follow
+    /// them. Each [`Fault`](crate::Fault) says what is done about it. No record's columns are changed, and none is deleted.
     ///
     /// # Errors
     ///
@@ -391,12 +473,26 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "repair", check::check::<Self>(db, true))
     }
 
-    /// Changes the stored indexes to those of this model, where they are of another version of it.
+    /// Changes the stored indexes to those of this model, where they are of another version of it. Call it when a new version of the
+    /// program starts.
     ///
-    /// While it runs and afterwards, programs with the old indexes are refused with [`Error::Schema`](crate::Error::Schema), but for
-    /// loads. Programs with the new ones write, and query what is ready: a query that needs an index that is still being built is refused. It
-    /// is done in steps of about half a millisecond of the server's time. If it is stopped, call it again and it goes on; several at a time
-    /// share the work. Nothing is to be done for a new column without `index`, `sort` and `unique` that is nullable or has a `default`.
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, #[column(index)] age: u8 }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let done = User::migrate(&db).await?;
+    /// println!("indexes dropped: {:?}, built: {:?}", done.dropped, done.built);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It is needed where `index`, `sort` or `unique` come or go, or the type of a column with one of them changes. A new column without
+    /// them needs nothing, if it is nullable or has a `default`. Where nothing has changed, it is one round trip; otherwise it works in steps
+    /// of about half a millisecond of the server's time, each a round trip, of up to 48 index entries.
+    ///
+    /// While it runs and afterwards, programs with the old indexes are refused with [`Error::Schema`](crate::Error::Schema), except for
+    /// loads. Programs with the new ones can write, and can query what is ready: a query that needs an index that is still being built is
+    /// refused. If it is stopped, call it again and it goes on; several callers at the same time share the work.
     ///
     /// # Errors
     ///
@@ -406,12 +502,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the migration stays where it is, to be gone on with.
+    /// If the future is dropped, the migration stays where it is, until the next call goes on with it.
     fn migrate(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
         operation(Self::schema(), "migrate", migrate::migrate::<Self>(db, |_| ()))
     }
 
-    /// The same as [`migrate`](Self::migrate), and tells how far it is after each step.
+    /// The same as [`migrate`](Self::migrate); after each step, `progress` is told how far it is.
     ///
     /// # Errors
     ///
@@ -427,17 +523,18 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "migrate", migrate::migrate::<Self>(db, progress))
     }
 
-    /// A query for all records.
+    /// A query for all records: nothing is sent until one of its verbs runs it.
     fn all() -> Query<Self> {
         Query::new()
     }
 
-    /// A query, to be narrowed by [`Query::filter`].
+    /// The same as [`all`](Self::all), to be narrowed by [`Query::filter`].
     fn query() -> Query<Self> {
         Query::new()
     }
 
-    /// A query for the records that match.
+    /// A query for the records that match: `User::filter_by(|u| u.age.ge(18) & u.country.eq("CH"))`. See [`Query`] and
+    /// [`Column`](crate::Column).
     fn filter_by(filter: impl FnOnce(Self::Columns) -> Filter<Self>) -> Query<Self> {
         Query::new().filter(filter)
     }

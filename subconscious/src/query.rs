@@ -49,7 +49,33 @@ const STEP: u64 = 100;
 
 /// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or [`RedisModel::query`].
 ///
-/// Without `order_by` the records come in row order, which is stable: a record keeps its row as long as it lives.
+/// It is a plain value: build it once, clone it, run it as often as you like. Nothing is sent until a verb runs it.
+///
+/// ```no_run
+/// # use subconscious::{Db, RedisModel};
+/// # #[derive(RedisModel)]
+/// # struct User { #[column(primary_key)] id: u64, #[column(index, sort)] age: u8, #[column(index)] country: Option<String> }
+/// # async fn run(db: Db) -> subconscious::Result<()> {
+/// let adults = User::filter_by(|u| u.age.ge(18) & !u.country.eq("CH"));
+/// let how_many: u64 = adults.count(&db).await?;
+/// let oldest: Vec<User> = adults.order_by(|u| u.age.desc()).limit(10).fetch(&db).await?;
+/// # Ok(()) }
+/// ```
+///
+/// Without `order_by` the records come in row order. A row is a number that a record gets at its first save and keeps as long as it lives; a
+/// new record takes the row of a deleted one first, so that the order is about that of insertion.
+///
+/// While others write, a record that is delivered has matched at some moment during the query, none is delivered twice, and one that
+/// matches all the time is delivered, unless the column that is ordered by changes meanwhile.
+///
+/// # Round trips
+///
+/// The number that a verb names is the usual one. There are more where many records have to be looked at for each one that matches, as no call takes
+/// longer than [`query_budget`](crate::DbBuilder::query_budget) on the server; and where many records have just expired, as they are removed first.
+///
+/// # Cancel safety
+///
+/// All verbs but [`delete`](Query::delete) only read: a future or a stream that is dropped leaves nothing behind on the server.
 #[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `delete`, `count`, `exists` or `explain` runs it"]
 pub struct Query<M> {
     request: Request,
@@ -93,26 +119,27 @@ impl<M: RedisModel> Query<M> {
     /// Orders by a column; called again, by a further one where the columns before are equal.
     ///
     /// By one column, the records come in pages from the index of the column. By several, all records that match are found first, and
-    /// their rows and these columns held and sorted by this program; as many of them as are wanted, if there is a limit.
+    /// this program holds and sorts their rows and these columns; with a limit, it holds no more than are wanted.
     pub fn order_by(mut self, order: impl FnOnce(M::Columns) -> Order<M>) -> Self {
         self.request.order.push(order(M::columns()).key);
         self
     }
 
-    /// Delivers at most so many records.
+    /// Delivers at most this many records.
     pub fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Leaves out so many records first; none after a cursor.
+    /// Leaves out this many records first; ignored after a cursor.
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = offset;
         self
     }
 
     /// Goes on where a [`page`](Self::page) of the same query ended, or goes back to where it began, by one of the cursors of that page; from
-    /// the beginning if there is no cursor. A cursor of another query is refused when the query is run.
+    /// the beginning if there is no cursor. A cursor of another query is refused when the query is run; so is one that leads back, by all
+    /// verbs but `page`.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
         self.after = cursor.into();
         self
@@ -142,14 +169,23 @@ impl<M: RedisModel> Query<M> {
         self.reader(db)
     }
 
-    /// Delivers only these columns of each record, as values or tuples of them.
+    /// Delivers only these columns of each record: one value, or a tuple of up to eight.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, age: u8, country: Option<String> }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let pairs: Vec<(u64, Option<String>)> = User::all().select(|u| (u.id, u.country)).fetch(&db).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn select<S: Selection<M>>(self, columns: impl FnOnce(M::Columns) -> S) -> Selected<M, S> {
         let selection = columns(M::columns());
         Selected::new(self, &selection)
     }
 
-    /// The least value of a column among the records, or `None` if there are no records or all have null. Limit and offset do not count.
-    /// One round trip.
+    /// The least value of a column among the records, or `None` if there are no records or all have null. Order, limit, offset and cursor are
+    /// ignored. One round trip.
     ///
     /// # Errors
     ///
@@ -211,8 +247,22 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// Runs the query, page by page as the stream is read. One round trip for the first 100 records, then two for each
-    /// following 500; more where many records have to be looked at for each one that matches, as no call takes longer than
+    /// following 1,000; more where many records have to be looked at for each one that matches, as no call takes longer than
     /// [`query_budget`](crate::DbBuilder::query_budget) on the server.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(Debug, RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8 }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// use futures::TryStreamExt;
+    ///
+    /// let mut adults = User::filter_by(|u| u.age.ge(18)).stream(&db);
+    /// while let Some(user) = adults.try_next().await? {
+    ///     println!("{user:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
         self.deliver(db, "stream", Self::records())
     }
@@ -233,7 +283,7 @@ impl<M: RedisModel> Query<M> {
         })
     }
 
-    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 500; see
+    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 1,000; see
     /// [`stream`](Self::stream).
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
         let decode = |place: page::Place| M::Id::decode(M::schema(), &place.id).map(Some);
@@ -242,11 +292,26 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the pages before and after. One round trip for
-    /// up to 100 records, two or three for up to 500, and so on; see [`stream`](Self::stream).
+    /// up to 100 records, two or three for up to 1,000, and so on; see [`stream`](Self::stream).
+    ///
+    /// ```no_run
+    /// # use subconscious::{Cursor, Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8 }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let youngest_first = User::all().order_by(|u| u.age.asc()).limit(20);
+    /// let first = youngest_first.page(&db).await?;
+    /// if let Some(next) = first.next {
+    ///     let text: String = next.to_string(); // for a link, and back
+    ///     let cursor: Cursor = text.parse()?;
+    ///     let second = youngest_first.after(cursor).page(&db).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch); [`Error::InvalidQuery`](crate::Error::InvalidQuery) for a cursor of another query.
+    /// As [`fetch`](Self::fetch).
     pub async fn page(&self, db: &Db) -> Result<Page<M>> {
         self.turn(db, &Self::records()).await
     }
@@ -282,11 +347,12 @@ impl<M: RedisModel> Query<M> {
         Ok(Page { items, next: last, previous })
     }
 
-    /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds fewer at a time.
+    /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds fewer at a time, at the same cost.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if a filter has a value that can't be stored; what
+    /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if a filter has a value that can't be stored, or the cursor is one of another query;
+    /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are not this model's, or one that is needed is still being built; what
     /// [`RedisModel::load`] returns, for the first record that can't be read.
     pub async fn fetch(&self, db: &Db) -> Result<Vec<M>> {
         self.deliver(db, "fetch", Self::records()).try_collect().await
@@ -304,8 +370,8 @@ impl<M: RedisModel> Query<M> {
 
     /// Deletes the records, as limited by `limit` and `offset`, and says how many. In steps of 100 records, of two round trips each.
     ///
-    /// A record is deleted together with its index entries, and only if it matches at that moment, whoever changes it meanwhile. The whole is
-    /// not one step.
+    /// Each record is deleted together with its index entries in one step, and only if it still matches at that moment. The whole is not one
+    /// step.
     ///
     /// # Errors
     ///
@@ -329,8 +395,9 @@ impl<M: RedisModel> Query<M> {
         operation.run(deleted).await
     }
 
-    /// The number of records, as limited by `limit` and `offset`; a cursor does not count. One round trip for each millisecond that the
-    /// server takes: as a rule, some six million rows.
+    /// The number of records, as limited by `limit` and `offset`; a cursor is ignored. One round trip for each millisecond that the
+    /// server takes: as a rule, some six million rows. With a filter that combines a wide range with other conditions, one for each thousand
+    /// rows of the range.
     ///
     /// # Errors
     ///
@@ -347,14 +414,14 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// The number of records for each value of a column with `index`: pairs of a value and how many records have it, the most frequent value first, equally
-    /// frequent ones in their order and null last. Of a list, the records that contain each element. Limit, offset and order do not count.
+    /// frequent ones in their order and null last. Of a list, the records that contain each element. Order, limit, offset and cursor are ignored.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
     /// # #[derive(RedisModel)]
-    /// # struct User { #[column(primary_key)] id: u64, #[column(index)] age: u8, #[column(index)] country_code: Option<String> }
-    /// # async fn run(db: &Db) -> subconscious::Result<()> {
-    /// let adults: Vec<(Option<String>, u64)> = User::filter_by(|u| !u.age.eq(17)).count_by(db, |u| u.country_code).await?;
+    /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8, #[column(index)] country: Option<String> }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let adults: Vec<(Option<String>, u64)> = User::filter_by(|u| u.age.ge(18)).count_by(&db, |u| u.country).await?;
     /// # Ok(()) }
     /// ```
     ///
@@ -363,7 +430,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// As [`count`](Self::count); [`Error::Corrupt`](crate::Error::Corrupt) if a stored value is none of the column's type.
+    /// As [`count`](Self::count); [`Error::Corrupt`](crate::Error::Corrupt) if a stored value is not one of the column's type.
     pub async fn count_by<T, C>(
         &self,
         db: &Db,
@@ -378,8 +445,8 @@ impl<M: RedisModel> Query<M> {
         operation.run(groups::count_by::<M, T>(&reading, &self.request.condition, column)).await
     }
 
-    /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took. Then it counts what matches each
-    /// part of the filter. Give it a limit, if the query has many records.
+    /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took: see [`Plan`]. Then it
+    /// counts what matches each part of the filter, each as [`count`](Self::count) does. Give it a limit, if the query has many records.
     ///
     /// # Errors
     ///
@@ -409,7 +476,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// As [`count`](Self::count).
+    /// As [`fetch`](Self::fetch), but records are not read.
     pub async fn exists(&self, db: &Db) -> Result<bool> {
         if self.limit == Some(0) {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! What a model looks like: its name, its columns and what each of them can do.
+//! What a model looks like: its name, its columns and what each of them can do: see [`RedisModel::schema`](crate::RedisModel::schema).
 //!
 //! The derive writes the calls that build a [`ModelSchema`], once per process and model; everything behind the typed
 //! surface works from it, so that the core is compiled once and not once per model.
@@ -8,7 +8,7 @@ use crate::value::{
     SortValue, TimeUnit, TimeValue, VersionValue,
 };
 
-/// The schema of a model, built once by the derive.
+/// The schema of a model, built once by what the derive writes.
 #[derive(Debug)]
 pub struct ModelSchema {
     name: &'static str,

@@ -1,4 +1,4 @@
-//! Private servers for tests and demos.
+//! Private servers for tests and demos: see [`TestServer`].
 //!
 //! The server must end when its owner does, also when that is killed or keeps it in a static that is never dropped, and
 //! without unsafe code. So its parent is not this process but a small shell whose standard input is a pipe from here:
@@ -71,14 +71,22 @@ kill -9 "-$$"
 /// `PATH`. There are such servers on unix only, so this module is there on unix only.
 ///
 /// ```no_run
-/// # async fn run() -> subconscious::Result<()> {
+/// # use subconscious::RedisModel;
+/// # #[derive(RedisModel)]
+/// # struct Note { #[column(primary_key)] id: u64 }
 /// use subconscious::Db;
 /// use subconscious::testing::TestServer;
 ///
-/// let server = TestServer::start().await?;
-/// let db = Db::open(server.url()).await?;
-/// # Ok(()) }
+/// // A test, by `#[tokio::test]`.
+/// async fn what_is_saved_is_there() {
+///     let server = TestServer::start().await.unwrap(); // lives to the end of the test
+///     let db = Db::open(server.url()).await.unwrap();
+///     Note { id: 1 }.save(&db).await.unwrap();
+///     assert!(Note::exists(&db, 1).await.unwrap());
+/// }
 /// ```
+///
+/// Many tests start faster with one server in a static, a `Db` for each test, and a [`namespace`](crate::DbBuilder::namespace) for each.
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
 pub struct TestServer {
@@ -199,7 +207,7 @@ impl TestServerBuilder {
         self
     }
 
-    /// Starts the server and waits until it answers.
+    /// Starts the server and waits until it answers: see [`TestServer::start`].
     ///
     /// # Errors
     ///

@@ -1,15 +1,21 @@
 //! Column values: how a Rust type becomes the bytes of a hash field, and how those bytes are ordered.
 //!
-//! A value has one stored form, chosen so that a person can read it with `HGETALL` and so that equal values have equal
-//! bytes. Everything else is derived from the stored form by its [`Kind`], here and, for the old values of a
-//! record, in `scripts/rows.lua`: the value's name in an index (`index_form`) and its place in a sorted set (`SortKey`).
+//! A type with [`ColumnValue`] can be that of a column; the other traits say what such a column may have, as `index` or `sort`.
+//!
+//! A value has one stored form, chosen so that a person can read it with `HGETALL`. Everything else is derived from the stored form by
+//! its [`Kind`], here and, for the old values of a record, in `scripts/rows.lua`: its name in an index and its place in a sorted set.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-/// A type that can be the value of a column.
+/// A type that can be the value of a column. An `Option` of it makes the column nullable.
+///
+/// These are: integers, `f32` and `f64` (NaN is refused), `bool`, `char`, `String`, `Vec<u8>`, `Uuid`, `SystemTime`, enums with
+/// [`ColumnEnum`](derive@crate::ColumnEnum#), `Vec<T>` and `BTreeSet<T>` of most of these, and any serde type as `Json<T>`; by features the dates and times
+/// of `chrono`, `time` and `jiff`, `Decimal` of `rust_decimal` and `Bytes` of `bytes`. All come back to the last bit, but for an `OffsetDateTime`, which
+/// comes back in UTC.
 ///
 /// Implement it for a type of your own by delegating to a type that has it:
 ///
@@ -25,8 +31,10 @@ use uuid::Uuid;
 ///     fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> { self.0.encode(out) }
 ///     fn decode(stored: &[u8]) -> Result<Self, ValueError> { String::decode(stored).map(Email) }
 /// }
-/// impl IndexValue for Email {} // so that a column of it may have `index`
+/// impl IndexValue for Email {} // so that a column of it may have `index` and `unique`
 /// ```
+///
+/// What else a column of it may have is said by [`SortValue`] (`sort`), [`KeyValue`] (a key) and [`ElementValue`] (in a list).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
@@ -34,13 +42,15 @@ use uuid::Uuid;
     note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
-    /// The type's name in the stored schema and in messages.
+    /// The type's name in the stored schema and in messages. If it changes, indexed columns of the type have to be
+    /// [migrated](crate::RedisModel::migrate), which a key can't be.
     const TYPE: &'static str;
 
     /// How the stored form is read by indexes and orders.
     const KIND: Kind;
 
-    /// Appends the stored form. Two values are equal exactly if their stored forms are.
+    /// Appends the stored form, from which [`decode`](Self::decode) makes the same value again. Equal values of an [`IndexValue`] have equal
+    /// stored forms; in the kinds [`Float`](Kind::Float) and [`Decimal`](Kind::Decimal), equal numbers are one value for an index in any form.
     ///
     /// # Errors
     ///
@@ -69,7 +79,8 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
     }
 }
 
-/// A type whose values are found by equality: a column of it may have `index` and `unique`.
+/// A type whose values are found by equality: a column of it may have `index` and `unique`. Equal values have equal stored forms: see
+/// [`ColumnValue::encode`].
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` cannot be compared by equality",
     label = "not one comparable value",
@@ -95,7 +106,7 @@ pub trait SortValue: ColumnValue {}
 pub trait TextValue: SortValue {}
 impl TextValue for String {}
 
-/// A column type that may be the key or a part of it.
+/// A column type that may be the key or a part of it. A list or an `Option` never is.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key",
     label = "cannot be a key",
@@ -230,7 +241,7 @@ impl ValueError {
         Self(reason.into())
     }
 
-    /// The stored bytes are not the form of the type `wanted`.
+    /// An error that says that the stored bytes are not `wanted`, such as `"a UUID"`.
     pub fn not(wanted: &str, stored: &[u8]) -> Self {
         Self(format!("{} is not {wanted}", Excerpt(stored)).into())
     }
@@ -322,7 +333,8 @@ impl<T: ColumnValue> ColumnType for Option<T> {
     }
 }
 
-/// What may be compared with a column of type `T` or name a record whose id is `T`: a `T`, a reference to one, and for text and bytes their slices.
+/// What may be compared with a column of type `T` or name a record whose id is `T`: a `T`, a reference to one, for text and bytes their
+/// slices, and for a composite key a tuple of these.
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot be compared with a column of type `{T}`",
     label = "not a `{T}`",

@@ -23,7 +23,7 @@ use super::server::{Connection, Server};
 use super::{Db, QUERY_BUDGET, SLOW_QUERY, check_namespace};
 use crate::error::{Error, Result};
 
-/// Settings of a [`Db`] to be opened.
+/// Settings of a [`Db`] to be opened, made by [`Db::builder`].
 ///
 /// ```no_run
 /// # async fn run() -> subconscious::Result<()> {
@@ -66,7 +66,7 @@ impl DbBuilder {
         }
     }
 
-    /// Puts all keys of all models under a name of their own, so that several environments share one server. Default: none.
+    /// Puts all keys of all models under a name of their own, so that several environments can share one server. Default: none.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
@@ -78,27 +78,27 @@ impl DbBuilder {
         self
     }
 
-    /// How long an answer may take. Default: 5 seconds.
+    /// How long an answer may take. After that, a read is [`Error::Redis`] and a write [`Error::OutcomeUnknown`]. Default: 5 seconds.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
     }
 
-    /// How often a lost connection is tried again before a call fails; the next call tries again. Default: 3.
+    /// How many more attempts there are to make a connection before a call fails; the next call begins anew. Default: 3.
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;
         self
     }
 
-    /// How long one call of a query may keep the server, about. A query that takes longer goes on with another call, and others get their turn in
-    /// between. Less makes waits of others shorter, more saves round trips. Default: 1 millisecond.
+    /// About how long one call of a query may keep the server. A query that takes longer goes on with another call, and others get their turn in
+    /// between. Less makes the waits of others shorter, more saves round trips. Default: 1 millisecond.
     pub fn query_budget(mut self, budget: Duration) -> Self {
         self.query_budget = budget;
         self
     }
 
-    /// How long a query may be waited for until it is told of as slow, with how it was answered, where the feature `tracing` is on: see
-    /// `docs/src/tracing.md`. Default: 100 milliseconds.
+    /// How long a query may be waited for before it is reported as slow, with how it was answered, where the feature `tracing` is on: see
+    /// `docs/src/tracing.md` in the repository. Default: 100 milliseconds.
     pub fn slow_query(mut self, slow: Duration) -> Self {
         self.slow_query = slow;
         self
@@ -121,12 +121,12 @@ impl DbBuilder {
 
     /// Sends loads and queries to the server at this address, a replica of the one that is opened. Default: none.
     ///
-    /// A replica is a little late: what was just written may not be there yet, or may still be there. So all that writes, and
-    /// [`reload`](crate::RedisModel::reload), asks the primary, as does [`Query::delete`](crate::Query::delete). If the replica can't be reached, loads and
-    /// queries fail.
+    /// A replica is a little late: what was just written may not be there yet, and what was just deleted may still be. So everything that
+    /// writes asks the primary, [`Query::delete`](crate::Query::delete) too, as do [`reload`](crate::RedisModel::reload),
+    /// [`ttl`](crate::RedisModel::ttl) and [`check`](crate::RedisModel::check). If the replica can't be reached, loads and queries fail.
     ///
     /// To decide from call to call, open two `Db`s: a replica may be opened as any server, and refuses writes. On a replica no script can keep
-    /// intermediate bitmaps, so that this program meets the parts of a filter: a query of several parts takes some round trips more.
+    /// intermediate bitmaps, so this program combines the parts of a filter itself: a query of several parts takes some round trips more.
     pub fn read_from(mut self, replica: impl Into<String>) -> Self {
         self.replica = Some(replica.into());
         self
@@ -135,8 +135,8 @@ impl DbBuilder {
     /// Asks these sentinels where the server is, whenever a connection to it is made. Default: none.
     ///
     /// In the address that is opened, the host is then the name by which the sentinels know the primary; the rest of it (user, password, database, TLS)
-    /// is how to connect to the server. The port means nothing. [`read_from`](Self::read_from) with that name takes one of the primary's replicas, or
-    /// where none is up, the primary. The sentinels' own addresses may have a user and a password, the same for all.
+    /// is how to connect to the server. The port means nothing. [`read_from`](Self::read_from) with an address of that name takes one of the
+    /// primary's replicas, or the primary where none is up. The sentinels' own addresses may have a user and a password, the same for all.
     ///
     /// When the primary fails, so do calls until another has taken its place and the sentinels say so. What it had not
     /// replicated yet is lost: Redis acknowledges a write before its replicas have it.
@@ -155,11 +155,11 @@ impl DbBuilder {
         self
     }
 
-    /// Connects: see [`Db::open`].
+    /// Connects: see [`Db::open`]. A replica to read from is connected to as well.
     ///
     /// # Errors
     ///
-    /// As [`Db::open`].
+    /// As [`Db::open`]; [`Error::Unsupported`] also for a namespace with a brace in it, and for certificates that can't be used.
     pub async fn open(self, url: &str) -> Result<Db> {
         check_namespace(&self.namespace)?;
         let server = self.connect(url, false).await?;

@@ -9,7 +9,21 @@ use crate::query::filter::{Bound, Condition, Filter};
 use crate::query::page::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
 
-/// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
+/// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it. The closures of queries and patches get
+/// one for each column: `|u| u.age.ge(18)`.
+///
+/// | a column with | has |
+/// | --- | --- |
+/// | `index` | [`eq`](Column::eq), [`is_in`](Column::is_in); of an `Option` [`is_none`](Column::is_none), [`is_some`](Column::is_some) |
+/// | `index`, of a list | [`contains`](Column::contains), [`contains_any`](Column::contains_any), [`contains_all`](Column::contains_all) |
+/// | `unique` | `eq`, `is_in` |
+/// | `sort` | [`lt`](Column::lt), [`le`](Column::le), [`gt`](Column::gt), [`ge`](Column::ge), [`between`](Column::between) |
+/// | `sort`, of a `String` | [`starts_with`](Column::starts_with) |
+/// | `sort`, for an order | [`asc`](Column::asc), [`desc`](Column::desc) |
+///
+/// In a [`patch`](crate::RedisModel::patch), all columns but keys and those that Redis assigns have [`set`](Column::set); an `Option` has
+/// [`clear`](Column::clear) and [`set_or_clear`](Column::set_or_clear), an integer [`incr`](Column::incr) and [`decr`](Column::decr), and the version
+/// [`expected`](Column::expected).
 ///
 /// Values are compared in their own type; a column that is an `Option` is compared with what is in it.
 pub struct Column<M, T, C> {
@@ -188,7 +202,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         }
     }
 
-    /// Adds to the column, in a patch: exactly, to both ends of the type. Null counts as 0.
+    /// Adds to the column, in a patch, and exactly so in every integer type; a sum beyond the type is
+    /// [`Error::BadData`](crate::Error::BadData). Null counts as 0. [`Patched::get`](crate::Patched::get) has the sum.
     pub fn incr(self, by: T::Value) -> Change<M>
     where
         C: Settable,
@@ -221,7 +236,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Change::new(self.at, encoded.map(|()| What::Add { by: stored, bounds: (T::Value::LEAST, T::Value::GREATEST) }))
     }
 
-    /// Lets a patch change the record only if it has this version; else it is a conflict.
+    /// Lets a patch change the record only if it has this version; otherwise it is [`Error::Conflict`](crate::Error::Conflict).
     pub fn expected(self, version: T::Value) -> Change<M>
     where
         C: Versioned,
@@ -245,7 +260,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(self.equals(&value.into_value()))
     }
 
-    /// Records whose column has one of the values; none if there are none.
+    /// Records whose column has one of the values; no record if there are no values.
     pub fn is_in<I>(self, values: I) -> Filter<M>
     where
         C: Found,
@@ -257,7 +272,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(parts.fold(Condition::Nothing, Condition::or))
     }
 
-    /// Records whose list has the value.
+    /// Records whose list contains the value.
     pub fn contains(self, value: impl IntoValue<<T::Value as ListValue>::Element>) -> Filter<M>
     where
         C: Indexed,
@@ -266,7 +281,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(self.has(&value.into_value()))
     }
 
-    /// Records whose list has at least one of the values; none if there are none.
+    /// Records whose list contains at least one of the values; no record if there are no values.
     pub fn contains_any<I>(self, values: I) -> Filter<M>
     where
         C: Indexed,
@@ -278,7 +293,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(parts.fold(Condition::Nothing, Condition::or))
     }
 
-    /// Records whose list has all of the values; all records, also those whose column is null, if there are none.
+    /// Records whose list contains all of the values; all records, also those whose column is null, if there are no values.
     pub fn contains_all<I>(self, values: I) -> Filter<M>
     where
         C: Indexed,
@@ -354,7 +369,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(Some((value.into_value(), true)), None)
     }
 
-    /// Records whose column is at least `low` and at most `high`: both ends belong to it. None if `low` is greater.
+    /// Records whose column is at least `low` and at most `high`: both ends belong to it. No record if `low` is greater.
     pub fn between(self, low: impl IntoValue<T::Value>, high: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Sorted,
@@ -362,7 +377,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(Some((low.into_value(), true)), Some((high.into_value(), true)))
     }
 
-    /// Records whose text begins with this, byte for byte: capitals are other letters. Null does not.
+    /// Records whose text begins with this, byte for byte, so upper and lower case differ. Null does not.
     pub fn starts_with(self, beginning: impl AsRef<str>) -> Filter<M>
     where
         C: Sorted,
@@ -400,7 +415,7 @@ impl<M> Order<M> {
         Self { key: OrderKey { column, descending, nulls_first: false }, model: PhantomData }
     }
 
-    /// With the records before all others whose column is null; else they come last, in both directions.
+    /// Puts the records whose column is null before all others; otherwise they come last, in both directions.
     pub fn nulls_first(mut self) -> Self {
         self.key.nulls_first = true;
         self

@@ -16,14 +16,14 @@ use crate::value::SortKey;
 pub struct Page<M> {
     /// The records, at most as many as the query's limit.
     pub items: Vec<M>,
-    /// Where the next page begins; `None` if this is the last one. A page that is just full has one, even if nothing follows.
+    /// Where the next page begins; `None` if this is the last one. A full page may have one even if nothing follows.
     pub next: Option<Cursor>,
     /// Where the page before ends; `None` if this is the first one. It may have one even if nothing comes before.
     pub previous: Option<Cursor>,
 }
 
 impl<M> Page<M> {
-    /// The same page of something else: each item as `change` makes it.
+    /// The same page with each item as `change` makes it.
     pub fn map<T>(self, change: impl FnMut(M) -> T) -> Page<T> {
         Page { items: self.items.into_iter().map(change).collect(), next: self.next, previous: self.previous }
     }
@@ -32,7 +32,8 @@ impl<M> Page<M> {
 /// Where a page ended or began, for [`Query::after`](crate::Query::after): printable, and read back by [`str::parse`].
 ///
 /// It is the place of the page's last or first record in the query's order, not a number of records, so records that come and go before it
-/// move nothing. It stands for one query, and any other refuses it; limit and offset may change.
+/// move nothing. It stands for one query, and any other refuses it; limit and offset may change. It is not encrypted: who has it can read that record's
+/// values of the columns that are ordered by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
 

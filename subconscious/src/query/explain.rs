@@ -13,7 +13,19 @@ use crate::schema::ModelSchema;
 use crate::value::Excerpt;
 use crate::write::Target;
 
-/// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a tree.
+/// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a tree:
+///
+/// ```text
+/// Visit in at desc, limit 10
+///   walk along the order, 1 call
+///   10 rows of an estimated 1500 that match, 40 looked at one by one
+///   1 round trip, 1 command, 303 us of scripts, 270 bytes
+///   filter
+///   └ and: 1480 rows
+///     ├ country = "CH": 1500 rows
+///     └ not: 5980 rows
+///       └ page = "p0": 20 rows
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -32,7 +44,7 @@ pub struct Plan {
     pub estimated_rows: Option<u64>,
     /// Records that were delivered.
     pub rows: u64,
-    /// Rows that were looked at one by one: few beside `rows` if the indexes fit the query.
+    /// Rows that were looked at one by one: not many more than `rows`, if the indexes fit the query.
     pub looked_at: u64,
     /// Times that a request waited for its reply.
     pub round_trips: u64,
@@ -66,11 +78,11 @@ pub enum PlanWay {
     Scan,
     /// Along the sorted set of the first column of the order, looking which rows match.
     Walk,
-    /// Along the values of a column of few values, meeting the rows of each with those that match.
+    /// Along the values of a column of few values, intersecting the rows of each with those that match.
     Values,
     /// The few rows that match were gathered and sorted on the server.
     Gather,
-    /// Nothing but how many rows match was looked at, to decide for one of the ways below.
+    /// Only how many rows match was looked at, to choose one of the ways below.
     Estimate,
     /// Which rows match was read as bitmaps.
     Bitmaps,

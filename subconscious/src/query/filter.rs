@@ -12,7 +12,17 @@ use crate::value::{Kind, SortKey, ValueError, index_form, list};
 
 /// A condition on the records of the model `M`, made by the methods of [`Column`](crate::Column) and combined with `&`, `|` and `!`.
 ///
-/// `!` is the complement among the model's records: it includes those in which the column is null.
+/// ```no_run
+/// # use subconscious::{Db, RedisModel};
+/// # #[derive(RedisModel)]
+/// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8, #[column(index)] country: Option<String> }
+/// # async fn run(db: Db) -> subconscious::Result<()> {
+/// let some = User::filter_by(|u| (u.age.lt(18) | u.age.ge(65)) & !u.country.is_in(["CH", "DE"])).fetch(&db).await?;
+/// # Ok(()) }
+/// ```
+///
+/// `!` is the complement among the model's records: it includes those in which the column is null. `&` binds tighter than `|`; `&&` and `||`
+/// are for `bool` alone.
 #[must_use = "a filter does nothing until a query is made with it"]
 pub struct Filter<M> {
     pub(crate) condition: Condition,

@@ -1,6 +1,6 @@
 //! One call of a query's script: made, and its reply understood.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use redis::Value;
 
@@ -465,42 +465,55 @@ fn members(values: impl Iterator<Item = Value>, scores: bool) -> Vec<Member> {
     members
 }
 
+/// Rows whose entries in the directory are read by one command, if no more than so many lie between one and the next.
+const NEAR: u32 = 16;
+
 /// Finds out which records have the rows, in this order. One round trip; what is found may have changed since the rows were.
 pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec<Place>> {
     let Target { schema, keys } = target;
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable();
     let mut pipeline = redis::Pipeline::with_capacity(rows.len());
-    let mut slots = BTreeMap::<u32, Vec<u32>>::new();
-    if schema.id_width > 0 {
-        for row in rows {
-            let (part, first) = (row / DIRECTORY, (row % DIRECTORY) as usize * schema.id_width);
-            pipeline.cmd("GETRANGE").arg(keys.directory(part)).arg(first).arg(first + schema.id_width - 1);
-        }
+    let spans: Vec<&[u32]> = if schema.id_width > 0 {
+        sorted.chunk_by(|one, next| next - one <= NEAR && one / DIRECTORY == next / DIRECTORY).collect()
     } else {
-        for row in rows {
-            slots.entry(row / CHUNK).or_default().push(row % CHUNK);
-        }
-        for (chunk, slots) in &slots {
-            pipeline.cmd("HMGET").arg(keys.directory(*chunk)).arg(slots);
-        }
-    }
-    let mut ids = BTreeMap::new();
-    let mut replies = Vec::with_capacity(rows.len());
-    for reply in db.send_all(&pipeline).await? {
-        replies.push(reply.map_err(|error| target.wrong_type(error))?);
-    }
-    if schema.id_width > 0 {
-        ids.extend(rows.iter().copied().zip(replies));
-    } else {
-        for ((chunk, slots), reply) in slots.into_iter().zip(replies) {
-            let Value::Array(found) = reply else { continue };
-            ids.extend(slots.into_iter().map(|slot| chunk * CHUNK + slot).zip(found));
+        sorted.chunk_by(|one, next| one / CHUNK == next / CHUNK).collect()
+    };
+    for span in &spans {
+        let (first, last) = (span[0], span[span.len() - 1]);
+        if schema.id_width > 0 {
+            let at = |row: u32| (row % DIRECTORY) as usize * schema.id_width;
+            let key = keys.directory(first / DIRECTORY);
+            pipeline.cmd("GETRANGE").arg(key).arg(at(first)).arg(at(last) + schema.id_width - 1);
+        } else {
+            pipeline.cmd("HMGET").arg(keys.directory(first / CHUNK));
+            for row in *span {
+                pipeline.arg(row % CHUNK);
+            }
         }
     }
-    let place = |&row: &u32| {
-        let Value::BulkString(stored) = ids.remove(&row)? else { return None };
+    // In the order of `sorted`.
+    let mut entries: Vec<Option<Vec<u8>>> = Vec::with_capacity(sorted.len());
+    for (span, reply) in spans.into_iter().zip(db.send_all(&pipeline).await?) {
+        let end = entries.len() + span.len();
+        match reply.map_err(|error| target.wrong_type(error))? {
+            // The directory may end before.
+            Value::BulkString(bytes) => entries.extend(span.iter().map(|row| {
+                let at = (row - span[0]) as usize * schema.id_width;
+                bytes.get(at..at + schema.id_width).map(<[u8]>::to_vec)
+            })),
+            Value::Array(ids) => {
+                entries.extend(ids.into_iter().map(|id| if let Value::BulkString(id) = id { Some(id) } else { None }));
+            }
+            _ => {}
+        }
+        entries.resize(end, None);
+    }
+    let place = |row: &u32| {
+        let stored = entries[sorted.binary_search(row).ok()?].take()?;
         let id = id::from_directory(schema, stored)?;
         let key = keys.record(&id);
-        Some(Place { row, id, key, fields: None })
+        Some(Place { row: *row, id, key, fields: None })
     };
     Ok(rows.iter().filter_map(place).collect())
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, PoisonError};
 
+use futures::future::try_join_all;
 use redis::Value;
 
 use crate::db::Db;
@@ -32,6 +33,9 @@ const IN_SCRIPT: usize = 100;
 
 /// Rows that are asked for at most in one call or pipeline.
 const STEP: usize = 1000;
+
+/// Rows whose records are looked up in a pipeline of their own.
+const TOGETHER: usize = 250;
 
 /// What is delivered of each row.
 pub(crate) struct Delivery<T> {
@@ -346,19 +350,25 @@ impl Reader {
         self.request.fields(self.target.schema, &[])
     }
 
-    /// Finds the records of rows and reads the columns, and drops those that match no more. Two round trips.
-    async fn look_up(&mut self, rows: &[u32], columns: Option<&[usize]>) -> Result<Vec<Place>> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let places = page::locate(&self.db, &self.target, rows).await?;
-        self.note(|spent| {
-            spent.pipeline(rows.len(), places.iter().map(|place| place.id.len()).sum());
+    /// Finds the records of rows and reads the columns, and drops those that match no more. Two round trips. The rows go in parts, so that the server
+    /// reads one while the reply of another is taken apart here.
+    async fn look_up(&self, rows: &[u32], columns: Option<&[usize]>) -> Result<Vec<Place>> {
+        let own;
+        let columns = match columns {
+            Some(columns) => columns,
+            None => {
+                own = self.columns();
+                &own
+            }
+        };
+        let parts = rows.chunks(TOGETHER).map(async |rows| {
+            let places = page::locate(&self.db, &self.target, rows).await?;
+            self.note(|spent| {
+                spent.pipeline(rows.len(), places.iter().map(|place| place.id.len()).sum());
+            });
+            self.read(places, columns).await
         });
-        match columns {
-            Some(columns) => self.read(places, columns).await,
-            None => self.read(places, &self.columns()).await,
-        }
+        Ok(try_join_all(parts).await?.into_iter().flatten().collect())
     }
 
     /// The number of records that match. A round trip for each millisecond of the server's time; with a range of a sorted set that is wide, for each
@@ -402,7 +412,7 @@ impl Reader {
     }
 
     /// Reads the columns of rows that were found before, and drops those that match no more.
-    async fn read(&mut self, mut places: Vec<Place>, columns: &[usize]) -> Result<Vec<Place>> {
+    async fn read(&self, mut places: Vec<Place>, columns: &[usize]) -> Result<Vec<Place>> {
         if places.is_empty() {
             return Ok(places);
         }

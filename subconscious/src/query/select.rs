@@ -73,7 +73,8 @@ tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5);
 tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6);
 tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6, H S 7);
 
-/// A query for some columns of records, made by [`Query::select`]: only these travel, besides those of the filter.
+/// A query for some columns of records, made by [`Query::select`]: only these travel, besides those of filter and order. Its verbs cost what those
+/// of [`Query`] do, and are as safe to drop.
 #[must_use = "a query does nothing until one of `stream`, `fetch`, `page` or `first` runs it"]
 pub struct Selected<M, S> {
     query: Query<M>,
@@ -127,7 +128,7 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
         self.query.turn(db, &self.delivery()).await
     }
 
-    /// Runs the query and holds all that it delivers.
+    /// Runs the query and holds all that it delivers: see [`Query::fetch`].
     ///
     /// # Errors
     ///
@@ -136,7 +137,7 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
         self.query.deliver(db, "fetch", self.delivery()).try_collect().await
     }
 
-    /// What the first record has, or `None` if there is no record. One round trip.
+    /// The columns of the first record, or `None` if there is no record: see [`Query::first`].
     ///
     /// # Errors
     ///

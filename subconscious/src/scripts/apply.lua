@@ -28,7 +28,7 @@ for step = 0, planned - 7, 7 do
         -- The score is ordinal * 65536 + segments that hold the value; the value goes with its last segment.
         if tonumber(call('ZINCRBY', values, '-1', value)) % 65536 == 0 then call('ZREM', values, value) end
       end
-    elseif members >= PROMOTE or members >= FEW and segment == '0' and members * SEGMENT >= offset * PROMOTE then
+    elseif members >= PROMOTE then
       -- The set becomes a bitmap, allocated at its full size at once but in the first segment, where tables may be tiny.
       local bitmap = containers .. sub(target, #containers + 1)
       if segment ~= '0' then call('SETBIT', bitmap, SEGMENT - 1, '0') end

@@ -25,22 +25,19 @@ local function clock()
   local now = call('TIME')
   return now[1] * 1000000 + now[2]
 end
-local timed, budget = byte(ARGV[3]) == 43, tonumber(ARGV[3])
-local began = timed and clock()
+local timed, budget, began = byte(ARGV[3]) == 43, tonumber(ARGV[3]), clock()
 local function took() return timed and text('%d', clock() - began) or 0 end
 
--- Microseconds of work since the clock was looked at, about, beginning with what a script needs to begin. To look at the clock costs as much as
--- several small commands.
-local effort = 80
+-- Microseconds of work since the clock was looked at, about. To look at it costs as much as several small commands.
+local effort = 0
 -- Microseconds that it really takes, each, and when that was measured.
-local pace, measured = 2, nil
+local pace, measured = 2, began
 -- Whether the time, or so many times of it, is spent, after so much more work.
 local function spent(work, times)
   effort = effort + work
   if effort * pace * 8 < budget then return false end
   local now = clock()
-  if measured then pace = math.max(1, (now - measured) / effort) end
-  began = began or now - effort
+  pace = math.max(1, (now - measured) / effort)
   measured, effort = now, 0
   return now - began >= budget * (times or 1)
 end
@@ -87,6 +84,8 @@ local function rank(key, score, member)
   local low = call('ZCOUNT', key, '-inf', '(' .. score)
   if member == '' then return low end
   local high = low + call('ZCOUNT', key, score, score)
+  -- Where there is but one score, as of texts, the server finds the place itself.
+  if low == 0 and high == call('ZCARD', key) then return call('ZLEXCOUNT', key, '-', '(' .. member) end
   while low < high do
     local middle = floor((low + high) / 2)
     if less(call('ZRANGE', key, middle, middle)[1], member) then low = middle + 1 else high = middle end
@@ -455,7 +454,7 @@ local function intersection(node, segment)
     local set = result and evaluate(part, segment)
     if type(set) == 'table' then
       result = bitop('OR', { result })
-      for _, offset in ipairs(set) do call('SETBIT', result, offset, 0) end
+      for _, offset in ipairs(set) do call('SETBIT', result, text('%d', offset), '0') end
     elseif set then
       -- a XOR (a AND b) is a without b, whatever the lengths; NOT would end at the shorter one.
       local both = bitop('AND', { result, set })
@@ -500,7 +499,7 @@ local function union(node, segment)
   end
   effort = effort + count
   for _, list in ipairs(lists) do
-    for _, offset in ipairs(list) do call('SETBIT', result, offset, 1) end
+    for _, offset in ipairs(list) do call('SETBIT', result, text('%d', offset), '1') end
   end
   return result
 end

@@ -126,7 +126,7 @@ local function run()
       own = temporary()
       call('DEL', own)
       effort = effort + #rows
-      for _, offset in ipairs(rows) do call('SETBIT', own, offset, 1) end
+      for _, offset in ipairs(rows) do call('SETBIT', own, text('%d', offset), '1') end
     end
     if own then
       local ended = count_bitmap(own, tried, segment)

@@ -212,7 +212,7 @@ local function deliver_ordered(cheap, rest, range, mark, other)
       mark, other = position[2], position[3]
     end
     -- Sets that the estimate is made of are met again.
-    if cheap ~= ALL then cheap.sets = {} end
+    if cheap ~= ALL then cheap.sets = cheap.sets or {} end
     local matches = estimate(cheap)
     expected = math.ceil(matches)
     local values = how == 'k' and call('ZCARD', p .. 'v:' .. order)

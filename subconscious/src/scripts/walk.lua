@@ -146,7 +146,7 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
 end
 
 -- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. The function `outlook`, if there is one, says how
--- many microseconds are left to go after so many rows: if few, this takes a quarter longer than other calls; if many and this is but `probing`, it ends
+-- many microseconds are left to go after so many rows: if few, this takes half as long again as other calls; if many and this is but `probing`, it ends
 -- and answers nil.
 local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlook, probing)
   -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
@@ -156,7 +156,7 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
     lead.sets = lead.sets or {}
   end
   local others, exact = join('&', parts), rest and tester(rest)
-  local passes, bitmaps, lists, n = others ~= ALL and tester(others), {}, {}, 0
+  local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, pinned, false
   while low < high do
     local list
     if descending then
@@ -187,10 +187,14 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
       found = found and (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
       -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
       local ends, given_up = found and visit(row, 'k', key, list[i]), nil
-      if not ends and n % 64 == 0 then
-        local soon = outlook and outlook(n) <= budget / 2
-        given_up = probing and not soon
-        ends = given_up or spent(80, soon and 1.25)
+      -- The sets of a segment that was not met before may have been much work.
+      if not ends and (n % 64 == 0 or pinned > kept) then
+        kept = pinned
+        if n % 64 == 0 then
+          soon = outlook and outlook(n) <= budget / 2
+          given_up = probing and not soon
+        end
+        ends = given_up or spent(n % 64 == 0 and 80 or 0, soon and 1.5)
       end
       if ends then
         looked = looked + n

@@ -32,7 +32,7 @@ use super::{ColumnValue, Excerpt, Kind, ValueError};
 /// assert_eq!(customer.address.street, "Aarestrasse 1");
 /// ```
 ///
-/// It can have no `index` and no `sort`, as equal values may have several texts. Any JSON of the type is read, in any layout.
+/// It can have no `index`, `sort` or `unique` and be no key, as equal values may have several texts. Any JSON of the type is read, in any layout.
 ///
 /// A value that JSON would not give back is refused when it is saved: NaN and infinities, a `Some` of what is null itself, such as
 /// `Some(None)`, and more than 127 levels. What the type's own attributes leave out, as `#[serde(skip)]` does, is lost, and

@@ -97,6 +97,31 @@ async fn queries_reach_over_segments() {
     assert_eq!(Event::all().count(&f.db).await.unwrap(), u64::from(RECORDS) + 1);
 }
 
+/// Queries go through the rows of a set one by one.
+#[tokio::test]
+async fn a_common_value_is_a_bitmap_before_its_segment_is_full() {
+    let f = Fixture::new().await;
+    let bitmap = async |container: &str| -> bool {
+        let key = |kind: &str| f.key(&format!("{{Event}}:{kind}:{container}"));
+        let bitmap: bool = f.run(redis::cmd("EXISTS").arg(key("b"))).await;
+        let set: bool = f.run(redis::cmd("EXISTS").arg(key("i"))).await;
+        assert_ne!(bitmap, set);
+        bitmap
+    };
+    for (segment, row) in [(0, 0), (1, SEGMENT)] {
+        jump(&f, row).await;
+        let mut all: Vec<Event> = (0..1_000).map(|at| event(segment * 100_000 + at)).collect();
+        Event::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+        assert!(bitmap(&format!("level:{segment}:1")).await);
+        // As many rows as that value, but of many more.
+        jump(&f, row + 200_000).await;
+        let rare = |at| Event { rare: Some(2), ..event(segment * 100_000 + 50_001 + at) };
+        let mut all: Vec<Event> = (0..143).map(rare).collect();
+        Event::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+        assert!(!bitmap(&format!("rare:{segment}:2")).await);
+    }
+}
+
 /// Here are 610 empty segments between two that are not.
 #[tokio::test]
 async fn a_query_goes_on_where_one_call_ends() {
