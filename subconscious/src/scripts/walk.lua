@@ -202,7 +202,7 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
         return not given_up or nil
       end
     end
-    chunk = 200
+    chunk = outlook and math.ceil(math.min(math.max(outlook(n), 16), 200)) or 200
   end
   looked = looked + n
   return false
