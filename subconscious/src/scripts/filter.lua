@@ -31,7 +31,7 @@ local function took() return timed and text('%d', clock() - began) or 0 end
 -- Microseconds of work since the clock was looked at, about. To look at it costs as much as several small commands.
 local effort = 0
 -- Microseconds that it really takes, each, and when that was measured.
-local pace, measured = 2, began
+local pace, measured = 1, began
 -- Whether the time, or so many times of it, is spent, after so much more work.
 local function spent(work, times)
   effort = effort + work
@@ -44,6 +44,14 @@ end
 
 -- Rows of a range that are listed at most, in a fifth of the time; of a wider range, each row is tested by its record.
 local LISTED = math.min(budget / 2, 4000)
+
+-- Numbers of segments as text: joined to a text or passed to a command, a number is formatted as a double each time.
+local decimal = setmetatable({}, {
+  __index = function(known, number)
+    known[number] = text('%d', number)
+    return known[number]
+  end,
+})
 
 -- Segments that may have rows, rows handed out, and records.
 local segments, handed, total = 0, 0, 0
@@ -61,7 +69,7 @@ local function temporary()
   end
   in_use = in_use + 1
   temporaries = math.max(temporaries, in_use)
-  return p .. 't:' .. in_use
+  return p .. 't:' .. decimal[in_use]
 end
 
 -- Byte order. The operator would use the server's locale.
@@ -297,10 +305,11 @@ end
 -- stage
 -- The rows of a container in a segment, as a set.
 local function container(node, segment)
-  local key = node[2] .. segment .. node[4]
+  local number = decimal[segment]
+  local key = node[2] .. number .. node[4]
   effort = effort + 2
   if call('EXISTS', key) == 1 then return key end
-  local list = call('SMEMBERS', node[3] .. segment .. node[4])
+  local list = call('SMEMBERS', node[3] .. number .. node[4])
   if #list == 0 then return nil end
   effort = effort + #list / 4
   for i = 1, #list do list[i] = tonumber(list[i]) end
@@ -341,7 +350,7 @@ local function ranked(node)
     for _, part in ipairs(parts) do
       if is_evaluated(part) then part.sets = part.sets or {} end
       local set = not part.wide and evaluate(part, floor(segments / 2))
-      weights[part] = part.wide and math.huge or type(set) == 'string' and call('BITCOUNT', set, 0, 4095) or set and #set / 8 or 0
+      weights[part] = part.wide and math.huge or type(set) == 'string' and call('BITCOUNT', set, '0', '4095') or set and #set / 8 or 0
       in_use = pinned
     end
     table.sort(parts, function(x, y) return weights[x] < weights[y] end)
@@ -417,11 +426,11 @@ end
 
 -- The bitmaps of a node's parts if all are containers that are bitmaps there: one question instead of one for each.
 local function bitmaps(node, segment)
-  local keys = {}
+  local keys, number = {}, decimal[segment]
   for i = 2, #node do
     local part = node[i]
     if part[1] ~= '=' then return nil end
-    keys[i - 1] = part[2] .. segment .. part[4]
+    keys[i - 1] = part[2] .. number .. part[4]
   end
   if #keys < 4000 and call('EXISTS', unpack(keys)) == #keys then return keys end
 end
@@ -448,7 +457,7 @@ local function intersection(node, segment)
     for _, part in ipairs(without) do list = list and keep(list, member_test(evaluate(part, segment), #list), false) end
     return list
   end
-  if #keys == 0 then keys[1] = p .. 'live:' .. segment end
+  if #keys == 0 then keys[1] = p .. 'live:' .. decimal[segment] end
   local result = #keys == 1 and keys[1] or bitop('AND', keys)
   for _, part in ipairs(without) do
     local set = result and evaluate(part, segment)
@@ -527,7 +536,7 @@ function evaluate(node, segment)
   elseif operator == 'q' then
     if node[2] == segment then return { node[3] } end
   elseif operator == '*' then
-    local key = p .. 'live:' .. segment
+    local key = p .. 'live:' .. decimal[segment]
     if call('EXISTS', key) == 1 then return key end
   end
   return nil

@@ -45,8 +45,8 @@ end
 
 -- Takes the rows of a value out of the bitmap and says how many they were.
 local function take(own, value, segment)
-  local rest, count = value ~= '0' and ':' .. sub(value, 2) or '', 0
-  local set = p .. 'b:' .. name .. ':' .. segment .. rest
+  local rest, count = decimal[segment] .. (value ~= '0' and ':' .. sub(value, 2) or ''), 0
+  local set = p .. 'b:' .. name .. ':' .. rest
   if call('EXISTS', set) == 1 then
     effort = effort + 25
     local before = in_use
@@ -56,7 +56,7 @@ local function take(own, value, segment)
     in_use = before
     return count
   end
-  local offsets = call('SMEMBERS', p .. 'i:' .. name .. ':' .. segment .. rest)
+  local offsets = call('SMEMBERS', p .. 'i:' .. name .. ':' .. rest)
   effort = effort + #offsets
   -- One command for many rows, which answers what each bit was.
   for first = 1, #offsets, 1000 do

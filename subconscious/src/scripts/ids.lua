@@ -6,7 +6,7 @@
 -- The id as the directory holds it: as text, or packed. False or "" if there is none.
 local directory = {}
 local function entry_of(row)
-  if width == 0 then return call('HGET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
+  if width == 0 then return call('HGET', text('%sd:%d', p, floor(row / CHUNK)), text('%d', row % CHUNK)) end
   local part = floor(row / DIRECTORY)
   local first, key = (row - part * DIRECTORY) * width, directory[part]
   if not key then

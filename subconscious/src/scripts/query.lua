@@ -191,7 +191,7 @@ end
 -- Whether no part of a filter is known to be rare.
 local function is_common(node)
   for _, part in ipairs(parts_of('&', node)) do
-    if part[1] == '=' and call('EXISTS', part[2] .. floor(segments / 2) .. part[4]) == 0 then return false end
+    if part[1] == '=' and call('EXISTS', part[2] .. decimal[floor(segments / 2)] .. part[4]) == 0 then return false end
     if part[1] == 'q' or part[1] == 'z' and not part.wide then return false end
   end
   return true
