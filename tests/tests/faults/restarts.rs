@@ -33,6 +33,16 @@ impl Durable {
     }
 }
 
+impl Drop for Durable {
+    /// What a server had stored when a test failed tells how it came to that.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.folder.disable_cleanup(true);
+            println!("the files of the server are left in {}", self.folder.path().display());
+        }
+    }
+}
+
 async fn kill(server: TestServer) {
     let killed = Command::new("kill").args(["-9", &server.pid().to_string()]).status().await.unwrap();
     assert!(killed.success());
