@@ -1,5 +1,6 @@
 //! Servers that are killed under load and come back with what they had stored.
 
+use std::fs;
 use std::time::Duration;
 
 use subconscious::RedisModel;
@@ -26,6 +27,21 @@ impl Durable {
     fn builder(&self) -> TestServerBuilder {
         let server = TestServer::builder().arg("--dir", self.folder.path()).arg("--port", self.port.to_string());
         server.arg("--appendonly", "yes").arg("--appendfsync", "always")
+    }
+
+    /// Cuts off what the killed server had not written whole, as `redis-check-aof --fix` does. Most servers leave the first commands of such a step in the
+    /// file, and apply them at the start after the next one: see docs/src/reliability.md.
+    fn mend(&self) {
+        for entry in fs::read_dir(self.folder.path().join("appendonlydir")).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            let last = |command: &[u8]| bytes.windows(command.len()).rposition(|bytes| bytes == command);
+            if let Some(begin) = last(b"*1\r\n$5\r\nMULTI\r\n")
+                && last(b"*1\r\n$4\r\nEXEC\r\n").is_none_or(|end| end < begin)
+            {
+                fs::File::options().write(true).open(&path).unwrap().set_len(begin as u64).unwrap();
+            }
+        }
     }
 
     fn url(&self) -> String {
@@ -64,6 +80,7 @@ async fn what_a_killed_server_had_acknowledged_is_there_when_it_is_back() {
         let load = Load::start(&f.db, ledgers, &mut random);
         tokio::time::sleep(Duration::from_micros(random.below(100_000))).await;
         kill(server).await;
+        durable.mend();
         server = durable.builder().start().await.unwrap();
         // The writers' connection is made again by one of them.
         while Account::exists(&f.db, 0u32).await.is_err() {}
