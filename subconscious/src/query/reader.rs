@@ -1,5 +1,6 @@
 //! Reads what a query asks for, call by call, in its order.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, PoisonError};
@@ -353,14 +354,7 @@ impl Reader {
     /// Finds the records of rows and reads the columns, and drops those that match no more. Two round trips. The rows go in parts, so that the server
     /// reads one while the reply of another is taken apart here.
     async fn look_up(&self, rows: &[u32], columns: Option<&[usize]>) -> Result<Vec<Place>> {
-        let own;
-        let columns = match columns {
-            Some(columns) => columns,
-            None => {
-                own = self.columns();
-                &own
-            }
-        };
+        let columns = &columns.map_or_else(|| Cow::Owned(self.columns()), Cow::Borrowed);
         let parts = rows.chunks(TOGETHER).map(async |rows| {
             let places = page::locate(&self.db, &self.target, rows).await?;
             self.note(|spent| {

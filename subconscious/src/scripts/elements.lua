@@ -1,5 +1,5 @@
 -- elements.lua: what changes in a list. It is included in the place of a line that names it, where there is a list: others do not
--- pay for it.
+-- pay for it. KEYS, ARGV and Returns are those of the script that includes it, and this is set here:
 --
 -- elements  a function from the stored forms of a list before and after a write (nil if there is no record, false for null) to what
 --           changes: value and whether it comes, and so on. Each element ends with a comma; in it, \c is a comma and \\ a backslash.

@@ -45,7 +45,7 @@ end
 -- Rows of a range that are listed at most, in a fifth of the time; of a wider range, each row is tested by its record.
 local LISTED = math.min(budget / 2, 4000)
 
--- Numbers of segments as text: joined to a text or passed to a command, a number is formatted as a double each time.
+-- Numbers in keys as text: joined to a text or passed to a command, a number is formatted as a double each time.
 local decimal = setmetatable({}, {
   __index = function(known, number)
     known[number] = text('%d', number)

@@ -1,5 +1,5 @@
--- ids.lua: which record has a row. It is included in the place of a line that names it; KEYS and ARGV are those of the
--- script that includes it, and these locals of it:
+-- ids.lua: which record has a row. It is included in the place of a line that names it; KEYS, ARGV and Returns are those
+-- of the script that includes it, and these locals of it:
 --
 -- p, width  what comes before every key of the model; width of an entry of the row directory as a number
 

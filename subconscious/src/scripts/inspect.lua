@@ -9,7 +9,7 @@
 -- ARGV[5]   n, the number of indexed columns
 -- then      n names of indexed columns; n specs (see index.lua); and what the script says, from position rest + 1
 --
--- They return a list whose last value is the list of what was found, a list each: a word, the key where it is, the key of the
+-- Returns   a list whose last value is the list of what was found, a list each: a word, the key where it is, the key of the
 -- record or "", a detail, and 1 or 0, whether it was mended. Or nil, what is wrong, ..: { schema, stored schema }, { building, columns }.
 local p, schema, width, repair, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local names, specs, rest = 5, 5 + n, 5 + 2 * n

@@ -1,5 +1,5 @@
--- plain.lua: the form of a value that an index has. It is included in the place of a line that names it; KEYS and ARGV are those of the
--- script that includes it.
+-- plain.lua: the form of a value that an index has. It is included in the place of a line that names it; KEYS, ARGV and Returns are those
+-- of the script that includes it.
 
 -- Equal numbers are one value in an index: see index.lua.
 local function plain(kind, value)

@@ -1,5 +1,5 @@
--- read_bitmaps.lua: reads the rows that match, segment by segment. It is included in the place of a line that names it; KEYS and ARGV are those of the
--- script that includes it, and these locals of it:
+-- read_bitmaps.lua: reads the rows that match, segment by segment. It is included in the place of a line that names it; KEYS, ARGV and Returns are those
+-- of the script that includes it, and these locals of it:
 --
 -- cheap, rest         what `split` made of the filter
 -- first, last, step   the segments
