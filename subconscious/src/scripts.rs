@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
+use rmpv::ValueRef;
 
 use crate::db::Db;
 
@@ -278,6 +279,25 @@ impl Answer {
             other => Answer::Done(vec![other]),
         }
     }
+}
+
+/// The values of a list that a script may have packed by `cmsgpack`; `None` if it is none. redis-rs takes some 200 ns for each value of a
+/// reply; packed, they take a tenth of that, and less of the server too.
+pub(crate) fn unpacked(list: Value) -> Option<Vec<Value>> {
+    fn value(packed: ValueRef) -> Value {
+        match packed {
+            ValueRef::Integer(number) => number.as_i64().map_or(Value::Nil, Value::Int),
+            ValueRef::String(text) => Value::BulkString(text.as_bytes().to_vec()),
+            ValueRef::Array(values) => Value::Array(values.into_iter().map(value).collect()),
+            // Lua has false where a reply has nil.
+            _ => Value::Nil,
+        }
+    }
+    let list = match list {
+        Value::BulkString(packed) => value(rmpv::decode::read_value_ref(&mut &packed[..]).ok()?),
+        list => list,
+    };
+    if let Value::Array(values) = list { Some(values) } else { None }
 }
 
 /// A reply's bytes; numbers as decimal text.

@@ -145,7 +145,12 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
     for &at in columns {
         command.arg(schema.columns()[at].name());
     }
-    let mut words = Words(run(db, target, &QUERY, command, &request.condition).await?.into_iter());
+    let mut reply = run(db, target, &QUERY, command, &request.condition).await?.into_iter();
+    let (head, bitmaps, rows) = (reply.next(), reply.next(), reply.next());
+    let [Some(head), Some(rows)] = [head, rows].map(|values| values.and_then(scripts::unpacked)) else {
+        return Err(unexpected(target, &reply));
+    };
+    let mut words = Words(head.into_iter());
     let more = words.word() == b"1";
     let next = words.position();
     let skip = words.number().unwrap_or(0);
@@ -159,12 +164,12 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
         _ => PlanWay::Scan,
     };
     let expected = words.number();
-    let bitmaps = match words.0.next() {
+    let bitmaps = match bitmaps {
         Some(Value::Array(values)) if !values.is_empty() => Some(Bitmaps::of(values)),
         _ => None,
     };
-    let mut values = words.0;
-    let mut places = Vec::with_capacity(ask.rows.min(values.len()));
+    let mut places = Vec::with_capacity(rows.len() / 2);
+    let mut values = rows.into_iter();
     while let (Some(Value::Int(row)), Some(directory)) = (values.next(), values.next()) {
         let fields = if ask.columns.is_some() { values.next() } else { None };
         // A row without an entry in the directory has no record: something else removed its key.

@@ -16,7 +16,9 @@
 
 -- stage
 local p, width = ARGV[1], tonumber(ARGV[4])
-local place, bits = places(), bits()
+local bits = bits()
+-- Made when it is needed.
+local place
 
 -- Microseconds. Servers since 7.2 stop TIME while a script runs, but let it ask for the processor's time.
 local os = rawget(_G, 'os')
@@ -108,6 +110,7 @@ local function standing(row, name, kind)
   local id = id_in(entry_of(row))
   local value = id and call('HGET', p .. 'r:' .. id, name)
   if not value then return nil end
+  place = place or places()
   local score, tail = place(kind, value)
   return score, tail .. struct.pack('>I4', row)
 end
@@ -358,7 +361,8 @@ local function ranked(node)
   return parts
 end
 
--- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows.
+-- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows. It may be told the offset's
+-- name as text, if that is known.
 local tester
 function tester(node)
   local operator = node[1]
@@ -394,8 +398,7 @@ function tester(node)
     for i, part in ipairs(parts) do
       parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
     end
-    return function(segment, offset)
-      local name
+    return function(segment, offset, name)
       for i = 1, count do
         local part = parts[i]
         local found, passes = part[2], nil

@@ -7,8 +7,9 @@
 local directory = {}
 local function entry_of(row)
   if width == 0 then return call('HGET', text('%sd:%d', p, floor(row / CHUNK)), text('%d', row % CHUNK)) end
-  local part = floor(row / DIRECTORY)
-  local first, key = (row - part * DIRECTORY) * width, directory[part]
+  local at = row % DIRECTORY
+  local part = (row - at) / DIRECTORY
+  local first, key = at * width, directory[part]
   if not key then
     key = p .. 'd:' .. part
     directory[part] = key
@@ -20,6 +21,6 @@ end
 local function id_in(entry)
   if width == 0 then return entry end
   if #entry == 16 then
-    return text('%08x-%04x-%04x-%04x-%04x%08x', struct.unpack('>I4I2I2I2I2I4', entry))
+    return text('%08x-%04x-%04x-%04x-%012x', struct.unpack('>I4I2I2I2I6', entry))
   end
 end

@@ -20,10 +20,12 @@
 -- ARGV[17]  f, the number of fields to read of each row besides its number
 -- then      f names of fields, then the filter (see filter.lua)
 --
--- Returns   { 1 or 0: whether there may be more, code, mark, mark of the end, number of matching rows still to leave out, code, mark, mark
---           of the first row, microseconds, rows looked at, how: scan, walk, values, gather, or many: the client goes on, as there are so
---           many rows to gather, estimated number of matching rows or -1, of many: what read_bitmaps.lua says of the filter without a range of the
---           order's column, {} for a column of few values and else, then for every row: row, id, and but for ids { row, the f fields } or, if the record is gone, {} }
+-- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of matching rows still to leave out, code, mark,
+--           mark of the first row, microseconds, rows looked at, how: scan, walk, values, gather, or many: the client goes on, as there are
+--           so many rows to gather, estimated number of matching rows or -1 },
+--           of many: what read_bitmaps.lua says of the filter without a range of the order's column, {} for a column of few values and else,
+--           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or, if the record is gone, {} } (packed: by
+--           cmsgpack, see scripts::unpacked)
 --           or nil, what is wrong, .. (see ready.lua)
 at = 18 + ARGV[17]
 local wanted, skip, order = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[9]
@@ -34,6 +36,8 @@ local rows, found, first = {}, 0, { '', '', '' }
 -- The last field to read; nil for ids.
 local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
 local taken, expected, bitmaps = 'scan', -1, {}
+-- Bytes of the fields. Lua goes through a text byte by byte, each time that it gets one or makes one.
+local bytes = 0
 
 -- Takes a row of the page, or leaves it out. Says whether the page is full.
 local function deliver(row, code, mark, other)
@@ -50,7 +54,11 @@ local function deliver(row, code, mark, other)
   if fields then
     local id = id_in(entry)
     local record = id and call('HMGET', p .. 'r:' .. id, '#', unpack(ARGV, 18, fields))
-    rows[n + 3] = record and record[1] == text('%d', row) and record or {}
+    record = record and record[1] == text('%d', row) and record or {}
+    rows[n + 3] = record
+    local length = 0
+    for i = 2, #record do length = length + #(record[i] or '') end
+    bytes, effort = bytes + length, effort + length / 500
   end
   return found == wanted
 end
@@ -289,12 +297,12 @@ local function run()
       more = deliver_rows(cheap, rest, tonumber(ARGV[15]), descending, 'r')
     end
   end
-  local reply = {
+  local head = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    took(), looked, taken, expected, bitmaps,
+    took(), looked, taken, expected,
   }
-  for i = 1, #rows do reply[13 + i] = rows[i] end
-  return reply
+  -- To pack a row spares three microseconds here and there, as many as Lua takes for 2,000 bytes.
+  return { cmsgpack.pack(head), bitmaps, bytes <= 2000 * found and cmsgpack.pack(rows) or rows }
 end
 
 return leave_nothing(run)

@@ -145,6 +145,9 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
   return false
 end
 
+-- What the bits of a byte are worth.
+local BIT = { [0] = 128, 64, 32, 16, 8, 4, 2, 1 }
+
 -- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. The function `outlook`, if there is one, says how
 -- many microseconds are left to go after so many rows: if few, this takes half as long again as other calls; if many and this is but `probing`, it ends
 -- and answers nil.
@@ -157,8 +160,13 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
   end
   local others, exact = join('&', parts), rest and tester(rest)
   local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, pinned, false
+  local whole = {}
   while low < high do
     local list
+    -- To read a bitmap takes as long as a hundred of its bits.
+    if n > 0 and math.min(high - low, outlook and outlook(n) or budget, budget) > 100 * segments then
+      for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and call('GET', key) end
+    end
     if descending then
       local first = math.max(low, high - chunk)
       list = call('ZRANGE', key, first, high - 1)
@@ -173,7 +181,7 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
       local a, b, c, d = byte(list[i], -4, -1)
       local row = ((a * 256 + b) * 256 + c) * 256 + d
       local offset = row % SEGMENT
-      local segment, found = (row - offset) / SEGMENT, true
+      local segment, found, name = (row - offset) / SEGMENT, true, nil
       if lead then
         local key = bitmaps[segment]
         if key == nil then
@@ -181,10 +189,20 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
           key = type(set) == 'string' and set
           bitmaps[segment], lists[segment] = key, not key and lookup(set or {})
         end
-        if key then found = call('GETBIT', key, text('%d', offset)) == 1 else found = lists[segment][offset] end
+        local bytes = whole[segment]
+        if bytes then
+          local place = offset % 8
+          local value = byte(bytes, (offset - place) / 8 + 1)
+          found = value and value % (2 * BIT[place]) >= BIT[place]
+        elseif key then
+          name = text('%d', offset)
+          found = call('GETBIT', key, name) == 1
+        else
+          found = lists[segment][offset]
+        end
       end
       n = n + 1
-      found = found and (not passes or passes(segment, offset)) and (not exact or exact(segment, offset))
+      found = found and (not passes or passes(segment, offset, name)) and (not exact or exact(segment, offset))
       -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
       local ends, given_up = found and visit(row, 'k', key, list[i]), nil
       if not ends and n % 64 == 0 then

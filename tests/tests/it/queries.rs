@@ -605,6 +605,35 @@ async fn ids_of_composite_keys_come_back_whole() {
     assert_eq!(odd, [(":".to_owned(), -7)]);
 }
 
+/// Short rows come packed, long ones do not, and the packing has a form for each magnitude of a length.
+#[tokio::test]
+async fn values_of_any_length_come_back_whole() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Note {
+        #[column(primary_key)]
+        id: u32,
+        body: Option<Vec<u8>>,
+        #[column(sort)]
+        length: u32,
+    }
+    let f = Fixture::new().await;
+    let lengths = [0, 1, 31, 32, 127, 128, 255, 256, 1_990, 2_010, 32_767, 32_768, 65_535, 65_536, 70_000];
+    let body = |length: u32| (0..length).map(|at| (at * 7 + length) as u8).collect::<Vec<u8>>();
+    let note = |id: usize, length: u32| Note { id: id as u32, body: Some(body(length)), length };
+    let mut notes: Vec<_> = lengths.into_iter().enumerate().map(|(id, length)| note(id, length)).collect();
+    // Enough of them that a page with the longest is packed.
+    notes.extend((100..180).map(|id| Note { id, body: None, length: 70_000 }));
+    Note::save_many(&f.db, &mut notes).await.unwrap().into_result().unwrap();
+    let ascending = Note::all().order_by(|n| n.length.asc());
+    assert_eq!(ascending.fetch(&f.db).await.unwrap(), notes);
+    assert_eq!(Note::all().fetch(&f.db).await.unwrap(), notes);
+    for (at, expected) in notes.iter().take(lengths.len()).enumerate() {
+        let one = ascending.clone().offset(at as u64).limit(1);
+        assert_eq!(one.fetch(&f.db).await.unwrap(), std::slice::from_ref(expected));
+    }
+    assert_eq!(Note::filter_by(|n| n.length.ge(70_000)).limit(81).fetch(&f.db).await.unwrap(), notes[14..]);
+}
+
 #[tokio::test]
 async fn a_query_deletes_what_it_would_deliver() {
     let f = Fixture::new().await;
