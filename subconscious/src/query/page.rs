@@ -202,7 +202,8 @@ impl<I: Iterator<Item = Value>> Words<I> {
 /// The beginning of a call of a script that answers a query.
 pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
     let Target { schema, keys } = target;
-    let mut command = script.call(keys.temporary().as_bytes());
+    // Room for what most have.
+    let mut command = script.call_on([keys.temporary().as_bytes()].into_iter(), 40, 500);
     command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
     command
 }

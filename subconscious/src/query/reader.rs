@@ -70,8 +70,10 @@ pub(crate) struct Reader {
     evaluates: bool,
     /// Rows of records that expired but are still there, as far as that is known: see [`evaluate`].
     due: Option<Rows>,
-    /// Rows found so far, where one that moves in the order could be met again.
+    /// Rows found so far, where one that moves in the order could be met again; those of the last call are not among them before something else is
+    /// looked for, as most queries end with the first.
     found: Rows,
+    last: Vec<u32>,
     /// Whether `first` and `from` are wanted as they are, to begin there again: else they only say whether there is something.
     marks: bool,
     /// What it took, where somebody wants to know.
@@ -125,6 +127,7 @@ impl Reader {
             first: None,
             ahead: Ahead::Script { choose: true },
             found: Rows::default(),
+            last: Vec::new(),
             marks: false,
             book: None,
         })
@@ -168,6 +171,7 @@ impl Reader {
     /// members of the order, ids, records.
     pub(crate) async fn next(&mut self, rows: usize, left: u64, columns: Option<&[usize]>) -> Result<Vec<Place>> {
         let Some(from) = self.from.clone() else { return Ok(Vec::new()) };
+        self.keep_found();
         if let Ahead::Script { .. } = self.ahead {
             if self.request.order.len() > 1 {
                 let matches = self.matches(&self.request.condition.clone(), None).await?;
@@ -207,6 +211,12 @@ impl Reader {
         places
     }
 
+    fn keep_found(&mut self) {
+        for row in self.last.drain(..) {
+            self.found.insert(row);
+        }
+    }
+
     /// Calls the script.
     async fn call(
         &mut self,
@@ -239,7 +249,8 @@ impl Reader {
             self.first = Some(first);
         }
         if !self.request.order.is_empty() {
-            places.retain(|place| self.found.insert(place.row));
+            places.retain(|place| !self.found.has(place.row));
+            self.last = places.iter().map(|place| place.row).collect();
         }
         self.ahead = Ahead::Script { choose: choose && way == PlanWay::Gather };
         // Where it is at least half done, two more calls cost less than to begin another way.
@@ -249,6 +260,7 @@ impl Reader {
             && (way == PlanWay::Estimate || too_long)
         {
             let key = *key;
+            self.keep_found();
             self.plan(key, next, left, bitmaps).await?;
         }
         match columns {
