@@ -6,9 +6,6 @@
 //! its [`Kind`], here and, for the old values of a record, in `scripts/rows.lua`: its name in an index and its place in a sorted set.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use uuid::Uuid;
 
 /// A type that can be the value of a column. An `Option` of it makes the column nullable.
 ///
@@ -375,128 +372,6 @@ impl<const N: usize> IntoValue<Vec<u8>> for &[u8; N] {
     }
 }
 
-/// The name of a stored value in an index: equal for values that compare as equal.
-pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
-    match (kind, stored) {
-        (Kind::Float, b"-0.0") => b"0.0",
-        (Kind::Decimal, _) => match without_last_zeros(stored) {
-            b"-0" => b"0",
-            plain => plain,
-        },
-        _ => stored,
-    }
-}
-
-/// A decimal without the zeros that end its fraction, and without the point if they were all of it.
-fn without_last_zeros(stored: &[u8]) -> &[u8] {
-    if !stored.contains(&b'.') {
-        return stored;
-    }
-    let zeros = stored.iter().rev().take_while(|&&digit| digit == b'0').count();
-    let plain = &stored[..stored.len() - zeros];
-    plain.strip_suffix(b".").unwrap_or(plain)
-}
-
-/// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`, then by row.
-///
-/// Where a double holds no other value the tail is empty and the member is the row alone. Beyond
-/// that, the tail continues the order: all values that share a score have tails of one form, so that they compare.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SortKey {
-    /// Text that Redis reads as a double, rounding to nearest, which keeps the order.
-    pub(crate) score: Vec<u8>,
-    pub(crate) tail: Vec<u8>,
-}
-
-/// 2^53: integers below are exact as doubles.
-const EXACT: u128 = 1 << 53;
-
-impl SortKey {
-    pub(crate) fn of(kind: Kind, stored: &[u8]) -> Self {
-        match kind {
-            Kind::Float => Self { score: index_form(kind, stored).to_vec(), tail: Vec::new() },
-            Kind::Integer => {
-                let (negative, digits) = sign_and_digits(stored);
-                let exact = digits.len() < 17 && parse::<u128>(digits).is_some_and(|size| size < EXACT);
-                let tail = if exact { Vec::new() } else { ordered_digits(negative, digits, &[]) };
-                Self { score: stored.to_vec(), tail }
-            }
-            Kind::Decimal => {
-                let plain = index_form(kind, stored);
-                let (negative, digits) = sign_and_digits(plain);
-                let (whole, fraction) = match digits.iter().position(|&digit| digit == b'.') {
-                    Some(point) => (&digits[..point], &digits[point + 1..]),
-                    None => (digits, [].as_slice()),
-                };
-                let zeros = whole.iter().take_while(|&&digit| digit == b'0').count();
-                // Any number shares its double with others, so all have a tail. Where the digits of one go on, another's may
-                // end: the end is less than a digit, and more than one where all is mirrored.
-                let mut tail = ordered_digits(negative, &whole[zeros..], fraction);
-                tail.push(if negative { 0xFF } else { 0 });
-                Self { score: plain.to_vec(), tail }
-            }
-            Kind::Nanoseconds => {
-                let (negative, digits) = sign_and_digits(stored);
-                let size = parse::<u128>(digits).unwrap_or(0) as i128;
-                let nanoseconds = if negative { -size } else { size };
-                let rest = nanoseconds.rem_euclid(1_000_000) as u32;
-                // A whole millisecond needs no tail; rows are below 2^31, so a first byte of 0x80 and up comes after them.
-                let tail = if rest == 0 { Vec::new() } else { (rest | 0x80_0000).to_be_bytes()[1..].to_vec() };
-                Self { score: nanoseconds.div_euclid(1_000_000).to_string().into_bytes(), tail }
-            }
-            Kind::Bytes | Kind::Uuid | Kind::Few | Kind::List => Self { score: b"0".to_vec(), tail: escape(stored) },
-        }
-    }
-}
-
-impl SortKey {
-    pub(crate) fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        let score = |key: &Self| parse::<f64>(&key.score).unwrap_or(0.0);
-        score(self).total_cmp(&score(other)).then_with(|| self.tail.cmp(&other.tail))
-    }
-}
-
-/// Bytes in an order-preserving form that no other one is a prefix of: NUL becomes NUL FF, and NUL NUL ends it.
-fn escape(bytes: &[u8]) -> Vec<u8> {
-    let mut out = escape_beginning(bytes);
-    out.extend_from_slice(&[0, 0]);
-    out
-}
-
-/// What the forms of all bytes begin with that begin with these.
-pub(crate) fn escape_beginning(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 2);
-    for &byte in bytes {
-        out.push(byte);
-        if byte == 0 {
-            out.push(0xFF);
-        }
-    }
-    out
-}
-
-/// Digits ordered as bytes: the count of those before the point first, and all of it mirrored for negative numbers.
-fn ordered_digits(negative: bool, whole: &[u8], fraction: &[u8]) -> Vec<u8> {
-    // No type has more; what something else stored may.
-    let count = whole.len().min(127) as u8;
-    let mut out = Vec::with_capacity(whole.len() + fraction.len() + 2);
-    if negative {
-        out.push(127 - count);
-        out.extend(whole.iter().chain(fraction).map(|&digit| (b'0' + b'9').wrapping_sub(digit)));
-    } else {
-        out.push(128 + count);
-        out.extend(whole.iter().chain(fraction));
-    }
-    out
-}
-
-fn sign_and_digits(stored: &[u8]) -> (bool, &[u8]) {
-    match stored {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    }
-}
-
 fn parse<T: std::str::FromStr>(stored: &[u8]) -> Option<T> {
     std::str::from_utf8(stored).ok()?.parse().ok()
 }
@@ -510,212 +385,8 @@ fn parse_integer<T: std::str::FromStr + ColumnValue>(stored: &[u8]) -> Result<T,
     canonical.ok_or_else(|| ValueError::not(T::TYPE, stored))
 }
 
-/// Reads a float and refuses a form that encoding would not have written, such as `1` or `1e0`.
-fn parse_float<T: std::str::FromStr + ColumnValue>(stored: &[u8]) -> Result<T, ValueError> {
-    let value = parse::<T>(stored).ok_or_else(|| ValueError::not(T::TYPE, stored))?;
-    let mut again = Vec::with_capacity(stored.len());
-    value.encode(&mut again)?;
-    if again == stored { Ok(value) } else { Err(ValueError::not(T::TYPE, stored)) }
-}
-
-macro_rules! integers {
-    ($($type:ty),* => $kind:expr, $ordinal:expr) => {$(
-        impl ColumnValue for $type {
-            const TYPE: &'static str = stringify!($type);
-            const KIND: Kind = $kind;
-            fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-                use std::io::Write as _;
-                write!(out, "{self}").map_err(|error| ValueError::new(error.to_string()))
-            }
-            fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-                parse_integer(stored)
-            }
-            fn ordinal(&self) -> u16 {
-                let ordinal: fn(&$type) -> u16 = $ordinal;
-                ordinal(self)
-            }
-        }
-        impl IndexValue for $type {}
-        impl SortValue for $type {}
-        impl KeyValue for $type {}
-    )*};
-}
-integers!(u16, u32, u64, u128, usize, i16, i32, i64, i128, isize => Kind::Integer, |_| 0);
-integers!(u8 => Kind::Few, |value| u16::from(*value));
-integers!(i8 => Kind::Few, |value| (i16::from(*value) + 128) as u16);
-
-macro_rules! integer {
-    ($($type:ty: $least:expr, $greatest:expr);*) => {$(
-        impl IntegerValue for $type {
-            const LEAST: &'static str = $least;
-            const GREATEST: &'static str = $greatest;
-        }
-    )*};
-}
-integer!(
-    u8: "0", "255"; i8: "-128", "127";
-    u16: "0", "65535"; i16: "-32768", "32767";
-    u32: "0", "4294967295"; i32: "-2147483648", "2147483647";
-    u64: "0", "18446744073709551615"; i64: "-9223372036854775808", "9223372036854775807";
-    u128: "0", "340282366920938463463374607431768211455";
-    i128: "-170141183460469231731687303715884105728", "170141183460469231731687303715884105727"
-);
-#[cfg(target_pointer_width = "64")]
-integer!(usize: "0", "18446744073709551615"; isize: "-9223372036854775808", "9223372036854775807");
-#[cfg(target_pointer_width = "32")]
-integer!(usize: "0", "4294967295"; isize: "-2147483648", "2147483647");
-
-impl TimeValue for i64 {
-    const UNIT: TimeUnit = TimeUnit::Milliseconds;
-}
-
-impl TimeValue for u64 {
-    const UNIT: TimeUnit = TimeUnit::Milliseconds;
-}
-
 macro_rules! elements {
     ($($type:ty),*) => {$(impl ElementValue for $type {})*};
-}
-elements!(u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, bool, char, String, Vec<u8>, Uuid, SystemTime);
-
-macro_rules! auto_increment {
-    ($($type:ty: $greatest:expr),*) => {$(
-        impl AutoIncrementValue for $type {
-            const GREATEST: &'static str = $greatest;
-        }
-    )*};
-}
-auto_increment!(u16: "65535", i16: "32767", u32: "4294967295", i32: "2147483647");
-auto_increment!(u64: "", i64: "", u128: "", i128: "", usize: "", isize: "");
-
-macro_rules! floats {
-    ($($type:ty),*) => {$(
-        impl ColumnValue for $type {
-            const TYPE: &'static str = stringify!($type);
-            const KIND: Kind = Kind::Float;
-            fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-                use std::io::Write as _;
-                if self.is_nan() {
-                    return Err(ValueError::new("NaN cannot be stored: it equals nothing and has no order"));
-                }
-                write!(out, "{self:?}").map_err(|error| ValueError::new(error.to_string()))
-            }
-            fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-                parse_float(stored)
-            }
-        }
-        impl IndexValue for $type {}
-        impl SortValue for $type {}
-    )*};
-}
-floats!(f32, f64);
-
-impl ColumnValue for bool {
-    const TYPE: &'static str = "bool";
-    const KIND: Kind = Kind::Few;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        out.extend_from_slice(if *self { b"true" } else { b"false" });
-        Ok(())
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        match stored {
-            b"true" => Ok(true),
-            b"false" => Ok(false),
-            _ => Err(ValueError::not("true or false", stored)),
-        }
-    }
-    fn ordinal(&self) -> u16 {
-        u16::from(*self)
-    }
-}
-
-impl ColumnValue for char {
-    const TYPE: &'static str = "char";
-    const KIND: Kind = Kind::Bytes;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        out.extend_from_slice(self.encode_utf8(&mut [0; 4]).as_bytes());
-        Ok(())
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        let mut chars = std::str::from_utf8(stored).map_err(|_| ValueError::not("UTF-8", stored))?.chars();
-        match (chars.next(), chars.next()) {
-            (Some(only), None) => Ok(only),
-            _ => Err(ValueError::not("one character", stored)),
-        }
-    }
-}
-
-impl ColumnValue for String {
-    const TYPE: &'static str = "text";
-    const KIND: Kind = Kind::Bytes;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        out.extend_from_slice(self.as_bytes());
-        Ok(())
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        std::str::from_utf8(stored).map(str::to_owned).map_err(|_| ValueError::not("UTF-8", stored))
-    }
-    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
-        String::from_utf8(stored).map_err(|error| ValueError::not("UTF-8", error.as_bytes()))
-    }
-}
-
-impl ColumnValue for Vec<u8> {
-    const TYPE: &'static str = "bytes";
-    const KIND: Kind = Kind::Bytes;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        out.extend_from_slice(self);
-        Ok(())
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        Ok(stored.to_vec())
-    }
-    fn decode_owned(stored: Vec<u8>) -> Result<Self, ValueError> {
-        Ok(stored)
-    }
-}
-
-impl ColumnValue for Uuid {
-    const TYPE: &'static str = "uuid";
-    const KIND: Kind = Kind::Uuid;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        out.extend_from_slice(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
-        Ok(())
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        // `try_parse` takes other forms of a UUID as well, which would give one value two names.
-        let hyphenated_lower = stored.len() == 36 && !stored.iter().any(u8::is_ascii_uppercase);
-        match Uuid::try_parse_ascii(stored) {
-            Ok(uuid) if hyphenated_lower => Ok(uuid),
-            _ => Err(ValueError::not("a UUID", stored)),
-        }
-    }
-}
-
-impl ColumnValue for SystemTime {
-    const TYPE: &'static str = "datetime";
-    const KIND: Kind = Kind::Nanoseconds;
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        // Nanoseconds of any SystemTime fit in 128 bits: seconds are 64 bits.
-        let nanoseconds = match self.duration_since(UNIX_EPOCH) {
-            Ok(since) => since.as_nanos() as i128,
-            Err(before) => -(before.duration().as_nanos() as i128),
-        };
-        nanoseconds.encode(out)
-    }
-    fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        let nanoseconds: i128 = parse_integer(stored)?;
-        let size = nanoseconds.unsigned_abs();
-        u64::try_from(size / 1_000_000_000)
-            .ok()
-            .map(|seconds| Duration::new(seconds, (size % 1_000_000_000) as u32))
-            .and_then(|size| if nanoseconds < 0 { UNIX_EPOCH.checked_sub(size) } else { UNIX_EPOCH.checked_add(size) })
-            .ok_or_else(|| ValueError::not("a time that this system can hold", stored))
-    }
-}
-
-impl TimeValue for SystemTime {
-    const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }
 
 macro_rules! mark {
@@ -725,7 +396,6 @@ macro_rules! mark {
         impl KeyValue for $type {}
     )*};
 }
-mark!(bool, char, String, Vec<u8>, Uuid, SystemTime);
 
 #[cfg(feature = "bytes")]
 mod bytes;
@@ -736,12 +406,15 @@ mod jiff;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 pub(crate) mod list;
+mod place;
 #[cfg(feature = "rust_decimal")]
 mod rust_decimal;
+mod standard;
 #[cfg(feature = "time")]
 mod time;
 
 pub use list::{ElementValue, Indexable, ListValue};
+pub(crate) use place::{SortKey, escape_beginning, index_form};
 
 #[cfg(test)]
 #[path = "value_tests.rs"]

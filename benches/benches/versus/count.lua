@@ -1,5 +1,10 @@
--- KEYS: sets, or with a range a sorted set first. ARGV: 'parts', then for each part its sign and the numbers of its keys as
--- a text of digits; or 'scan' or 'store', and the lowest and the highest score.
+-- count.lua: counts the records that are in all of some sets.
+--
+-- KEYS      sets, or with a range a sorted set first
+-- ARGV      'parts', then for each part its sign and the numbers of its keys as a text of digits;
+--           or 'scan' or 'store', and the lowest and the highest score
+--
+-- Returns   the count
 if ARGV[1] == 'parts' then
   local sum = 0
   for i = 2, #ARGV, 2 do

@@ -1,4 +1,8 @@
--- KEYS: the set of the countries, then the set of the condition.
+-- groups.lua: counts the records of a set by country.
+--
+-- KEYS      the set of the countries, then the set of the condition
+--
+-- Returns   { { country, count }, .. }
 local groups = {}
 for _, country in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   local count = redis.call('SINTERCARD', 2, KEYS[2], 'user:country_code:' .. country)

@@ -1,4 +1,9 @@
--- KEYS: the record. ARGV: its id, then age, gender, country_code ('' for null), created_at, name.
+-- upsert.lua: saves a record and its index entries, and removes those that it had before.
+--
+-- KEYS      the record
+-- ARGV      its id, then age, gender, country_code ('' for null), created_at, name
+--
+-- Returns   1 for a new record, else 0
 local key, id = KEYS[1], ARGV[1]
 local names = { 'age', 'gender', 'country_code', 'created_at' }
 local old = redis.call('HMGET', key, unpack(names))

@@ -1,5 +1,9 @@
--- KEYS: the order, the ages, then a set for each condition. ARGV: the lowest and the highest score, 1 to go down,
--- rows to leave out, rows, the youngest and the oldest age ('' for any).
+-- walk.lua: goes along the order and takes the records that are in all of some sets.
+--
+-- KEYS      the order, the ages, then a set for each condition
+-- ARGV      the lowest and the highest score, 1 to go down, rows to leave out, rows, the youngest and the oldest age ('' for any)
+--
+-- Returns   { { id, name, age, gender, country, creation }, .. }
 local order, ages = KEYS[1], KEYS[2]
 local low, high, down = ARGV[1], ARGV[2], ARGV[3] == '1'
 local skip, need, youngest, oldest = tonumber(ARGV[4]), ARGV[4] + ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])

@@ -41,7 +41,7 @@ local function bits()
 end
 
 -- A function from a kind (as a byte) and a stored value to its place in the column's sorted set: the score as text, and
--- what stands before the row in the member. value.rs has the same in Rust (SortKey) and says why it keeps the order.
+-- what stands before the row in the member. value/place.rs has the same in Rust (SortKey) and says why it keeps the order.
 local function places()
   local byte, sub, floor = string.byte, string.sub, math.floor
   return function(kind, value)

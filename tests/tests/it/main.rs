@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod check;
+mod counters;
 mod errors;
 mod expiry;
 mod explain;
@@ -14,6 +15,7 @@ mod indexes;
 mod meanwhile;
 mod migrate;
 mod once;
+mod oracle;
 mod original;
 mod queries;
 mod replica;

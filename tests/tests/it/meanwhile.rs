@@ -12,7 +12,7 @@ use subconscious::RedisModel;
 use subconscious::testing::TestServer;
 use subconscious_tests::{Fixture, indexes};
 
-use crate::queries::{Item, cases, items, keys, seed, sorted, wanted};
+use crate::oracle::{Item, cases, items, keys, seed, sorted, wanted};
 
 /// Two thirds of the records stay as they are, and others come, change and go all the time. Each that is delivered matches, none is
 /// delivered twice, and of those that stay none that matches is missed; they come in order.

@@ -1,0 +1,139 @@
+//! Numbers counted up and down in place.
+
+use subconscious::{Error, RedisModel};
+use subconscious_tests::{Fixture, indexes};
+
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Counters {
+    #[column(primary_key)]
+    id: u32,
+    #[column(index, sort)]
+    small: i8,
+    #[column(sort)]
+    signed: i64,
+    #[column(sort)]
+    unsigned: u64,
+    wide: i128,
+    widest: u128,
+    maybe: Option<u32>,
+    #[column(default = 40)]
+    later: u16,
+    text: String,
+}
+
+fn counters(id: u32) -> Counters {
+    Counters { id, small: 0, signed: 0, unsigned: 0, wide: 0, widest: 0, maybe: None, later: 0, text: "t".into() }
+}
+
+#[tokio::test]
+async fn integers_are_counted_exactly_to_both_ends() {
+    let f = Fixture::new().await;
+    let mut record = counters(1);
+    record.save(&f.db).await.unwrap();
+    let patched = Counters::patch(&f.db, 1u32, |c| {
+        [
+            c.unsigned.incr(u64::MAX),
+            c.signed.incr(i64::MAX),
+            c.wide.decr(i128::MAX),
+            c.widest.incr(u128::MAX),
+            c.small.incr(-128),
+            c.maybe.incr(7),
+            c.text.set("u"),
+        ]
+    })
+    .await
+    .unwrap();
+    assert_eq!(patched.get(|c| c.unsigned), Some(u64::MAX));
+    assert_eq!(patched.get(|c| c.signed), Some(i64::MAX));
+    assert_eq!(patched.get(|c| c.wide), Some(-i128::MAX));
+    assert_eq!(patched.get(|c| c.widest), Some(u128::MAX));
+    assert_eq!(patched.get(|c| c.small), Some(-128));
+    assert_eq!(patched.get(|c| c.maybe), Some(7));
+    assert_eq!(patched.get(|c| c.text), None);
+    indexes::assert_exact::<Counters>(&f).await;
+    record.reload(&f.db).await.unwrap();
+
+    // Beyond the ends nothing is written, also of the other columns.
+    for (column, change) in [
+        ("unsigned", Counters::columns().unsigned.incr(1)),
+        ("signed", Counters::columns().signed.incr(1)),
+        ("wide", Counters::columns().wide.decr(2)),
+        ("widest", Counters::columns().widest.incr(1)),
+        ("small", Counters::columns().small.decr(1)),
+        ("maybe", Counters::columns().maybe.decr(8)),
+    ] {
+        let refused = Counters::patch(&f.db, 1u32, |c| [c.text.set("x"), change, c.later.incr(1)]).await.unwrap_err();
+        let Error::BadData { model: "Counters", column: named, .. } = &refused else { panic!("{refused:?}") };
+        assert_eq!(*named, column, "{refused}");
+    }
+    assert_eq!(Counters::load(&f.db, 1u32).await.unwrap().unwrap(), record);
+    let twice = Counters::patch(&f.db, 1u32, |c| [c.small.set(1), c.small.incr(1)]).await.unwrap_err();
+    assert!(matches!(twice, Error::BadData { column: "small", .. }), "{twice:?}");
+    assert!(Counters::patch(&f.db, 2u32, |c| [c.small.set(1)]).await.unwrap_err().is_not_found());
+
+    // Back from the end, through every carry; what a record lacks counts from its default.
+    let key = f.key("{Counters}:r:1");
+    let () = f.run(redis::cmd("HDEL").arg(&key).arg("later")).await;
+    let patched = Counters::patch(&f.db, 1u32, |c| {
+        [c.unsigned.decr(9_999_999_999), c.signed.decr(i64::MAX), c.wide.incr(i128::MAX), c.later.decr(1)]
+    });
+    let patched = patched.await.unwrap();
+    assert_eq!(patched.get(|c| c.unsigned), Some(u64::MAX - 9_999_999_999));
+    assert_eq!(patched.get(|c| c.signed), Some(0));
+    assert_eq!(patched.get(|c| c.wide), Some(0));
+    assert_eq!(patched.get(|c| c.later), Some(39));
+    indexes::assert_exact::<Counters>(&f).await;
+
+    let () = f.run(redis::cmd("HSET").arg(&key).arg("signed").arg("many")).await;
+    let corrupt = Counters::patch(&f.db, 1u32, |c| [c.signed.incr(1)]).await.unwrap_err();
+    assert!(matches!(&corrupt, Error::Corrupt { column: Some("signed"), .. }), "{corrupt:?}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+
+    #[test]
+    fn sums_are_those_of_rust(start in proptest::prelude::any::<i128>(), steps in proptest::collection::vec(proptest::prelude::any::<(i128, u8)>(), 1..12)) {
+        crate::runtime().block_on(async {
+            let f = Fixture::new().await;
+            let mut expected = start >> 1;
+            let mut record = Counters { wide: expected, ..counters(1) };
+            record.save(&f.db).await.unwrap();
+            for (step, shift) in steps {
+                let step = step >> (shift % 127);
+                let outcome = Counters::patch(&f.db, 1u32, |c| [c.wide.incr(step)]).await;
+                match expected.checked_add(step) {
+                    Some(sum) => {
+                        expected = sum;
+                        assert_eq!(outcome.unwrap().get(|c| c.wide), Some(sum));
+                    }
+                    None => assert!(matches!(outcome, Err(Error::BadData { .. }))),
+                }
+                match (expected.checked_sub(step), Counters::patch(&f.db, 1u32, |c| [c.wide.decr(step)]).await) {
+                    (Some(difference), outcome) => {
+                        expected = difference;
+                        assert_eq!(outcome.unwrap().get(|c| c.wide), Some(difference));
+                    }
+                    (None, outcome) => assert!(matches!(outcome, Err(Error::BadData { .. }))),
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_a_record_lacks_is_not_counted_from_zero() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Tally {
+        #[column(primary_key)]
+        id: u32,
+        count: u64,
+    }
+    let f = Fixture::new().await;
+    Tally { id: 1, count: 5 }.save(&f.db).await.unwrap();
+    let () = f.run(redis::cmd("HDEL").arg(f.key("{Tally}:r:1")).arg("count")).await;
+    let error = Tally::patch(&f.db, 1u32, |t| [t.count.incr(1)]).await.unwrap_err();
+    assert!(matches!(&error, Error::MissingColumn { column: "count", .. }), "{error:?}");
+    let fields: u64 = f.run(redis::cmd("HLEN").arg(f.key("{Tally}:r:1"))).await;
+    assert_eq!(fields, 1);
+}
