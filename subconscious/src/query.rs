@@ -16,6 +16,7 @@ use crate::trace::{self, Operation};
 use crate::value::ColumnType;
 use crate::write::Target;
 
+pub(crate) mod along;
 pub(crate) mod column;
 pub(crate) mod cursor;
 pub(crate) mod entry;

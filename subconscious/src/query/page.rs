@@ -13,7 +13,7 @@ use crate::query::filter::Condition;
 use crate::query::plan;
 use crate::query::rows::{self, CHUNK, DIRECTORY, SEGMENT};
 use crate::schema::ModelSchema;
-use crate::scripts::{self, Answer, BITMAPS, COUNT, ORDER, QUERY, REAP, Script};
+use crate::scripts::{self, Answer, BITMAPS, COUNT, QUERY, REAP, Script};
 use crate::write::{Target, index_spec};
 
 /// One key of an order.
@@ -209,7 +209,7 @@ pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
 }
 
 /// asc or desc, as the scripts know it.
-fn direction(descending: bool) -> &'static str {
+pub(super) fn direction(descending: bool) -> &'static str {
     if descending { "desc" } else { "asc" }
 }
 
@@ -357,118 +357,6 @@ impl Bitmaps {
         }
         Self { bitmaps, next, total, exact, microseconds }
     }
-}
-
-/// A member of a sorted set, and its score if that was asked for.
-pub(crate) type Member = (Vec<u8>, Vec<u8>);
-
-/// A way along a sorted set, or a range of it.
-#[derive(Debug)]
-pub(crate) struct Along {
-    pub(crate) key: OrderKey,
-    /// A range of the column, or all.
-    pub(crate) range: Condition,
-    /// Whether each member comes with its score, which takes four times as long.
-    pub(crate) scores: bool,
-    /// Where the last member is that was read.
-    pub(crate) last: Position,
-    /// Its rank in this direction, if it was read before.
-    rank: Option<u64>,
-    /// Whether there may be more.
-    pub(crate) more: bool,
-    /// How many were left at that time.
-    left: u64,
-}
-
-/// Members that the script reads, before plain commands read more: they take a quarter of the time, but know no place to begin.
-const FIRST: usize = 500;
-
-impl Along {
-    pub(crate) fn new(key: OrderKey, range: Condition, scores: bool, after: Position) -> Self {
-        Self { key, range, scores, last: after, rank: None, more: true, left: 0 }
-    }
-
-    /// Reads up to so many members that follow, and says how long the script took, if it was asked. One round trip; another one if others
-    /// have been added or removed before them since the last time.
-    pub(crate) async fn read(&mut self, db: &Db, target: &Target, count: usize) -> Result<(Vec<Member>, Option<u64>)> {
-        if let Some(rank) = self.rank
-            && let Some(members) = self.continued(db, target, rank, count).await?
-        {
-            return Ok((members, None));
-        }
-        let schema = target.schema;
-        let mut command = begin(db, target, &ORDER);
-        command.arg(schema.columns()[self.key.column].name()).arg(direction(self.key.descending));
-        command.arg(&self.last.first).arg(&self.last.second).arg(count.min(FIRST));
-        command.arg(if self.scores { "scores" } else { "" });
-        for word in plan::program(schema, &self.range) {
-            command.arg(word);
-        }
-        let reply = ORDER.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
-        let mut words = Words(done(target, Answer::of(reply))?.into_iter());
-        let (left, score, rank) = (words.number().unwrap_or(0), words.word(), words.number());
-        let (microseconds, last) = (words.number().unwrap_or(0), words.word());
-        self.moved(last, score, rank, left);
-        Ok((members(words.0, self.scores), Some(microseconds)))
-    }
-
-    fn moved(&mut self, last: Vec<u8>, score: Vec<u8>, rank: Option<u64>, left: u64) {
-        let found = !last.is_empty();
-        if found {
-            self.last = Position { code: b"k".to_vec(), first: score, second: last };
-        }
-        self.rank = rank.filter(|_| found);
-        (self.left, self.more) = (left, left > 0 && found);
-    }
-
-    /// Reads what comes after the rank, if that is still the one of the last member: `None` if it is not.
-    async fn continued(&mut self, db: &Db, target: &Target, rank: u64, count: usize) -> Result<Option<Vec<Member>>> {
-        let key = target.keys.sorted(target.schema.columns()[self.key.column].name());
-        let (first, end) = (rank + 1, rank + self.left.min(count as u64));
-        let mut pipeline = redis::Pipeline::with_capacity(5);
-        let rank_of = if self.key.descending { "ZREVRANK" } else { "ZRANK" };
-        pipeline.cmd("MULTI").cmd(rank_of).arg(&key).arg(&self.last.second);
-        for (from, scores) in [(first, self.scores), (end, true)] {
-            pipeline.cmd("ZRANGE").arg(&key).arg(from).arg(end);
-            if self.key.descending {
-                pipeline.arg("REV");
-            }
-            if scores {
-                pipeline.arg("WITHSCORES");
-            }
-        }
-        pipeline.cmd("EXEC");
-        let reply = scripts::last(db.send_all(&pipeline).await?);
-        let Value::Array(replies) = reply.map_err(|error| target.wrong_type(error))? else { return Ok(None) };
-        let Ok([Value::Int(now), Value::Array(read), Value::Array(last)]) = <[Value; 3]>::try_from(replies) else {
-            return Ok(None);
-        };
-        if now as u64 != rank {
-            return Ok(None);
-        }
-        let found = members(read.into_iter(), self.scores);
-        let Some((last, score)) = members(last.into_iter(), true).pop() else { return Ok(None) };
-        self.moved(last, score, Some(end), self.left.saturating_sub(found.len() as u64));
-        if self.left == 0 {
-            // Others may have been added at the end: the script knows.
-            (self.rank, self.more) = (None, true);
-        }
-        Ok(Some(found))
-    }
-}
-
-/// Pairs members with their scores, if they have some; RESP3 has lists of two, and numbers.
-fn members(values: impl Iterator<Item = Value>, scores: bool) -> Vec<Member> {
-    let mut flat = values.flat_map(|value| match value {
-        Value::Array(pair) => pair,
-        other => vec![other],
-    });
-    let mut members = Vec::new();
-    while let Some(member) = flat.next() {
-        let score = if scores { flat.next().map(scripts::bytes).unwrap_or_default() } else { Vec::new() };
-        members.push((scripts::bytes(member), score));
-    }
-    members
 }
 
 /// Rows whose entries in the directory are read by one command, if no more than so many lie between one and the next.

@@ -10,11 +10,12 @@ use redis::Value;
 
 use crate::db::Db;
 use crate::error::Result;
+use crate::query::along::Along;
 use crate::query::entry::Entry;
 use crate::query::evaluate;
 use crate::query::explain::{Book, PlanWay, Spent};
 use crate::query::filter::Condition;
-use crate::query::page::{self, Along, Ask, Counted, OrderKey, Part, Place, Position, Request};
+use crate::query::page::{self, Ask, Counted, OrderKey, Part, Place, Position, Request};
 use crate::query::plan;
 use crate::query::rows::Rows;
 use crate::record;

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::error::Result;
+use crate::query::along::{self, Along, Member};
 use crate::query::explain::PlanWay;
 use crate::query::filter::Condition;
-use crate::query::page::{Along, Member, OrderKey, Place, Position};
+use crate::query::page::{OrderKey, Place, Position};
 use crate::query::plan;
 use crate::query::reader::{Matches, Reader, STEP};
 use crate::query::rows::Rows;
@@ -57,7 +58,7 @@ impl Reader {
                     let bytes = members.iter().map(|(member, score)| member.len() + score.len()).sum();
                     match script {
                         Some(microseconds) => spent.call(PlanWay::Order, microseconds, members.len() as u64, bytes),
-                        None => spent.pipeline(5, bytes),
+                        None => spent.pipeline(4 * members.len().div_ceil(along::PART), bytes),
                     }
                 });
                 walk.walked += members.len() as u64;
@@ -106,7 +107,7 @@ impl Reader {
         let mut along = Along::new(key, range, false, Position::default());
         let mut found = Rows::default();
         while along.more {
-            let (members, _) = along.read(&self.db, &self.target, STEP).await?;
+            let (members, _) = along.read(&self.db, &self.target, 4 * STEP).await?;
             let rows = members.iter().map(|(member, _)| row_of(member));
             // A row that moves along the range meanwhile counts once.
             let mut rows: Vec<u32> = rows.filter(|&row| matches.rows.has(row) && !found.has(row)).collect();
