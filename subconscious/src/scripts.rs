@@ -281,9 +281,9 @@ impl Answer {
     }
 }
 
-/// The values of a list that a script may have packed by `cmsgpack`; `None` if it is none. redis-rs takes some 200 ns for each value of a
-/// reply; packed, they take a tenth of that, and less of the server too.
-pub(crate) fn unpacked(list: Value) -> Option<Vec<Value>> {
+/// The values of a list that a script may have packed by `cmsgpack`, or what it is instead. redis-rs takes some 200 ns for each value of a reply;
+/// packed, they take a tenth of that, and less of the server too.
+pub(crate) fn unpacked(list: Value) -> Result<Vec<Value>, Value> {
     fn value(packed: ValueRef) -> Value {
         match packed {
             ValueRef::Integer(number) => number.as_i64().map_or(Value::Nil, Value::Int),
@@ -293,11 +293,14 @@ pub(crate) fn unpacked(list: Value) -> Option<Vec<Value>> {
             _ => Value::Nil,
         }
     }
-    let list = match list {
-        Value::BulkString(packed) => value(rmpv::decode::read_value_ref(&mut &packed[..]).ok()?),
-        list => list,
-    };
-    if let Value::Array(values) = list { Some(values) } else { None }
+    match list {
+        Value::Array(values) => Ok(values),
+        Value::BulkString(packed) => match rmpv::decode::read_value_ref(&mut &packed[..]).map(value) {
+            Ok(Value::Array(values)) => Ok(values),
+            _ => Err(Value::BulkString(packed)),
+        },
+        other => Err(other),
+    }
 }
 
 /// A reply's bytes; numbers as decimal text.

@@ -57,11 +57,12 @@ fn a_list_is_the_same_packed_or_not() {
     let inner = Value::Array(vec![text("7"), Value::Nil, text("")]);
     let list = vec![Value::Int(7), Value::Int(-1), Value::Int(70_000), text("id"), inner, Value::Array(vec![])];
     let packed = b"\x96\x07\xff\xce\x00\x01\x11\x70\xa2id\x93\xa17\xc2\xa0\x90";
-    assert_eq!(unpacked(Value::BulkString(packed.to_vec())), Some(list.clone()));
-    assert_eq!(unpacked(Value::Array(list.clone())), Some(list));
+    assert_eq!(unpacked(Value::BulkString(packed.to_vec())), Ok(list.clone()));
+    assert_eq!(unpacked(Value::Array(list.clone())), Ok(list));
     // Cut off, with a length that there is not, a text alone, and no list at all.
     for other in [&packed[..9], b"\xdd\xff\xff\xff\xff", b"\xa2id", b""] {
-        assert_eq!(unpacked(Value::BulkString(other.to_vec())), None);
+        let other = Value::BulkString(other.to_vec());
+        assert_eq!(unpacked(other.clone()), Err(other));
     }
-    assert_eq!(unpacked(Value::Int(1)), None);
+    assert_eq!(unpacked(Value::Int(1)), Err(Value::Int(1)));
 }

@@ -76,11 +76,11 @@ impl Along {
         (self.left, self.more) = (left, left > 0 && found);
     }
 
-    /// Reads what comes after the rank, as far as it is still where it was: `None` if nothing is. Each part begins with the last member of the one before,
-    /// so that it shows what others added or removed.
+    /// Reads what comes after the rank, as far as it is still where it was: `None` if nothing is. Each part begins with the last member of the one
+    /// before, so that it shows what others added or removed.
     async fn continued(&mut self, db: &Db, target: &Target, rank: u64, count: usize) -> Result<Option<Vec<Member>>> {
-        let (key, end) =
-            (target.keys.sorted(target.schema.columns()[self.key.column].name()), rank + self.left.min(count as u64));
+        let key = target.keys.sorted(target.schema.columns()[self.key.column].name());
+        let end = rank + self.left.min(count as u64);
         let (descending, scores) = (self.key.descending, self.scores);
         let parts = (rank..end).step_by(PART).map(|first| (first, end.min(first + PART as u64)));
         let read = parts.clone().map(async |(first, last)| {
@@ -108,14 +108,11 @@ impl Along {
                 replies.into_iter().map(|reply| if let Value::Array(values) = reply { values } else { Vec::new() });
             let mut read = members(replies.next().into_iter().flatten(), scores).into_iter();
             let end = members(replies.next().into_iter().flatten(), true).pop();
-            let (Some((begin, _)), Some((member, score))) = (read.next(), end) else {
+            let begin = read.next().filter(|(begin, _)| *begin == self.last.second);
+            let (Some(_), Some((member, score))) = (begin, end) else {
                 self.rank = None;
                 break;
             };
-            if begin != self.last.second {
-                self.rank = None;
-                break;
-            }
             let left = self.left.saturating_sub(read.len() as u64);
             found.extend(read);
             self.moved(member, score, Some(last), left);

@@ -145,11 +145,10 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
     for &at in columns {
         command.arg(schema.columns()[at].name());
     }
-    let mut reply = run(db, target, &QUERY, command, &request.condition).await?.into_iter();
-    let (head, bitmaps, rows) = (reply.next(), reply.next(), reply.next());
-    let [Some(head), Some(rows)] = [head, rows].map(|values| values.and_then(scripts::unpacked)) else {
-        return Err(unexpected(target, &reply));
-    };
+    let reply = run(db, target, &QUERY, command, &request.condition).await?;
+    let [head, bitmaps, rows] = <[Value; 3]>::try_from(reply).map_err(|reply| unexpected(target, &reply))?;
+    let unpacked = |list| scripts::unpacked(list).map_err(|list| unexpected(target, &list));
+    let (head, rows) = (unpacked(head)?, unpacked(rows)?);
     let mut words = Words(head.into_iter());
     let more = words.word() == b"1";
     let next = words.position();
@@ -165,7 +164,7 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
     };
     let expected = words.number();
     let bitmaps = match bitmaps {
-        Some(Value::Array(values)) if !values.is_empty() => Some(Bitmaps::of(values)),
+        Value::Array(values) if !values.is_empty() => Some(Bitmaps::of(values)),
         _ => None,
     };
     let mut places = Vec::with_capacity(rows.len() / 2);

@@ -21,6 +21,6 @@ end
 local function id_in(entry)
   if width == 0 then return entry end
   if #entry == 16 then
-    return text('%08x-%04x-%04x-%04x-%012x', struct.unpack('>I4I2I2I2I6', entry))
+    return text('%08x-%04x-%04x-%04x-%04x%08x', struct.unpack('>I4I2I2I2I2I4', entry))
   end
 end

@@ -26,6 +26,8 @@ struct User {
     city: Option<u16>,
     #[column(sort)]
     joined: Option<i64>,
+    #[column(sort)]
+    name: String,
     #[column(index)]
     tags: Vec<String>,
     visits: i64,
@@ -59,6 +61,7 @@ fn user(at: u32) -> User {
         // Some values are common, one is rare.
         city: (!at.is_multiple_of(7)).then_some(if at % 100 == 99 { 9 } else { (at % 3) as u16 }),
         joined: (!at.is_multiple_of(11)).then(|| i64::from(at * 7_919 % 3_001)),
+        name: format!("n{}", at % 50),
         tags: vec![format!("t{}", at % 4)],
         visits: 0,
     }
@@ -148,6 +151,7 @@ async fn query(db: &Db) -> Result<()> {
         User::filter_by(|u| u.city.eq(9u16) & u.tags.contains("t3")),
         User::filter_by(|u| u.joined.gt(500) & u.city.is_some()),
         User::filter_by(|u| u.joined.between(100, 140)),
+        User::filter_by(|u| u.name.starts_with("n4")).order_by(|u| u.name.asc()),
         User::all().order_by(|u| u.joined.desc()),
         User::all().order_by(|u| u.joined.asc()),
         some().order_by(|u| u.joined.desc()),
