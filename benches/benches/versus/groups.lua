@@ -1,6 +1,7 @@
 -- groups.lua: counts the records of a set by country.
 --
 -- KEYS      the set of the countries, then the set of the condition
+-- ARGV      none
 --
 -- Returns   { { country, count }, .. }
 local groups = {}

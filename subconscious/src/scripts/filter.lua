@@ -144,6 +144,7 @@ local function member_test(set, times)
   -- Reading the bitmap costs as much as asking for some seventy bits.
   if times < 75 then return function(offset) return call('GETBIT', set, text('%d', offset)) == 1 end end
   local bytes = call('GET', set)
+  effort = effort + 40
   return function(offset)
     local rest = offset % 8
     local value = byte(bytes, (offset - rest) / 8 + 1)

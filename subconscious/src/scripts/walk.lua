@@ -145,9 +145,6 @@ local function scan(cheap, rest, from, backwards, code, visit, visit_set)
   return false
 end
 
--- What the bits of a byte are worth.
-local BIT = { [0] = 128, 64, 32, 16, 8, 4, 2, 1 }
-
 -- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. The function `outlook`, if there is one, says how
 -- many microseconds are left to go after so many rows: if few, this takes half as long again as other calls; if many and this is but `probing`, it ends
 -- and answers nil.
@@ -163,9 +160,9 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
   local whole = {}
   while low < high do
     local list
-    -- To read a bitmap takes as long as a hundred of its bits.
+    -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a function for it would take as long as asking.
     if n > 0 and math.min(high - low, outlook and outlook(n) or budget, budget) > 100 * segments then
-      for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and call('GET', key) end
+      for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and member_test(key, math.huge) end
     end
     if descending then
       local first = math.max(low, high - chunk)
@@ -189,11 +186,8 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
           key = type(set) == 'string' and set
           bitmaps[segment], lists[segment] = key, not key and lookup(set or {})
         end
-        local bytes = whole[segment]
-        if bytes then
-          local place = offset % 8
-          local value = byte(bytes, (offset - place) / 8 + 1)
-          found = value and value % (2 * BIT[place]) >= BIT[place]
+        if whole[segment] then
+          found = whole[segment](offset)
         elseif key then
           name = text('%d', offset)
           found = call('GETBIT', key, name) == 1
