@@ -372,7 +372,7 @@ impl<const N: usize> IntoValue<Vec<u8>> for &[u8; N] {
     }
 }
 
-fn parse<T: std::str::FromStr>(stored: &[u8]) -> Option<T> {
+pub(crate) fn parse<T: std::str::FromStr>(stored: &[u8]) -> Option<T> {
     std::str::from_utf8(stored).ok()?.parse().ok()
 }
 

@@ -8,7 +8,7 @@ use crate::query::entry::read_keys;
 use crate::query::page::{Position, Request};
 use crate::query::plan;
 use crate::schema::{ModelSchema, fnv};
-use crate::value::SortKey;
+use crate::value::{SortKey, parse};
 
 /// One page of a query, made by [`Query::page`](crate::Query::page).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl<M> Page<M> {
 /// Where a page ended or began, for [`Query::after`](crate::Query::after): printable, and read back by [`str::parse`].
 ///
 /// It is the place of the page's last or first record in the query's order, not a number of records, so records that come and go before it
-/// move nothing. It stands for one query, and any other refuses it; limit and offset may change. It is not encrypted: who has it can read that record's
-/// values of the columns that are ordered by.
+/// move nothing, and cursors of one place are equal. It stands for one query, and any other refuses it; limit and offset may change. It is not
+/// encrypted: who has it can read that record's values of the columns that are ordered by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
 
@@ -43,9 +43,10 @@ const TAG: usize = 8;
 impl Cursor {
     pub(crate) fn new(schema: &ModelSchema, request: &Request, position: &Position, backwards: bool) -> Self {
         let code = position.code.first().copied().unwrap_or(BEGINNING);
+        let first = if code == b'k' { one_form(&position.first) } else { position.first.clone() };
         let mut place = vec![if backwards { code.to_ascii_uppercase() } else { code }];
-        place.extend_from_slice(&(position.first.len() as u16).to_be_bytes());
-        place.extend_from_slice(&position.first);
+        place.extend_from_slice(&(first.len() as u16).to_be_bytes());
+        place.extend_from_slice(&first);
         place.extend_from_slice(&position.second);
         let mut bytes = tag(schema, request, &place).to_vec();
         bytes.append(&mut place);
@@ -66,12 +67,8 @@ impl Cursor {
             }
             let [code, high, low, rest @ ..] = place else { return None };
             let (first, second) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
-            let is_row = |bytes: &[u8]| {
-                std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<u32>().is_ok_and(|row| row <= 1 << 31))
-            };
-            let is_score = |bytes: &[u8]| {
-                std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<f64>().is_ok_and(|score| !score.is_nan()))
-            };
+            let is_row = |bytes: &[u8]| parse::<u32>(bytes).is_some_and(|row| row <= 1 << 31);
+            let is_score = |bytes: &[u8]| parse::<f64>(bytes).is_some_and(|score| !score.is_nan());
             let code = code.to_ascii_lowercase();
             // A tag can be forged: what the script takes for numbers are some.
             let sound = match code {
@@ -98,6 +95,12 @@ impl Cursor {
 
 /// The code of the place before all records.
 const BEGINNING: u8 = b'b';
+
+/// A score as the shortest text of its double, as a server's answer and what is stored are different texts of one number.
+fn one_form(score: &[u8]) -> Vec<u8> {
+    // Adding makes 0.0 of -0.0.
+    parse::<f64>(score).map_or_else(|| score.to_vec(), |score| format!("{:?}", score + 0.0).into_bytes())
+}
 
 /// Stands for a query and a place in it.
 fn tag(schema: &ModelSchema, request: &Request, place: &[u8]) -> [u8; TAG] {

@@ -209,6 +209,47 @@ async fn a_cursor_keeps_its_place_while_records_come_and_go() {
     }
 }
 
+/// Whether a script finds a page or the client does depends on the time that its calls take.
+#[tokio::test]
+async fn a_place_has_one_cursor_whichever_way_led_there() {
+    let (f, items) = store(Stored::Segments).await;
+    let (replicated, _) = store(Stored::Replicated).await;
+    // The first page has all null ones, and no others.
+    let nulls = items.iter().filter(|item| item.age != 3 && item.price.is_none()).count() as u64;
+    let query = Item::filter_by(|u| u.country.is_in(["DE", "a:b"]) & !u.size.eq(Size::Small)).limit(9);
+    let few = Item::filter_by(|u| u.country.eq("DE") & u.size.is_none()).limit(2);
+    for query in [
+        query.clone(),
+        few.clone().order_by(|u| u.price.asc()),
+        few.clone().order_by(|u| u.weight.desc()),
+        few.filter(|u| u.weight.gt(-40.0)).order_by(|u| u.price.desc()),
+        query.clone().filter(|u| u.price.gt(-20)).order_by(|u| u.weight.asc()),
+        Item::filter_by(|u| !u.age.eq(3)).order_by(|u| u.price.desc().nulls_first()).limit(nulls),
+        query.clone().order_by(|u| u.weight.asc()),
+        query.clone().order_by(|u| u.title.desc()),
+        query.clone().order_by(|u| u.age.asc()),
+        query.clone().order_by(|u| u.size.desc()),
+    ] {
+        let mut after = None;
+        loop {
+            let page = query.clone().after(after).page(&f.db).await.unwrap();
+            let Some(next) = page.next else { break };
+            // The last record of this page is the first one of what comes before the next.
+            let before = query.clone().after(next.clone()).page(&f.db).await.unwrap().previous.unwrap();
+            for db in [&f.db, &f.db.with_query_budget(Duration::ZERO), &replicated.db] {
+                let same = query.clone().after(before.clone()).page(db).await.unwrap();
+                assert_eq!(ids(&same.items), ids(&page.items));
+                let following = query.clone().after(same.next.clone()).page(db).await.unwrap();
+                assert_eq!(following.previous.as_ref(), Some(&before));
+                assert_eq!(same.next.as_ref(), Some(&next));
+                // The first page may have a cursor to what comes before, or not.
+                assert!(page.previous.is_none() || same.previous == page.previous);
+            }
+            after = Some(next);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_cursor_of_another_query_and_a_forged_one_are_refused() {
     let (f, _) = store(Stored::OneSegment).await;

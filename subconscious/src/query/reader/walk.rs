@@ -89,12 +89,14 @@ impl Reader {
         if let (None, Some(place)) = (&self.first, places.first()) {
             self.first = taken.iter().find(|(row, ..)| *row == place.row).map(position);
         }
-        if walk.members.is_empty() && !walk.along.more {
-            let column = &self.target.schema.columns()[key.column];
-            let nulls = column.is_nullable() && !key.nulls_first && walk.along.range == Condition::All;
-            self.from = nulls.then(|| Position { code: b"n".to_vec(), ..Position::default() });
-        } else if let Some(last) = taken.last() {
-            self.from = Some(position(last));
+        let done = walk.members.is_empty() && !walk.along.more;
+        let column = &self.target.schema.columns()[key.column];
+        let nulls = column.is_nullable() && !key.nulls_first && walk.along.range == Condition::All;
+        match taken.last() {
+            // The null ones are the next call's, so that a full page ends with a row.
+            Some(last) if !done || nulls => self.from = Some(position(last)),
+            _ if done => self.from = nulls.then(|| Position { code: b"n".to_vec(), ..Position::default() }),
+            _ => {}
         }
         Ok(places)
     }
