@@ -96,10 +96,13 @@ impl Cursor {
 /// The code of the place before all records.
 const BEGINNING: u8 = b'b';
 
-/// A score as the shortest text of its double, as a server's answer and what is stored are different texts of one number.
+/// A score as the shortest text of its double, as a server's answer and what is stored are different texts of one number. A whole number, as an ordinal
+/// is, stays one.
 fn one_form(score: &[u8]) -> Vec<u8> {
+    let Some(score) = parse::<f64>(score) else { return score.to_vec() };
     // Adding makes 0.0 of -0.0.
-    parse::<f64>(score).map_or_else(|| score.to_vec(), |score| format!("{:?}", score + 0.0).into_bytes())
+    let text = format!("{:?}", score + 0.0);
+    text.strip_suffix(".0").unwrap_or(&text).as_bytes().to_vec()
 }
 
 /// Stands for a query and a place in it.

@@ -28,7 +28,7 @@ async fn a_query_of_a_replica_misses_nothing_that_stays_and_delivers_nothing_twi
 
 async fn queries_meanwhile(f: Fixture, replicated: bool) {
     let (mut hot, mut stable): (Vec<Item>, Vec<Item>) =
-        items().into_iter().enumerate().fold((Vec::new(), Vec::new()), |(mut hot, mut stable), (at, item)| {
+        items(900).into_iter().enumerate().fold((Vec::new(), Vec::new()), |(mut hot, mut stable), (at, item)| {
             if at % 3 == 0 {
                 hot.push(item)
             } else {
@@ -133,7 +133,7 @@ async fn a_stream_asks_for_the_next_page_while_one_is_used() {
     let mut f = Fixture::on(server.url()).await;
     // No call shall end before it is done, however busy the machine is.
     f.db = f.db.with_query_budget(Duration::from_secs(10));
-    Item::save_many(&f.db, &mut items()).await.unwrap().into_result().unwrap();
+    Item::save_many(&f.db, &mut items(900)).await.unwrap().into_result().unwrap();
     let calls = async || {
         let stats: String = f.run(redis::cmd("INFO").arg("commandstats")).await;
         let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap().to_owned();

@@ -32,14 +32,14 @@ pub(crate) struct Item {
     pub(crate) title: String,
 }
 
-/// 900 records, with common, rare and unique values; the first three hundred also give rows to be reused.
-pub(crate) fn items() -> Vec<Item> {
+/// So many records, with common, rare and unique values.
+pub(crate) fn items(count: usize) -> Vec<Item> {
     let mut state = 7u64;
     let mut random = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
-    (0..900)
+    (0..count)
         .map(|at| Item {
             id: format!("{at:03}:{{x}}"),
             age: random(40) as u8,

@@ -86,6 +86,11 @@ impl Scan {
 
     /// Whether nothing follows.
     pub(super) fn is_done(&self) -> bool {
+        self.is_read() && self.then.is_none()
+    }
+
+    /// Whether it has no more rows.
+    fn is_read(&self) -> bool {
         self.rows.is_empty() && self.bitmaps.is_empty() && self.next.is_none() && self.runs.len() <= 1
     }
 }
@@ -132,9 +137,10 @@ impl Reader {
         }
         let Some(run) = scan.runs.front() else { return Ok(Vec::new()) };
         self.from = match taken.last() {
-            _ if scan.is_done() => scan.then.take(),
-            Some(&last) => Some(run.position(last)),
-            None => return Ok(Vec::new()),
+            // What comes then is the next call's, so that a full page ends with a row.
+            Some(&last) if !scan.is_done() => Some(run.position(last)),
+            _ if scan.is_read() => scan.then.take(),
+            _ => return Ok(Vec::new()),
         };
         if !self.request.order.is_empty() {
             for &row in &taken {
