@@ -142,6 +142,10 @@ impl Db {
         self.slow_query
     }
 
+    pub(crate) fn query_budget(&self) -> Duration {
+        self.query_budget
+    }
+
     /// Microseconds that one call of a query may take, as the scripts read it.
     pub(crate) fn budget(&self) -> String {
         format!("{}{}", if self.timed { "+" } else { "" }, self.query_budget.as_micros())

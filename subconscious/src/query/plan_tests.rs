@@ -1,4 +1,6 @@
-use super::{program, split_range, walking_is_cheaper, walking_is_too_long};
+use std::time::Duration;
+
+use super::{bitmaps_are_cheaper, program, split_range, walking_is_cheaper, walking_is_too_long};
 use crate::query::filter::{Bound, Condition};
 use crate::schema::{ColumnSchema, ModelSchema};
 
@@ -9,6 +11,9 @@ fn schema() -> ModelSchema {
             ColumnSchema::new::<u64>("id").key::<u64>(),
             ColumnSchema::new::<u8>("age").index::<u8>().sort::<u8>(),
             ColumnSchema::new::<Option<i64>>("seen").index::<Option<i64>>().sort::<Option<i64>>(),
+            ColumnSchema::new::<f64>("weight").index::<f64>(),
+            ColumnSchema::new::<Vec<String>>("tags").index::<Vec<String>>(),
+            ColumnSchema::new::<String>("name").unique::<String>(),
         ],
     )
 }
@@ -25,8 +30,20 @@ fn bound(stored: &str, ordinal: u16, inclusive: bool) -> Option<Bound> {
 #[test]
 fn operators_come_before_their_parts() {
     let age = |stored: &str| Condition::Equals { column: 1, stored: stored.into() };
-    let condition = age("18").or(age("19")).or(age("20")).and(Condition::IsNull { column: 2 }.not());
-    assert_eq!(words(&condition), "& 2 | 3 = age 18 = age 19 = age 20 ! 0 seen");
+    let condition = age("18").or(Condition::IsNull { column: 2 }).and(age("19").not());
+    assert_eq!(words(&condition), "& 2 | 2 = age 18 0 seen ! = age 19");
+}
+
+#[test]
+fn values_of_one_column_are_a_list_where_records_have_them_as_indexes_do() {
+    let either = |column, one: &str, two: &str| {
+        let equals = |stored: &str| Condition::Equals { column, stored: stored.into() };
+        words(&equals(one).or(equals(two)))
+    };
+    assert_eq!(either(1, "18", "19"), "i age 2 18 19");
+    assert_eq!(either(3, "1.5", "-0.0"), "| 2 = weight 1.5 = weight 0.0");
+    assert_eq!(either(4, "a", "b"), "| 2 = tags a = tags b");
+    assert_eq!(either(5, "a", "b"), "| 2 q name a q name b");
 }
 
 #[test]
@@ -102,6 +119,12 @@ fn the_cheaper_way_is_taken_and_given_up_when_it_was_not() {
     assert!(!walking_is_cheaper(1_000_000, 10, 10));
     assert!(walking_is_cheaper(1_000_000, 500_000, u64::MAX));
     assert!(!walking_is_cheaper(1_000_000, 100_000, u64::MAX));
+    // Fifty are left, and one of ten matches: 2.1 ms more, which is more than two calls, but not than all bitmaps of many segments.
+    let given_up = |whole| bitmaps_are_cheaper(50, 500, 50, whole, Duration::from_millis(1));
+    assert!(given_up(200));
+    assert!(!given_up(3_000));
+    assert!(!bitmaps_are_cheaper(50, 500, 40, 200, Duration::from_millis(1)));
+    assert!(bitmaps_are_cheaper(0, 500, 10, 3_000, Duration::from_millis(1)));
     assert!(!walking_is_too_long(5_000, 4_000));
     assert!(walking_is_too_long(30_000, 4_000));
 }

@@ -236,7 +236,7 @@ impl Reader {
             }
             part => part?,
         };
-        let Part { mut places, next, skip, first, way, microseconds, looked, expected, bitmaps } = part;
+        let Part { mut places, next, skip, first, way, microseconds, looked, expected, whole, bitmaps } = part;
         self.note(|spent| {
             let mut bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
             bytes += bitmaps.as_ref().map_or(0, page::Bitmaps::size);
@@ -254,8 +254,10 @@ impl Reader {
             self.last = places.iter().map(|place| place.row).collect();
         }
         self.ahead = Ahead::Script { choose: choose && way == PlanWay::Gather };
-        // Where it is at least half done, two more calls cost less than to begin another way.
-        let too_long = way == PlanWay::Walk && places.len() < rows && self.skip.saturating_add(left) > 2 * met;
+        let wanted = self.skip.saturating_add(left);
+        let too_long = way == PlanWay::Walk
+            && places.len() < rows
+            && plan::bitmaps_are_cheaper(met, looked, wanted, whole, self.db.query_budget());
         if let (Some(next), [key]) = (self.from.clone(), &self.request.order[..])
             && next.code == b"k"
             && (way == PlanWay::Estimate || too_long)

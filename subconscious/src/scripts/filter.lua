@@ -7,7 +7,7 @@
 --
 -- A filter is in prefix form, an argument a word:
 --   * all | - none | = name value | q name value (of a unique column) | 0 name (is null) | & n .. | | n .. | ! .. |
---   v name lowest highest (ordinals) | z name kind score member score member (at least, below; score "" for no bound)
+--   i name n value .. (in; a record has these values as they are here) | v name lowest highest (ordinals) | z name kind score member score member (at least, below; score "" for no bound)
 --
 -- It is in stages, and what comes after it is in the last one: see `Script::new`.
 --
@@ -210,6 +210,15 @@ local function parts_of(operator, node)
   return parts
 end
 
+-- The node of some values of a column, which knows them.
+local function one_of(name, values)
+  local parts = {}
+  for i, value in ipairs(values) do parts[i] = leaf(name, value) end
+  local node = join('|', parts)
+  if #parts > 1 then node.name, node.values = name, values end
+  return node
+end
+
 -- Columns whose indexes are being built, as :name:name:, and the first of them that the query needs.
 local building, unbuilt = nil, nil
 local function uses(name)
@@ -240,11 +249,15 @@ local function parse()
     at = at + 2
     local row = tonumber(call('HGET', p .. 'u:' .. name, ARGV[at - 1]) or nil)
     return row and { 'q', floor(row / SEGMENT), row % SEGMENT } or NONE
+  elseif operator == 'i' then
+    local first, values = at + 2, {}
+    at = first + ARGV[at + 1]
+    for i = first, at - 1 do values[#values + 1] = ARGV[i] end
+    return one_of(name, values)
   elseif operator == 'v' then
     at = at + 3
-    local lowest, highest, values = ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535, {}
-    for i, value in ipairs(call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE')) do values[i] = leaf(name, value) end
-    local node = join('|', values)
+    local lowest, highest = ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535
+    local node = one_of(name, call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE'))
     if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
     return node
   end
@@ -266,6 +279,7 @@ end
 local function settle(node)
   local operator = node[1]
   if operator == '!' then return negate(settle(node[2])) end
+  if node.values then return node end
   if operator == '&' or operator == '|' then
     local parts = {}
     for i = 2, #node do parts[i - 1] = settle(node[i]) end
@@ -343,19 +357,31 @@ end
 -- The rows of a segment that match a node without wide ranges, as a set.
 local evaluate
 
+-- Rows of a segment whose records are read at most, before the values of a range are ORed for it: to go on asking would take longer than that.
+local ASKED = 24
+
 -- Whether to evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
 local function is_evaluated(node) return not node.wide and (node[1] == 'z' or node[1] == '|' and #node > 4) end
 
+-- Whether records of a segment are read for a node rather than the segment evaluated, at first, where at least so many of its rows will be asked for.
+local function is_read(node, rows) return node.values and #node > 4 and (rows or 0) < ASKED end
+
 -- The parts that are ANDed: first those that let the fewest rows through, as a part of the middle segment shows, last those that read the record.
-local function ranked(node)
+local function ranked(node, rows)
   local parts = parts_of('&', node)
   if #parts > 1 then
     local weights = {}
     for _, part in ipairs(parts) do
-      if is_evaluated(part) then part.sets = part.sets or {} end
-      local set = not part.wide and evaluate(part, floor(segments / 2))
-      weights[part] = part.wide and math.huge or type(set) == 'string' and call('BITCOUNT', set, '0', '4095') or set and #set / 8 or 0
-      in_use = pinned
+      if part.wide then
+        weights[part] = math.huge
+      elseif is_read(part, rows) then
+        weights[part] = SEGMENT
+      else
+        if is_evaluated(part) then part.sets = part.sets or {} end
+        local set = evaluate(part, floor(segments / 2))
+        weights[part] = type(set) == 'string' and call('BITCOUNT', set, '0', '4095') or set and #set / 8 or 0
+        in_use = pinned
+      end
     end
     table.sort(parts, function(x, y) return weights[x] < weights[y] end)
   end
@@ -363,12 +389,12 @@ local function ranked(node)
 end
 
 -- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows. It may be told the offset's
--- name as text, if that is known.
+-- name as text, if that is known. `rows`, if it is known, is how many rows of each segment it will be asked about, at least.
 local tester
-function tester(node)
+function tester(node, rows)
   local operator = node[1]
   if operator == '=' then
-    return tester({ '&', node })
+    return tester({ '&', node }, rows)
   elseif operator == 'z' and node.wide then
     local low, high = node.low, node.high
     return function(segment, offset)
@@ -379,14 +405,22 @@ function tester(node)
   elseif operator == 'q' then
     return function(segment, offset) return node[2] == segment and node[3] == offset end
   elseif operator == '!' then
-    local inner = tester(node[2])
+    local inner = tester(node[2], rows)
     return function(segment, offset) return not inner(segment, offset) end
   elseif is_evaluated(node) then
-    local found = {}
+    local found, asked, values = {}, {}, node.values and lookup(node.values)
+    local most = is_read(node, rows) and ASKED or 0
     node.sets = node.sets or {}
     return function(segment, offset)
       local set = found[segment]
       if set == nil then
+        local n = (asked[segment] or 0) + 1
+        asked[segment] = n
+        if n <= most then
+          effort = effort + 3
+          local id = id_in(entry_of(segment * SEGMENT + offset))
+          return values[id and call('HGET', p .. 'r:' .. id, node.name) or false] or false
+        end
         set = evaluate(node, segment) or false
         if type(set) == 'table' then set = lookup(set) end
         found[segment] = set
@@ -395,9 +429,9 @@ function tester(node)
       return set and set[offset] or false
     end
   elseif operator == '&' or operator == '|' then
-    local decisive, parts, count = operator == '|', operator == '|' and parts_of('|', node) or ranked(node), #node - 1
+    local decisive, parts, count = operator == '|', operator == '|' and parts_of('|', node) or ranked(node, rows), #node - 1
     for i, part in ipairs(parts) do
-      parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
+      parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part, rows) or nil }
     end
     return function(segment, offset, name)
       for i = 1, count do
