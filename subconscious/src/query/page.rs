@@ -107,7 +107,7 @@ pub(crate) struct Part {
     /// Matching rows, as the call estimated.
     pub(crate) expected: Option<u64>,
     /// Microseconds that it takes the server to evaluate the condition in all segments, about.
-    pub(crate) whole: u64,
+    pub(crate) evaluating: u64,
     /// Of an estimate: bitmaps of the condition without a range of the order's column.
     pub(crate) bitmaps: Option<Bitmaps>,
 }
@@ -165,7 +165,7 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
         _ => PlanWay::Scan,
     };
     let expected = words.number();
-    let whole = words.number().unwrap_or(0);
+    let evaluating = words.number().unwrap_or(0);
     let bitmaps = match bitmaps {
         Value::Array(values) if !values.is_empty() => Some(Bitmaps::of(values)),
         _ => None,
@@ -181,7 +181,7 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
         places.push(Place { row: row as u32, id, key, fields });
     }
     let next = more.then_some(next);
-    Ok(Part { places, next, skip, first, way, microseconds, looked, expected, whole, bitmaps })
+    Ok(Part { places, next, skip, first, way, microseconds, looked, expected, evaluating, bitmaps })
 }
 
 /// The next values of a reply, as what they stand for.

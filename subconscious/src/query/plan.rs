@@ -241,11 +241,11 @@ pub(crate) fn walking_is_too_long(walked: u64, matches: u64) -> bool {
 /// What it costs a script, in microseconds, to walk past a row, of whose record it reads a value.
 const TESTED: f64 = 4.2;
 
-/// Whether the rest of an order had better be gone with bitmaps, which take the server `whole` microseconds to make, where a call of a script met `met` of
+/// Whether the rest of an order had better be gone with bitmaps, which take the server `evaluating` microseconds to make, where a call of a script met `met` of
 /// the wanted rows among those it looked at, and so many are left. Two more calls cost less than to begin another way.
-pub(crate) fn bitmaps_are_cheaper(met: u64, looked: u64, left: u64, whole: u64, budget: Duration) -> bool {
+pub(crate) fn bitmaps_are_cheaper(met: u64, looked: u64, left: u64, evaluating: u64, budget: Duration) -> bool {
     let rest = TESTED * looked as f64 * left as f64 / met.max(1) as f64;
-    rest > (2 * budget.as_micros()).max(u128::from(whole)) as f64
+    rest > (2 * budget.as_micros()).max(u128::from(evaluating)) as f64
 }
 
 #[cfg(test)]

@@ -236,7 +236,7 @@ impl Reader {
             }
             part => part?,
         };
-        let Part { mut places, next, skip, first, way, microseconds, looked, expected, whole, bitmaps } = part;
+        let Part { mut places, next, skip, first, way, microseconds, looked, expected, evaluating, bitmaps } = part;
         self.note(|spent| {
             let mut bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
             bytes += bitmaps.as_ref().map_or(0, page::Bitmaps::size);
@@ -257,7 +257,7 @@ impl Reader {
         let wanted = self.skip.saturating_add(left);
         let too_long = way == PlanWay::Walk
             && places.len() < rows
-            && plan::bitmaps_are_cheaper(met, looked, wanted, whole, self.db.query_budget());
+            && plan::bitmaps_are_cheaper(met, looked, wanted, evaluating, self.db.query_budget());
         if let (Some(next), [key]) = (self.from.clone(), &self.request.order[..])
             && next.code == b"k"
             && (way == PlanWay::Estimate || too_long)

@@ -357,14 +357,15 @@ end
 -- The rows of a segment that match a node without wide ranges, as a set.
 local evaluate
 
--- Rows of a segment whose records are read at most, before the values of a range are ORed for it: to go on asking would take longer than that.
-local ASKED = 24
+-- Rows of a segment whose records are read at most, before the values of a range are ORed for it: to go on reading would take longer than that.
+-- None, once it is known that as many are to come.
+local read_at_most = 24
 
 -- Whether to evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
 local function is_evaluated(node) return not node.wide and (node[1] == 'z' or node[1] == '|' and #node > 4) end
 
 -- Whether records of a segment are read for a node rather than the segment evaluated, at first, where at least so many of its rows will be asked for.
-local function is_read(node, rows) return node.values and #node > 4 and (rows or 0) < ASKED end
+local function is_read(node, rows) return node.values and #node > 4 and (rows or 0) < read_at_most end
 
 -- The parts that are ANDed: first those that let the fewest rows through, as a part of the middle segment shows, last those that read the record.
 local function ranked(node, rows)
@@ -408,15 +409,14 @@ function tester(node, rows)
     local inner = tester(node[2], rows)
     return function(segment, offset) return not inner(segment, offset) end
   elseif is_evaluated(node) then
-    local found, asked, values = {}, {}, node.values and lookup(node.values)
-    local most = is_read(node, rows) and ASKED or 0
+    local found, read, values = {}, {}, is_read(node, rows) and lookup(node.values)
     node.sets = node.sets or {}
     return function(segment, offset)
       local set = found[segment]
       if set == nil then
-        local n = (asked[segment] or 0) + 1
-        asked[segment] = n
-        if n <= most then
+        local n = (read[segment] or 0) + 1
+        read[segment] = n
+        if values and n <= read_at_most then
           effort = effort + 3
           local id = id_in(entry_of(segment * SEGMENT + offset))
           return values[id and call('HGET', p .. 'r:' .. id, node.name) or false] or false

@@ -37,7 +37,7 @@ local rows, found, first = {}, 0, { '', '', '' }
 local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
 local taken, expected, bitmaps = 'scan', -1, {}
 -- Microseconds that it takes to evaluate the filter in all segments.
-local whole = 0
+local evaluating = 0
 -- Bytes of the fields. Lua goes through a text byte by byte, each time that it gets one or makes one.
 local bytes = 0
 
@@ -275,7 +275,7 @@ local function ordered(node)
   end
   local cheap, rest = split(settle(join('&', others)))
   if cheap == NONE then return false end
-  whole = segments * (30 + 5 * containers(cheap))
+  evaluating = segments * (30 + 5 * containers(cheap))
   local code, mark, other = ARGV[14], ARGV[15], ARGV[16]
   local ways = { 'k', 'n' }
   if range or nulls == 'never' then ways = { 'k' } elseif nulls == 'first' then ways = { 'n', 'k' } end
@@ -311,7 +311,7 @@ local function run()
   end
   local head = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    took(), looked, taken, expected, whole,
+    took(), looked, taken, expected, evaluating,
   }
   -- To pack a row spares three microseconds here and there, as many as Lua takes for 2,000 bytes.
   return { cmsgpack.pack(head), bitmaps, bytes <= 2000 * found and cmsgpack.pack(rows) or rows }

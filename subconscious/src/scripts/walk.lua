@@ -149,8 +149,8 @@ end
 -- many microseconds are left to go after so many rows: if few, this takes half as long again as other calls; if many and this is but `probing`, it ends
 -- and answers nil.
 local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlook, probing)
+  local each = (outlook and chunk or math.min(high - low, budget)) / segments
   -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
-  local each = chunk / segments
   local lead, parts = nil, ranked(cheap, each)
   if parts[1][1] == '=' or is_evaluated(parts[1]) and not is_read(parts[1], each) then
     lead = table.remove(parts, 1)
@@ -161,9 +161,13 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
   local whole = {}
   while low < high do
     local list
-    -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a function for it would take as long as asking.
-    if n > 0 and math.min(high - low, outlook and outlook(n) or budget, budget) > 100 * segments then
-      for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and member_test(key, math.huge) end
+    if n > 0 then
+      local rows = math.min(high - low, outlook and outlook(n) or budget, budget) / segments
+      if rows > read_at_most then read_at_most = 0 end
+      -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a function for it would take as long as asking.
+      if rows > 100 then
+        for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and member_test(key, math.huge) end
+      end
     end
     if descending then
       local first = math.max(low, high - chunk)
