@@ -169,8 +169,8 @@ local function deliver_sorted(cheap, rest, range, mark, other, probing)
     local left = wanted - found + skip
     return left < missing and 1.2 * n * left / (missing - left) or math.huge
   end
-  -- As many as are likely to be enough.
-  local chunk = (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
+  -- As many as are likely to be enough; many, where another call did not come to the end.
+  local chunk = ARGV[13] == 'walk' and 250 or (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
   return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, probing and 64 or 16), 250)), visit, outlook, probing)
 end
 
