@@ -53,6 +53,10 @@ impl Node {
                 return if operator == b"&" { Self::And(parts) } else { Self::Or(parts) };
             }
             b"=" => return Self::Container((name, words.next())),
+            b"i" => {
+                let count = words.next().and_then(|count| String::from_utf8_lossy(&count).parse().ok()).unwrap_or(0);
+                return Self::Or(words.take(count).map(|value| Self::Container((name.clone(), Some(value)))).collect());
+            }
             b"0" => return Self::Container((name, None)),
             _ => {}
         }
@@ -93,7 +97,7 @@ impl Node {
 }
 
 /// Reads a program, of which any may be read.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) fn read_program(program: Vec<Vec<u8>>) {
     let mut words = program.into_iter();
     Node::parse(&mut words, &mut 0);

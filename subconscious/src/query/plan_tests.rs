@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::{bitmaps_are_cheaper, program, split_range, walking_is_cheaper, walking_is_too_long};
+use crate::query::evaluate::read_program;
 use crate::query::filter::{Bound, Condition};
 use crate::schema::{ColumnSchema, ModelSchema};
 
@@ -20,6 +21,8 @@ fn schema() -> ModelSchema {
 
 fn words(condition: &Condition) -> String {
     let words = program(&schema(), condition);
+    // On a replica, it is read here.
+    read_program(words.clone());
     words.iter().map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")
 }
 

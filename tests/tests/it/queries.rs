@@ -299,6 +299,24 @@ async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
 }
 
 #[tokio::test]
+async fn a_list_of_values_is_read_to_its_end() {
+    for stored in [Stored::OneSegment, Stored::Segments, Stored::Replicated] {
+        let (f, items) = store(stored).await;
+        let query = |ages: Vec<u8>| {
+            Item::filter_by(|u| u.age.is_in(ages) & (u.size.eq(Size::Small) | u.country.is_none()))
+                .order_by(|u| u.price.asc())
+        };
+        for ages in [vec![], vec![3], vec![3, 9], vec![3, 3, 9], (3..7).collect(), (3..30).collect()] {
+            let matches =
+                |item: &&Item| ages.contains(&item.age) && (item.size == Some(Size::Small) || item.country.is_none());
+            let expected = items.iter().filter(matches).count();
+            assert_eq!(query(ages.clone()).count(&f.db).await.unwrap(), expected as u64, "{stored:?} {ages:?}");
+            assert_eq!(query(ages.clone()).fetch(&f.db).await.unwrap().len(), expected, "{stored:?} {ages:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_many_values_and_a_deep_filter_are_no_problem() {
     let (f, items) = store(Stored::OneSegment).await;
     let many = Item::filter_by(|u| u.price.is_in((0..20_000).chain([-7])));
