@@ -43,7 +43,7 @@ const TAG: usize = 8;
 impl Cursor {
     pub(crate) fn new(schema: &ModelSchema, request: &Request, position: &Position, backwards: bool) -> Self {
         let code = position.code.first().copied().unwrap_or(BEGINNING);
-        let first = if code == b'k' { one_form(&position.first) } else { position.first.clone() };
+        let first = if code.eq_ignore_ascii_case(&b'k') { one_form(&position.first) } else { position.first.clone() };
         let mut place = vec![if backwards { code.to_ascii_uppercase() } else { code }];
         place.extend_from_slice(&(first.len() as u16).to_be_bytes());
         place.extend_from_slice(&first);

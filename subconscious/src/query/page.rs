@@ -108,6 +108,8 @@ pub(crate) struct Part {
     pub(crate) expected: Option<u64>,
     /// Microseconds that it takes the server to evaluate the condition in all segments, about.
     pub(crate) evaluating: u64,
+    /// Microseconds of a call that ended before it was done, about.
+    pub(crate) spent: u64,
     /// Of an estimate: bitmaps of the condition without a range of the order's column.
     pub(crate) bitmaps: Option<Bitmaps>,
 }
@@ -166,6 +168,7 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
     };
     let expected = words.number();
     let evaluating = words.number().unwrap_or(0);
+    let spent = words.number().unwrap_or(0);
     let bitmaps = match bitmaps {
         Value::Array(values) if !values.is_empty() => Some(Bitmaps::of(values)),
         _ => None,
@@ -181,7 +184,7 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
         places.push(Place { row: row as u32, id, key, fields });
     }
     let next = more.then_some(next);
-    Ok(Part { places, next, skip, first, way, microseconds, looked, expected, evaluating, bitmaps })
+    Ok(Part { places, next, skip, first, way, microseconds, looked, expected, evaluating, spent, bitmaps })
 }
 
 /// The next values of a reply, as what they stand for.

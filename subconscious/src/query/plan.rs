@@ -238,14 +238,27 @@ pub(crate) fn walking_is_too_long(walked: u64, matches: u64) -> bool {
     WALKED * walked as f64 > SORTED * matches as f64
 }
 
-/// What it costs a script, in microseconds, to walk past a row, of whose record it reads a value.
+/// What it costs a script at most, in microseconds, to walk past a row: it may read a value of its record.
 const TESTED: f64 = 4.2;
 
-/// Whether the rest of an order had better be gone with bitmaps, which take the server `evaluating` microseconds to make, where a call of a script met `met` of
-/// the wanted rows among those it looked at, and so many are left. Two more calls cost less than to begin another way.
-pub(crate) fn bitmaps_are_cheaper(met: u64, looked: u64, left: u64, evaluating: u64, budget: Duration) -> bool {
-    let rest = TESTED * looked as f64 * left as f64 / met.max(1) as f64;
-    rest > (2 * budget.as_micros()).max(u128::from(evaluating)) as f64
+/// What calls of a script that did not find all that was wanted did along an order.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Tried {
+    /// Of the server.
+    pub(crate) microseconds: u64,
+    /// Rows they walked past, and those of them that were wanted.
+    pub(crate) looked: u64,
+    pub(crate) met: u64,
+}
+
+impl Tried {
+    /// Whether the rest, of which so many rows are wanted, had better be gone with bitmaps, which the server takes `evaluating` microseconds to make:
+    /// where what was tried has cost as much, or the rest is likely to cost more. Two calls cost less than to begin another way.
+    pub(crate) fn is_too_much(self, left: u64, evaluating: u64, budget: Duration) -> bool {
+        let bitmaps = (2 * budget.as_micros()).max(u128::from(evaluating)) as f64;
+        let rest = TESTED * self.looked as f64 * left as f64 / self.met.max(1) as f64;
+        self.microseconds as f64 >= bitmaps || rest > bitmaps
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{bitmaps_are_cheaper, program, split_range, walking_is_cheaper, walking_is_too_long};
+use super::{Tried, program, split_range, walking_is_cheaper, walking_is_too_long};
 use crate::query::evaluate::read_program;
 use crate::query::filter::{Bound, Condition};
 use crate::schema::{ColumnSchema, ModelSchema};
@@ -122,12 +122,21 @@ fn the_cheaper_way_is_taken_and_given_up_when_it_was_not() {
     assert!(!walking_is_cheaper(1_000_000, 10, 10));
     assert!(walking_is_cheaper(1_000_000, 500_000, u64::MAX));
     assert!(!walking_is_cheaper(1_000_000, 100_000, u64::MAX));
-    // Fifty are left, and one of ten matches: 2.1 ms more, which is more than two calls, but not than all bitmaps of many segments.
-    let given_up = |whole| bitmaps_are_cheaper(50, 500, 50, whole, Duration::from_millis(1));
-    assert!(given_up(200));
-    assert!(!given_up(3_000));
-    assert!(!bitmaps_are_cheaper(50, 500, 40, 200, Duration::from_millis(1)));
-    assert!(bitmaps_are_cheaper(0, 500, 10, 3_000, Duration::from_millis(1)));
     assert!(!walking_is_too_long(5_000, 4_000));
     assert!(walking_is_too_long(30_000, 4_000));
+}
+
+#[test]
+fn a_walk_is_given_up_when_bitmaps_would_have_cost_less() {
+    let budget = Duration::from_millis(1);
+    let tried = |microseconds, looked, met| Tried { microseconds, looked, met };
+    // One of ten matches: fifty more take 2.1 ms, which is more than two calls, but not than all bitmaps of many segments.
+    assert!(tried(1_000, 500, 50).is_too_much(50, 200, budget));
+    assert!(!tried(1_000, 500, 50).is_too_much(40, 200, budget));
+    assert!(!tried(1_000, 500, 50).is_too_much(50, 3_000, budget));
+    assert!(tried(1_000, 500, 0).is_too_much(10, 3_000, budget));
+    // Where each call does but little, the time tells.
+    assert!(tried(50_000, 1, 1).is_too_much(19, 1_500, budget));
+    assert!(!tried(2_000, 500, 0).is_too_much(1, 3_000, budget));
+    assert!(tried(3_000, 750, 0).is_too_much(1, 3_000, budget));
 }

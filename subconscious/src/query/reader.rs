@@ -16,7 +16,7 @@ use crate::query::evaluate;
 use crate::query::explain::{Book, PlanWay, Spent};
 use crate::query::filter::Condition;
 use crate::query::page::{self, Ask, Counted, OrderKey, Part, Place, Position, Request};
-use crate::query::plan;
+use crate::query::plan::{self, Tried};
 use crate::query::rows::Rows;
 use crate::record;
 use crate::write::Target;
@@ -75,6 +75,8 @@ pub(crate) struct Reader {
     /// looked for, as most queries end with the first.
     found: Rows,
     last: Vec<u32>,
+    /// What calls of the script did for the rows that are wanted now.
+    tried: Tried,
     /// Whether `first` and `from` are wanted as they are, to begin there again: else they only say whether there is something.
     marks: bool,
     /// What it took, where somebody wants to know.
@@ -129,6 +131,7 @@ impl Reader {
             ahead: Ahead::Script { choose: true },
             found: Rows::default(),
             last: Vec::new(),
+            tried: Tried::default(),
             marks: false,
             book: None,
         })
@@ -236,7 +239,8 @@ impl Reader {
             }
             part => part?,
         };
-        let Part { mut places, next, skip, first, way, microseconds, looked, expected, evaluating, bitmaps } = part;
+        let Part { mut places, next, skip, first, way, microseconds, looked, expected, evaluating, spent, bitmaps } =
+            part;
         self.note(|spent| {
             let mut bytes = places.iter().map(|place| place.id.len() + place.fields.as_ref().map_or(0, size)).sum();
             bytes += bitmaps.as_ref().map_or(0, page::Bitmaps::size);
@@ -254,10 +258,16 @@ impl Reader {
             self.last = places.iter().map(|place| place.row).collect();
         }
         self.ahead = Ahead::Script { choose: choose && way == PlanWay::Gather };
-        let wanted = self.skip.saturating_add(left);
-        let too_long = way == PlanWay::Walk
-            && places.len() < rows
-            && plan::bitmaps_are_cheaper(met, looked, wanted, evaluating, self.db.query_budget());
+        let mut too_long = false;
+        if way == PlanWay::Walk && places.len() < rows {
+            self.tried.microseconds += spent;
+            self.tried.looked += looked;
+            self.tried.met += met;
+            let wanted = self.skip.saturating_add(left);
+            too_long = self.tried.is_too_much(wanted, evaluating, self.db.query_budget());
+        } else {
+            self.tried = Tried::default();
+        }
         if let (Some(next), [key]) = (self.from.clone(), &self.request.order[..])
             && next.code == b"k"
             && (way == PlanWay::Estimate || too_long)

@@ -7,7 +7,8 @@
 --
 -- A filter is in prefix form, an argument a word:
 --   * all | - none | = name value | q name value (of a unique column) | 0 name (is null) | & n .. | | n .. | ! .. |
---   i name n value .. (in; a record has these values as they are here) | v name lowest highest (ordinals) | z name kind score member score member (at least, below; score "" for no bound)
+--   i name n value .. (in; a record has these values as they are here) | v name lowest highest (ordinals) |
+--   z name kind score member score member (at least, below; score "" for no bound)
 --
 -- It is in stages, and what comes after it is in the last one: see `Script::new`.
 --
@@ -357,25 +358,28 @@ end
 -- The rows of a segment that match a node without wide ranges, as a set.
 local evaluate
 
--- Rows of a segment whose records are read at most, before the values of a range are ORed for it: to go on reading would take longer than that.
--- None, once it is known that as many are to come.
-local read_at_most = 24
+-- Rows of each segment that are known to be asked for, about.
+local to_come = 0
 
 -- Whether to evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
 local function is_evaluated(node) return not node.wide and (node[1] == 'z' or node[1] == '|' and #node > 4) end
 
--- Whether records of a segment are read for a node rather than the segment evaluated, at first, where at least so many of its rows will be asked for.
-local function is_read(node, rows) return node.values and #node > 4 and (rows or 0) < read_at_most end
+-- Whether the first rows of a segment are asked for by their records rather than the segment evaluated: as many as there are values, as a record takes
+-- about as long as a container. Who rents skis until the rent has cost as much as skis pays at most twice as much as who knows how long it snows.
+local function is_read(node)
+  if node[1] == '!' then node = node[2] end
+  return node.values and #node > 4 and to_come < #node.values
+end
 
 -- The parts that are ANDed: first those that let the fewest rows through, as a part of the middle segment shows, last those that read the record.
-local function ranked(node, rows)
+local function ranked(node)
   local parts = parts_of('&', node)
   if #parts > 1 then
     local weights = {}
     for _, part in ipairs(parts) do
       if part.wide then
         weights[part] = math.huge
-      elseif is_read(part, rows) then
+      elseif is_read(part) then
         weights[part] = SEGMENT
       else
         if is_evaluated(part) then part.sets = part.sets or {} end
@@ -390,12 +394,12 @@ local function ranked(node, rows)
 end
 
 -- A function that says whether a row matches the node: cheaper than evaluating its segment for a few of its rows. It may be told the offset's
--- name as text, if that is known. `rows`, if it is known, is how many rows of each segment it will be asked about, at least.
+-- name as text, if that is known.
 local tester
-function tester(node, rows)
+function tester(node)
   local operator = node[1]
   if operator == '=' then
-    return tester({ '&', node }, rows)
+    return tester({ '&', node })
   elseif operator == 'z' and node.wide then
     local low, high = node.low, node.high
     return function(segment, offset)
@@ -406,17 +410,17 @@ function tester(node, rows)
   elseif operator == 'q' then
     return function(segment, offset) return node[2] == segment and node[3] == offset end
   elseif operator == '!' then
-    local inner = tester(node[2], rows)
+    local inner = tester(node[2])
     return function(segment, offset) return not inner(segment, offset) end
   elseif is_evaluated(node) then
-    local found, read, values = {}, {}, is_read(node, rows) and lookup(node.values)
+    local found, read, values = {}, {}, is_read(node) and lookup(node.values)
     node.sets = node.sets or {}
     return function(segment, offset)
       local set = found[segment]
       if set == nil then
         local n = (read[segment] or 0) + 1
         read[segment] = n
-        if values and n <= read_at_most then
+        if values and n <= #node.values and is_read(node) then
           effort = effort + 3
           local id = id_in(entry_of(segment * SEGMENT + offset))
           return values[id and call('HGET', p .. 'r:' .. id, node.name) or false] or false
@@ -429,9 +433,9 @@ function tester(node, rows)
       return set and set[offset] or false
     end
   elseif operator == '&' or operator == '|' then
-    local decisive, parts, count = operator == '|', operator == '|' and parts_of('|', node) or ranked(node, rows), #node - 1
+    local decisive, parts, count = operator == '|', operator == '|' and parts_of('|', node) or ranked(node), #node - 1
     for i, part in ipairs(parts) do
-      parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part, rows) or nil }
+      parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
     end
     return function(segment, offset, name)
       for i = 1, count do

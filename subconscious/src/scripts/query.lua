@@ -22,7 +22,8 @@
 --
 -- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of matching rows still to leave out, code, mark,
 --           mark of the first row, microseconds, rows looked at, how: scan, walk, values, gather, or many: the client goes on, as there are
---           so many rows to gather, estimated number of matching rows or -1, microseconds that it takes to evaluate the filter in all segments },
+--           so many rows to gather, estimated number of matching rows or -1, microseconds that it takes to evaluate the filter in all segments, about, and
+--           those until the clock was last looked at },
 --           of many: what read_bitmaps.lua says of the filter without a range of the order's column, {} for a column of few values and else,
 --           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or, if the record is gone, {} } (packed: by
 --           cmsgpack, see scripts::unpacked)
@@ -311,7 +312,7 @@ local function run()
   end
   local head = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    took(), looked, taken, expected, evaluating,
+    took(), looked, taken, expected, evaluating, floor(measured - began),
   }
   -- To pack a row spares three microseconds here and there, as many as Lua takes for 2,000 bytes.
   return { cmsgpack.pack(head), bitmaps, bytes <= 2000 * found and cmsgpack.pack(rows) or rows }

@@ -149,23 +149,24 @@ end
 -- many microseconds are left to go after so many rows: if few, this takes half as long again as other calls; if many and this is but `probing`, it ends
 -- and answers nil.
 local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlook, probing)
-  -- How many rows of each segment this call will come to, of so many in all; where to evaluate all segments would take most of its time, few.
+  -- How many rows of each segment this call comes to, of so many in all, as if they were spread evenly; where to evaluate all segments would take
+  -- most of its time, few.
   local function each(rows) return math.min(rows, high - low, budget / 6) / segments end
-  local at_least = each(outlook and chunk or budget)
+  to_come = each(outlook and chunk or budget)
   -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
-  local lead, parts = nil, ranked(cheap, at_least)
-  if parts[1][1] == '=' or is_evaluated(parts[1]) and not is_read(parts[1], at_least) then
+  local lead, parts = nil, ranked(cheap)
+  if parts[1][1] == '=' or is_evaluated(parts[1]) and not is_read(parts[1]) then
     lead = table.remove(parts, 1)
     lead.sets = lead.sets or {}
   end
   local others, exact = join('&', parts), rest and tester(rest)
-  local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others, at_least), {}, {}, 0, pinned, false
+  local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, pinned, false
   local whole = {}
   while low < high do
     local list
     if n > 0 then
       local rows = math.min(high - low, outlook and outlook(n) or budget, budget)
-      if each(rows) > read_at_most then read_at_most = 0 end
+      to_come = math.max(to_come, each(rows))
       -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a function for it would take as long as asking.
       if rows > 100 * segments then
         for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and member_test(key, math.huge) end
