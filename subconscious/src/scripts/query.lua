@@ -276,7 +276,7 @@ local function ordered(node)
   end
   local cheap, rest = split(settle(join('&', others)))
   if cheap == NONE then return false end
-  evaluating = segments * (30 + 5 * containers(cheap))
+  evaluating = segments * (30 + 8 * containers(cheap))
   local code, mark, other = ARGV[14], ARGV[15], ARGV[16]
   local ways = { 'k', 'n' }
   if range or nulls == 'never' then ways = { 'k' } elseif nulls == 'first' then ways = { 'n', 'k' } end
