@@ -365,7 +365,7 @@ local to_come = 0
 local function is_evaluated(node) return not node.wide and (node[1] == 'z' or node[1] == '|' and #node > 4) end
 
 -- Whether the first rows of a segment are asked for by their records rather than the segment evaluated: as many as there are values, as a record takes
--- about as long as a container. Who rents skis until the rent has cost as much as skis pays at most twice as much as who knows how long it snows.
+-- about as long as a container (as who rents skis: see `walking_is_too_long` in plan.rs).
 local function is_read(node)
   if node[1] == '!' then node = node[2] end
   return node.values and #node > 4 and to_come < #node.values
