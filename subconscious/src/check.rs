@@ -18,7 +18,7 @@ use crate::record;
 use crate::scan::Scan;
 use crate::schema::ColumnSchema;
 use crate::scripts::{self, Answer, CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
-use crate::value::Excerpt;
+use crate::value::{Excerpt, parse};
 use crate::write::{Target, is_wrong_type, push_indexes};
 
 /// Damages of one kind that a report lists; more are only counted.
@@ -475,7 +475,7 @@ impl<M: RedisModel> Walk<'_, M> {
         let mut parts = rest.splitn(4, |byte| *byte == b':');
         let kind = parts.next()?;
         let (second, third, fourth) = (parts.next(), parts.next(), parts.next());
-        let number = |part: Option<&[u8]>| std::str::from_utf8(part?).ok()?.parse::<u64>().ok();
+        let number = |part: Option<&[u8]>| parse::<u64>(part?);
         let indexed = |name: &[u8]| {
             let schema = self.target.schema;
             schema.indexed.iter().position(|&at| schema.columns()[at].name().as_bytes() == name).map_or(0, |at| at + 1)
@@ -564,8 +564,7 @@ impl<M: RedisModel> Walk<'_, M> {
         let mut greatest = -1;
         let mut scan = Scan::new(&self.target);
         while let Some(keys) = scan.next(self.db).await? {
-            let segments =
-                keys.iter().filter_map(|key| std::str::from_utf8(key.strip_prefix(&live[..])?).ok()?.parse().ok());
+            let segments = keys.iter().filter_map(|key| parse(key.strip_prefix(&live[..])?));
             greatest = segments.fold(greatest, i64::max);
         }
         let mut command = self.call(&CHECK_COUNTS);

@@ -5,7 +5,7 @@
 
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
-    SortValue, TimeUnit, TimeValue, VersionValue,
+    SortValue, TimeUnit, TimeValue, VersionValue, parse,
 };
 
 /// The schema of a model, built once by what the derive writes.
@@ -263,7 +263,7 @@ impl ColumnSchema {
     #[must_use]
     pub fn version<T: VersionValue>(self) -> Self {
         let next = |stored: &[u8]| {
-            let next = std::str::from_utf8(stored).ok()?.parse::<i128>().ok()?.checked_add(1)?.to_string().into_bytes();
+            let next = parse::<i128>(stored)?.checked_add(1)?.to_string().into_bytes();
             T::decode(&next).is_ok().then_some(next)
         };
         let bounds = (T::LEAST, <T as IntegerValue>::GREATEST);

@@ -6,7 +6,7 @@ use redis::Value;
 
 use crate::query::page::{OrderKey, Place, Position};
 use crate::schema::ModelSchema;
-use crate::value::SortKey;
+use crate::value::{SortKey, parse};
 
 /// A row with what it is ordered by; `None` for null.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Entry {
 
     /// Beyond which entry the rows come that follow the position; `None` if all do.
     pub(crate) fn at(order: &[OrderKey], position: &Position) -> Option<Self> {
-        let row = |bytes: &[u8]| String::from_utf8_lossy(bytes).parse::<i64>().ok();
+        let row = parse::<i64>;
         let only = order.first()?;
         let (keys, row) = match &position.code[..] {
             b"m" => (read_keys(&position.first, order.len())?, row(&position.second)?),

@@ -14,6 +14,7 @@ use crate::query::page::{self, Bitmaps, Words};
 use crate::query::plan;
 use crate::query::rows::{self, Rows, SEGMENT};
 use crate::scripts::{self, Answer, LEAVES};
+use crate::value::parse;
 use crate::write::Target;
 
 /// A container in each segment: a column and a value of it, `None` for null.
@@ -48,13 +49,13 @@ impl Node {
         let name = words.next().unwrap_or_default();
         match &operator[..] {
             b"&" | b"|" => {
-                let count = String::from_utf8_lossy(&name).parse().unwrap_or(0);
+                let count = parse(&name).unwrap_or(0);
                 let parts = (0..count).map(|_| Self::parse(words, leaves)).collect();
                 return if operator == b"&" { Self::And(parts) } else { Self::Or(parts) };
             }
             b"=" => return Self::Container((name, words.next())),
             b"i" => {
-                let count = words.next().and_then(|count| String::from_utf8_lossy(&count).parse().ok()).unwrap_or(0);
+                let count = words.next().and_then(|count| parse(&count)).unwrap_or(0);
                 return Self::Or(words.take(count).map(|value| Self::Container((name.clone(), Some(value)))).collect());
             }
             b"0" => return Self::Container((name, None)),
@@ -192,7 +193,7 @@ impl Segment {
         match self.containers.get(container) {
             Some(Value::BulkString(bitmap)) => whole(bitmap),
             offsets => rows::bitmap(list(offsets).filter_map(|offset| match offset {
-                Value::BulkString(offset) => std::str::from_utf8(offset).ok()?.parse().ok(),
+                Value::BulkString(offset) => parse(offset),
                 _ => None,
             })),
         }
@@ -321,7 +322,7 @@ async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
         };
         let count = some.len();
         for row in some {
-            if let Ok(row) = String::from_utf8_lossy(&scripts::bytes(row)).parse() {
+            if let Some(row) = parse(&scripts::bytes(row)) {
                 rows.insert(row);
             }
         }

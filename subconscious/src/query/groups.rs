@@ -16,7 +16,7 @@ use crate::query::reader::{Delivery, Reader};
 use crate::query::rows::Rows;
 use crate::scripts::GROUPS;
 use crate::value::list::{self, ElementValue};
-use crate::value::{ColumnType, IndexValue, Kind, index_form};
+use crate::value::{ColumnType, IndexValue, Kind, index_form, parse};
 use crate::write::Target;
 
 /// A column type that records can be counted by: see [`Query::count_by`](crate::Query::count_by).
@@ -143,7 +143,7 @@ async fn by_index(db: &Db, target: &Target, request: &Request, column: usize) ->
             }
             continue;
         }
-        let next = String::from_utf8_lossy(&first).parse::<u32>().ok();
+        let next = parse::<u32>(&first);
         (left, tried) = (words.word(), words.number().unwrap_or(0));
         while words.0.len() > 0 {
             let (value, count) = (words.word(), words.number().unwrap_or(0));

@@ -14,6 +14,7 @@ use crate::query::plan;
 use crate::query::rows::{self, CHUNK, DIRECTORY, SEGMENT};
 use crate::schema::ModelSchema;
 use crate::scripts::{self, Answer, BITMAPS, COUNT, QUERY, REAP, Script};
+use crate::value::parse;
 use crate::write::{Target, index_spec};
 
 /// One key of an order.
@@ -196,7 +197,7 @@ impl<I: Iterator<Item = Value>> Words<I> {
     }
 
     pub(super) fn number(&mut self) -> Option<u64> {
-        String::from_utf8_lossy(&self.word()).parse().ok()
+        parse(&self.word())
     }
 
     fn position(&mut self) -> Position {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::query::filter::{Bound, Condition};
 use crate::schema::{ColumnSchema, ModelSchema};
-use crate::value::{Kind, SortKey, escape_beginning, index_form};
+use crate::value::{SortKey, escape_beginning, index_form, is_indexed_as_stored};
 
 /// What follows the tail of a value in a bound that is beyond all members of the value: rows are below 2^31, and a
 /// tail that continues another one begins with 0x80 or more.
@@ -47,27 +47,34 @@ fn push(schema: &ModelSchema, condition: &Condition, words: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Values of one column are said as such, if records have them as indexes do.
 fn push_or(schema: &ModelSchema, parts: &[Condition], words: &mut Vec<Vec<u8>>) {
-    let value = |part| match part {
-        &Condition::Equals { column, ref stored } => Some((column, stored)),
-        _ => None,
-    };
     let count = parts.len().to_string().into_bytes();
-    if let Some((at, _)) = parts.first().and_then(value) {
-        let column = &schema.columns()[at];
-        let plain = !column.is_unique() && !matches!(column.kind, Kind::Float | Kind::Decimal | Kind::List);
-        let values: Vec<_> = parts.iter().filter_map(value).filter(|(column, _)| plain && *column == at).collect();
-        if values.len() == parts.len() {
-            words.extend([b"i".to_vec(), column.name().into(), count]);
-            words.extend(values.into_iter().map(|(_, stored)| stored.clone()));
-            return;
-        }
+    if let Some((column, values)) = values_of_one_column(schema, parts) {
+        words.extend([b"i".to_vec(), column.name().into(), count]);
+        words.extend(values.into_iter().cloned());
+        return;
     }
     words.extend([b"|".to_vec(), count]);
     for part in parts {
         push(schema, part, words);
     }
+}
+
+/// The column that all parts are values of, and these, if indexes have them as records do.
+fn values_of_one_column<'a>(
+    schema: &'a ModelSchema,
+    parts: &'a [Condition],
+) -> Option<(&'a ColumnSchema, Vec<&'a Vec<u8>>)> {
+    let Condition::Equals { column: at, .. } = parts.first()? else { return None };
+    let column = &schema.columns()[*at];
+    if column.is_unique() || !is_indexed_as_stored(column.kind) {
+        return None;
+    }
+    let value = |part| match part {
+        &Condition::Equals { column, ref stored } if column == *at => Some(stored),
+        _ => None,
+    };
+    Some((column, parts.iter().map(value).collect::<Option<_>>()?))
 }
 
 /// Ranges of one column become one: `at >= a & at < b` is as narrow as both together.

@@ -418,10 +418,9 @@ function tester(node)
     return function(segment, offset)
       local set = found[segment]
       if set == nil then
-        local n = (read[segment] or 0) + 1
-        read[segment] = n
-        if values and n <= #node.values and is_read(node) then
-          effort = effort + 3
+        local n = read[segment] or 0
+        if values and n < #node.values and is_read(node) then
+          read[segment], effort = n + 1, effort + 3
           local id = id_in(entry_of(segment * SEGMENT + offset))
           return values[id and call('HGET', p .. 'r:' .. id, node.name) or false] or false
         end

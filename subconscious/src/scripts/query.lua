@@ -260,7 +260,7 @@ local function deliver_ordered(cheap, rest, range, mark, other)
 end
 
 local function containers(node)
-  if node[1] == '=' then return 1 end
+  if node[1] == '=' then return 1 elseif node.values then return #node.values end
   local count = 0
   for i = 2, #node do
     if type(node[i]) == 'table' then count = count + containers(node[i]) end

@@ -312,6 +312,11 @@ async fn a_list_of_values_is_read_to_its_end() {
             let expected = items.iter().filter(matches).count();
             assert_eq!(query(ages.clone()).count(&f.db).await.unwrap(), expected as u64, "{stored:?} {ages:?}");
             assert_eq!(query(ages.clone()).fetch(&f.db).await.unwrap().len(), expected, "{stored:?} {ages:?}");
+            // Beside a range, whose values the script reads for a replica.
+            let large = Item::filter_by(|u| u.age.is_in(ages.clone()) & u.size.ge(Size::Medium));
+            let expected =
+                items.iter().filter(|item| ages.contains(&item.age) && item.size >= Some(Size::Medium)).count();
+            assert_eq!(large.count(&f.db).await.unwrap(), expected as u64, "{stored:?} {ages:?}");
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::query::plan;
 use crate::query::reader::{Matches, Reader};
 use crate::query::rows::{Rows, SEGMENT};
 use crate::scripts;
+use crate::value::parse;
 
 /// A way in row order.
 pub(super) struct Scan {
@@ -67,7 +68,7 @@ impl Scan {
     fn new(runs: VecDeque<Run>, from: &Position, backwards: bool) -> Self {
         let after = match &from.code[..] {
             b"k" => from.second.last_chunk().map(|row| u32::from_be_bytes(*row)),
-            _ => String::from_utf8_lossy(&from.first).parse::<u32>().ok(),
+            _ => parse::<u32>(&from.first),
         };
         let first = match after {
             Some(row) if backwards => Some(row.saturating_sub(1) / SEGMENT),
@@ -174,7 +175,7 @@ impl Reader {
         let reply = self.db.send(&command).await.map_err(|error| self.target.wrong_type(error))?;
         let Value::Array(values) = reply else { return Err(page::unexpected(&self.target, &reply)) };
         let (range, _) = plan::split_range(&self.request.condition, at);
-        let begin = String::from_utf8_lossy(&from.first).parse::<u16>().ok();
+        let begin = parse::<u16>(&from.first);
         let mut runs = Vec::new();
         for value in values {
             let (within, stored) = (range.matches(schema, &[at], slice::from_ref(&value)), scripts::bytes(value));
