@@ -248,7 +248,7 @@ pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
         #lints
         impl #p::ColumnValue for #ident {
             const TYPE: &'static str = "enum";
-            const KIND: #p::Kind = #p::Kind::Few;
+            const KIND: #p::Kind = #p::Kind::Ordinal;
 
             fn encode(&self, out: &mut #p::Vec<u8>) -> #p::Result<(), #p::ValueError> {
                 let name: &str = match self {

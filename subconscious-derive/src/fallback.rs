@@ -67,7 +67,7 @@ pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
         #[allow(unused)]
         impl #p::ColumnValue for #ident {
             const TYPE: &'static str = "";
-            const KIND: #p::Kind = #p::Kind::Few;
+            const KIND: #p::Kind = #p::Kind::Ordinal;
 
             fn encode(&self, out: &mut #p::Vec<u8>) -> #p::Result<(), #p::ValueError> {
                 loop {}

@@ -2,7 +2,7 @@
 //!
 //! Nothing that this library does makes them differ. What can: a program that writes the model's keys by hand, a server that evicted
 //! keys, a restored part of a backup. Each step is one script call that compares a few entries with their
-//! records as one step, so that what other clients write meanwhile is never taken for a damage.
+//! records as one step, so that what other clients write meanwhile is never taken for an issue.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -31,40 +31,40 @@ const CALLS: usize = 32;
 /// What [`RedisModel::check`] or [`RedisModel::repair`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct CheckReport {
     /// Records whose index entries were looked up.
     pub records: u64,
     /// Index entries whose records were looked up.
     pub entries: u64,
     /// What is wrong, at most the first 100 of each [`Fault`].
-    pub damages: Vec<Damage>,
+    pub issues: Vec<Issue>,
     /// How many things are wrong, with those that are not listed.
     pub found: u64,
-    /// How many of them were mended: none by a check.
-    pub mended: u64,
+    /// How many of them were repaired: none by a check.
+    pub repaired: u64,
     /// Whether everything could be looked at. A key of another type in the place of `meta`, of rows in use or of the row directory makes that
     /// impossible; one in the place of an index hinders a check, not a repair.
     pub complete: bool,
 }
 
-impl Report {
+impl CheckReport {
     /// Whether everything was looked at and nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.complete && self.found == 0
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { records, entries, found, mended, .. } = self;
-        write!(f, "{records} records and {entries} index entries: {found} damages, {mended} of them mended")?;
+        let Self { records, entries, found, repaired, .. } = self;
+        write!(f, "{records} records and {entries} index entries: {found} issues, {repaired} of them repaired")?;
         if !self.complete {
             f.write_str("; not all could be gone through")?;
         }
-        for damage in &self.damages {
-            write!(f, "\n{damage}")?;
+        for issue in &self.issues {
+            write!(f, "\n{issue}")?;
         }
-        let more = self.found - self.damages.len() as u64;
+        let more = self.found - self.issues.len() as u64;
         if more > 0 { write!(f, "\nand {more} more") } else { Ok(()) }
     }
 }
@@ -72,7 +72,7 @@ impl fmt::Display for Report {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Damage {
+pub struct Issue {
     /// What is wrong.
     pub fault: Fault,
     /// The key where it is wrong, with bytes that are not ASCII escaped.
@@ -81,11 +81,11 @@ pub struct Damage {
     pub record: Option<String>,
     /// More of it: a value, a row, a type. May be empty.
     pub detail: String,
-    /// Whether it was mended.
-    pub mended: bool,
+    /// Whether it was repaired.
+    pub repaired: bool,
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for Issue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.key, self.fault)?;
         if !self.detail.is_empty() {
@@ -94,7 +94,7 @@ impl fmt::Display for Damage {
         if let Some(record) = &self.record {
             write!(f, " (of {record})")?;
         }
-        f.write_str(if self.mended { ", mended" } else { "" })
+        f.write_str(if self.repaired { ", repaired" } else { "" })
     }
 }
 
@@ -103,46 +103,46 @@ impl fmt::Display for Damage {
 #[non_exhaustive]
 pub enum Fault {
     /// A record is not in the index where it should be. A repair adds it.
-    Missing,
+    MissingEntry,
     /// An index has an entry that is not that of a record. A repair removes it.
-    Stale,
+    StaleEntry,
     /// A record has no row, so that no query finds it. A repair gives it one.
-    Orphan,
+    RecordWithoutRow,
     /// A row has no record: its hash was deleted by hand or evicted. A repair frees the row.
-    Lost,
+    RowWithoutRecord,
     /// Two records have the same value of a unique column. A repair leaves that to you: change one of them.
-    Duplicate,
+    DuplicateValue,
     /// What is known of a record's expiry is not what its hash says. A repair follows the hash.
-    Expiry,
+    WrongExpiry,
     /// A stored number of records or rows is wrong. A repair corrects it.
-    Count,
+    WrongCount,
     /// Rows of one value are in two keys. A repair brings them together.
-    Twice,
+    SplitContainer,
     /// A key of an index that the model does not have. A repair deletes it.
-    Unused,
+    UnusedKey,
     /// A key holds a value of another type. A repair deletes it if it is in the place of an index, which it then
     /// builds; it leaves records, `meta`, rows in use and the row directory to you: delete or rename the key.
-    WrongType,
+    WrongKeyType,
     /// A record has a value that its column cannot have, or lacks one. A repair leaves that to you: save or delete the record.
-    Unreadable,
+    UnreadableRecord,
     /// A key that is not one of a model. A repair leaves it alone.
-    Unknown,
+    UnknownKey,
 }
 
 impl Fault {
     fn of(word: &str) -> Self {
         match word {
-            "missing" => Fault::Missing,
-            "stale" => Fault::Stale,
-            "orphan" => Fault::Orphan,
-            "lost" => Fault::Lost,
-            "duplicate" => Fault::Duplicate,
-            "expiry" => Fault::Expiry,
-            "count" => Fault::Count,
-            "twice" => Fault::Twice,
-            "unused" => Fault::Unused,
-            "type" => Fault::WrongType,
-            _ => Fault::Unknown,
+            "missing" => Fault::MissingEntry,
+            "stale" => Fault::StaleEntry,
+            "orphan" => Fault::RecordWithoutRow,
+            "lost" => Fault::RowWithoutRecord,
+            "duplicate" => Fault::DuplicateValue,
+            "expiry" => Fault::WrongExpiry,
+            "count" => Fault::WrongCount,
+            "twice" => Fault::SplitContainer,
+            "unused" => Fault::UnusedKey,
+            "type" => Fault::WrongKeyType,
+            _ => Fault::UnknownKey,
         }
     }
 }
@@ -150,30 +150,30 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Fault::Missing => "an entry is missing",
-            Fault::Stale => "an entry is not that of a record",
-            Fault::Orphan => "the record has no row",
-            Fault::Lost => "a row has no record",
-            Fault::Duplicate => "two records have a value that is to be unique",
-            Fault::Expiry => "the time to live is not that of the record",
-            Fault::Count => "a number is wrong",
-            Fault::Twice => "the rows of a value are in two keys",
-            Fault::Unused => "the key is not used",
-            Fault::WrongType => "the key holds a value of another type",
-            Fault::Unreadable => "the record cannot be read",
-            Fault::Unknown => "the key is not one of a model",
+            Fault::MissingEntry => "an entry is missing",
+            Fault::StaleEntry => "an entry is not that of a record",
+            Fault::RecordWithoutRow => "the record has no row",
+            Fault::RowWithoutRecord => "a row has no record",
+            Fault::DuplicateValue => "two records have a value that is to be unique",
+            Fault::WrongExpiry => "the time to live is not that of the record",
+            Fault::WrongCount => "a number is wrong",
+            Fault::SplitContainer => "the rows of a value are in two keys",
+            Fault::UnusedKey => "the key is not used",
+            Fault::WrongKeyType => "the key holds a value of another type",
+            Fault::UnreadableRecord => "the record cannot be read",
+            Fault::UnknownKey => "the key is not one of a model",
         })
     }
 }
 
-/// Checks, and mends what it finds if `repair` says so.
-pub(crate) async fn check<M: RedisModel>(db: &Db, repair: bool) -> Result<Report> {
+/// Checks, and repairs what it finds if `repair` says so.
+pub(crate) async fn check<M: RedisModel>(db: &Db, repair: bool) -> Result<CheckReport> {
     let target = Target::new::<M>(db);
     if repair {
         // Records may be there of which meta says nothing.
         target.describe(db).await?;
     }
-    let mut walk = Walk { target, db, repair, report: Report::default(), model: PhantomData::<fn() -> M> };
+    let mut walk = Walk { target, db, repair, report: CheckReport::default(), model: PhantomData::<fn() -> M> };
     walk.all().await?;
     Ok(walk.report)
 }
@@ -183,7 +183,7 @@ struct Walk<'a, M> {
     target: Target,
     db: &'a Db,
     repair: bool,
-    report: Report,
+    report: CheckReport,
     model: PhantomData<fn() -> M>,
 }
 
@@ -264,18 +264,18 @@ impl<M: RedisModel> Walk<'_, M> {
         let mut next = || parts.next().unwrap_or_default();
         let fault = Fault::of(&String::from_utf8_lossy(&next()));
         let (key, record, detail) = (next(), next(), next());
-        let detail = if fault == Fault::Duplicate { Excerpt(&detail).to_string() } else { printable(&detail) };
-        let mended = next() == b"1";
+        let detail = if fault == Fault::DuplicateValue { Excerpt(&detail).to_string() } else { printable(&detail) };
+        let repaired = next() == b"1";
         let record = Some(printable(&record)).filter(|record| !record.is_empty());
-        self.add(Damage { fault, key: printable(&key), record, detail, mended });
+        self.add(Issue { fault, key: printable(&key), record, detail, repaired });
     }
 
-    fn add(&mut self, damage: Damage) {
+    fn add(&mut self, issue: Issue) {
         self.report.found += 1;
-        self.report.mended += u64::from(damage.mended);
-        let listed = &self.report.damages;
-        if listed.len() < LISTED || listed.iter().filter(|other| other.fault == damage.fault).count() < LISTED {
-            self.report.damages.push(damage);
+        self.report.repaired += u64::from(issue.repaired);
+        let listed = &self.report.issues;
+        if listed.len() < LISTED || listed.iter().filter(|other| other.fault == issue.fault).count() < LISTED {
+            self.report.issues.push(issue);
         }
     }
 
@@ -307,8 +307,8 @@ impl<M: RedisModel> Walk<'_, M> {
                 let found = scripts::bytes(found?);
                 if found != wanted.as_bytes() && found != b"none" {
                     sound = false;
-                    let (fault, detail) = (Fault::WrongType, printable(&found));
-                    self.add(Damage { fault, key: printable(key), record: None, detail, mended: false });
+                    let (fault, detail) = (Fault::WrongKeyType, printable(&found));
+                    self.add(Issue { fault, key: printable(key), record: None, detail, repaired: false });
                 }
             }
         }
@@ -354,7 +354,7 @@ impl<M: RedisModel> Walk<'_, M> {
             Err(Error::MissingColumn { column, .. }) => format!("{column} is missing"),
             Err(error) => return Err(error),
         };
-        self.add(Damage { fault: Fault::Unreadable, key: printable(key), record: None, detail, mended: false });
+        self.add(Issue { fault: Fault::UnreadableRecord, key: printable(key), record: None, detail, repaired: false });
         Ok(())
     }
 
@@ -416,12 +416,12 @@ impl<M: RedisModel> Walk<'_, M> {
                         todo.push(entries);
                     }
                     None if self.is_elsewhere(&key) => {}
-                    None => self.add(Damage {
-                        fault: Fault::Unknown,
+                    None => self.add(Issue {
+                        fault: Fault::UnknownKey,
                         key: printable(&key),
                         record: None,
                         detail: String::new(),
-                        mended: false,
+                        repaired: false,
                     }),
                 }
             }

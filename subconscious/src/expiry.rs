@@ -4,29 +4,29 @@ use redis::{Cmd, Value};
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::scripts::REAP;
+use crate::scripts::PURGE_EXPIRED;
 use crate::write::{Call, Target, Write, push_indexes};
 
 /// Records that one call removes, in about a millisecond.
 const STEP: usize = 64;
 
 /// The command that removes some of the records that are due.
-pub(crate) fn reap_command(target: &Target) -> Cmd {
+pub(crate) fn purge_command(target: &Target) -> Cmd {
     let schema = target.schema;
-    let mut command = REAP.call(target.keys.meta().as_bytes());
+    let mut command = PURGE_EXPIRED.call(target.keys.meta().as_bytes());
     command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len()).arg(STEP);
     push_indexes(schema, &mut command);
     command
 }
 
 /// Removes all records that are due, some at a time. Says how many.
-pub(crate) async fn reap(db: &Db, target: &Target) -> Result<u64> {
-    let command = reap_command(target);
+pub(crate) async fn purge_expired(db: &Db, target: &Target) -> Result<u64> {
+    let command = purge_command(target);
     let key = target.keys.meta().into_bytes();
-    let call = Call { command, write: Write { key, operation: "reap", repeatable: true, expected: None } };
+    let call = Call { command, write: Write { key, operation: "purge_expired", repeatable: true, expected: None } };
     let mut removed = 0;
     loop {
-        let values = target.run(db, &REAP, &call).await?;
+        let values = target.run(db, &PURGE_EXPIRED, &call).await?;
         if let Some(Value::Int(some)) = values.first() {
             removed += *some as u64;
         }

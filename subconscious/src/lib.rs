@@ -94,12 +94,12 @@ pub mod value;
 mod write;
 
 pub use bulk::{DeleteReport, SaveReport};
-pub use check::{Damage, Fault, Report};
+pub use check::{CheckReport, Fault, Issue};
 pub use db::{Db, DbBuilder};
 pub use error::{Error, RedisFailure, Result};
 pub use migrate::Migration;
 pub use model::RedisModel;
-pub use patch::{Change, Patched};
+pub use patch::{ColumnChange, Patched};
 pub use query::Query;
 pub use query::column::{Column, Order};
 pub use query::cursor::{Cursor, Page};

@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::Stream;
 
 use crate::bulk::{self, DeleteReport, SaveReport};
-use crate::check::{self, Report};
+use crate::check::{self, CheckReport};
 use crate::codec::{RecordReader, RecordWriter};
 use crate::db::Db;
 use crate::error::Result;
 use crate::expiry;
 use crate::id::ModelId;
 use crate::migrate::{self, Migration};
-use crate::patch::{self, Change, Life, Patched};
+use crate::patch::{self, ColumnChange, Life, Patched};
 use crate::query::Query;
 use crate::query::filter::Filter;
 use crate::record::{self, Verb};
@@ -354,7 +354,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         changes: impl FnOnce(Self::Columns) -> I,
     ) -> impl Future<Output = Result<Patched<Self>>> + Send
     where
-        I: IntoIterator<Item = Change<Self>>,
+        I: IntoIterator<Item = ColumnChange<Self>>,
     {
         let id = id.into_value();
         let changes = changes(Self::columns()).into_iter().collect();
@@ -440,8 +440,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// If the future is dropped, each record was removed with all its index entries or not at all.
-    fn reap(db: &Db) -> impl Future<Output = Result<u64>> + Send {
-        operation(Self::schema(), "reap", async move { expiry::reap(db, &Target::new::<Self>(db)).await })
+    fn purge_expired(db: &Db) -> impl Future<Output = Result<u64>> + Send {
+        operation(
+            Self::schema(),
+            "purge_expired",
+            async move { expiry::purge_expired(db, &Target::new::<Self>(db)).await },
+        )
     }
 
     /// Compares the indexes with the records, both ways, and says what differs. Nothing that this library does makes them differ;
@@ -455,7 +459,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version of the model, or still
     /// being built. What is wrong with keys and records is in the report.
-    fn check(db: &Db) -> impl Future<Output = Result<Report>> + Send {
+    fn check(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
         operation(Self::schema(), "check", check::check::<Self>(db, false))
     }
 
@@ -468,8 +472,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, what was mended stays mended, and the rest as it was.
-    fn repair(db: &Db) -> impl Future<Output = Result<Report>> + Send {
+    /// If the future is dropped, what was repaired stays repaired, and the rest as it was.
+    fn repair(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
         operation(Self::schema(), "repair", check::check::<Self>(db, true))
     }
 

@@ -18,7 +18,7 @@ use crate::write::{Address, Call, Target, Write, index_spec};
 /// A change of one column for [`RedisModel::patch`], made by [`Column::set`], [`clear`](Column::clear), [`set_or_clear`](Column::set_or_clear),
 /// [`incr`](Column::incr), [`decr`](Column::decr) and [`expected`](Column::expected).
 #[must_use = "a change does nothing until a patch is made with it"]
-pub struct Change<M> {
+pub struct ColumnChange<M> {
     at: usize,
     what: Result<What, ValueError>,
     model: PhantomData<fn() -> M>,
@@ -33,26 +33,26 @@ pub(crate) enum What {
     Expect(Vec<u8>),
 }
 
-impl<M> Change<M> {
+impl<M> ColumnChange<M> {
     pub(crate) fn new(at: usize, what: Result<What, ValueError>) -> Self {
         Self { at, what, model: PhantomData }
     }
 }
 
-impl<M> Clone for Change<M> {
+impl<M> Clone for ColumnChange<M> {
     fn clone(&self) -> Self {
         Self::new(self.at, self.what.clone())
     }
 }
 
-impl<M> fmt::Debug for Change<M> {
+impl<M> fmt::Debug for ColumnChange<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Change").field("column", &self.at).field("what", &self.what).finish()
+        f.debug_struct("ColumnChange").field("column", &self.at).field("what", &self.what).finish()
     }
 }
 
 /// One change is a patch, too: `|u| u.visits.incr(1)`.
-impl<M> IntoIterator for Change<M> {
+impl<M> IntoIterator for ColumnChange<M> {
     type Item = Self;
     type IntoIter = std::iter::Once<Self>;
 
@@ -166,7 +166,7 @@ fn touch(schema: &ModelSchema, at: usize, what: What) -> Result<Touched> {
     Ok(Touched { at, what, value, ordinal, bounds })
 }
 
-pub(crate) async fn patch<M: RedisModel>(db: &Db, id: &M::Id, changes: Vec<Change<M>>) -> Result<Patched<M>> {
+pub(crate) async fn patch<M: RedisModel>(db: &Db, id: &M::Id, changes: Vec<ColumnChange<M>>) -> Result<Patched<M>> {
     let target = Target::new::<M>(db);
     let schema = target.schema;
     let address = target.address(id)?;

@@ -402,7 +402,7 @@ impl ColumnSchema {
 
     /// Where a value stands in the column's order; `None` for one that is none of its type.
     pub(crate) fn sort_key(&self, stored: &[u8]) -> Option<SortKey> {
-        if self.kind == Kind::Few {
+        if self.kind == Kind::Ordinal {
             let score = self.ordinal_of(stored)?.to_string().into_bytes();
             return Some(SortKey { score, tail: Vec::new() });
         }
@@ -415,6 +415,6 @@ impl ColumnSchema {
 
     /// A column of few values is ordered by its containers and needs no sorted set.
     pub(crate) fn has_sorted_set(&self) -> bool {
-        self.sort && self.kind != Kind::Few
+        self.sort && self.kind != Kind::Ordinal
     }
 }

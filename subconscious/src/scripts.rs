@@ -177,7 +177,7 @@ fn rights(scripts: &[&Script]) -> Cmd {
 
 /// A call that asks which commands the user lacks to write records: see [`lacking`].
 pub(crate) fn rights_to_write() -> Cmd {
-    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &REAP, &DESCRIBE])
+    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE])
 }
 
 /// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it lacks none.
@@ -237,7 +237,7 @@ scripts! {
     SAVE_MANY = [ROWS, include_str!("scripts/save_many.lua")];
     PATCH = [ROWS, include_str!("scripts/patch.lua")];
     DELETE = [ROWS, include_str!("scripts/delete.lua")];
-    REAP = [ROWS, include_str!("scripts/reap.lua")];
+    PURGE_EXPIRED = [ROWS, include_str!("scripts/purge_expired.lua")];
     MIGRATE = [include_str!("scripts/migrate.lua")];
     DROP = [include_str!("scripts/drop.lua")];
     BUILD = [ROWS, include_str!("scripts/build.lua")];

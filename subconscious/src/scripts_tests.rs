@@ -39,7 +39,9 @@ fn every_script_says_what_it_takes_and_returns() {
 
 #[test]
 fn what_a_script_includes_is_in_its_text() {
-    for script in [&SAVE, &SAVE_MANY, &DELETE, &QUERY, &super::PATCH, &super::REAP, &super::BUILD, &super::CHECK_ROWS] {
+    for script in
+        [&SAVE, &SAVE_MANY, &DELETE, &QUERY, &super::PATCH, &super::PURGE_EXPIRED, &super::BUILD, &super::CHECK_ROWS]
+    {
         assert!(!script.text.contains("-- include "), "{}", script.text);
     }
 }

@@ -70,7 +70,7 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
         Self::decode(&stored)
     }
 
-    /// The place of the value among all values of a type of kind [`Kind::Few`]; 0 for every other type.
+    /// The place of the value among all values of a type of kind [`Kind::Ordinal`]; 0 for every other type.
     fn ordinal(&self) -> u16 {
         0
     }
@@ -205,7 +205,7 @@ pub enum Kind {
     /// a zero are kept, and do not count in indexes and orders.
     Decimal,
     /// One of few values, ordered by [`ColumnValue::ordinal`]: enums, bool, integers of 8 bits.
-    Few,
+    Ordinal,
 }
 
 impl Kind {
@@ -218,7 +218,7 @@ impl Kind {
             Kind::Nanoseconds => 'n',
             Kind::List => 'l',
             Kind::Decimal => 'd',
-            Kind::Few => 'v',
+            Kind::Ordinal => 'v',
         }
     }
 

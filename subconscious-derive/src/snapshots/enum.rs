@@ -2,7 +2,7 @@
 #[allow(deprecated, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction)]
 impl ::subconscious::__private::ColumnValue for Gender {
     const TYPE: &'static str = "enum";
-    const KIND: ::subconscious::__private::Kind = ::subconscious::__private::Kind::Few;
+    const KIND: ::subconscious::__private::Kind = ::subconscious::__private::Kind::Ordinal;
     fn encode(
         &self,
         out: &mut ::subconscious::__private::Vec<u8>,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::codec::check_indexed;
-use crate::patch::{Change, What};
+use crate::patch::{ColumnChange, What};
 use crate::query::filter::{Bound, Condition, Filter};
 use crate::query::page::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
@@ -168,30 +168,30 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     }
 
     /// Sets the column to the value, in a patch.
-    pub fn set(self, value: impl IntoValue<T::Value>) -> Change<M>
+    pub fn set(self, value: impl IntoValue<T::Value>) -> ColumnChange<M>
     where
         C: Settable,
     {
         self.set_value(&value.into_value())
     }
 
-    fn set_value(self, value: &T::Value) -> Change<M> {
+    fn set_value(self, value: &T::Value) -> ColumnChange<M> {
         let mut stored = Vec::new();
         let encoded = value.encode(&mut stored);
-        Change::new(self.at, encoded.map(|()| What::Set { stored, ordinal: value.ordinal() }))
+        ColumnChange::new(self.at, encoded.map(|()| What::Set { stored, ordinal: value.ordinal() }))
     }
 
     /// Makes the column null, in a patch.
-    pub fn clear(self) -> Change<M>
+    pub fn clear(self) -> ColumnChange<M>
     where
         C: Settable,
         T: Nullable,
     {
-        Change::new(self.at, Ok(What::Clear))
+        ColumnChange::new(self.at, Ok(What::Clear))
     }
 
     /// Sets the column to the value, or makes it null if there is none, in a patch.
-    pub fn set_or_clear(self, value: Option<T::Value>) -> Change<M>
+    pub fn set_or_clear(self, value: Option<T::Value>) -> ColumnChange<M>
     where
         C: Settable,
         T: Nullable,
@@ -204,7 +204,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
 
     /// Adds to the column, in a patch, and exactly so in every integer type; a sum beyond the type is
     /// [`Error::BadData`](crate::Error::BadData). Null counts as 0. [`Patched::get`](crate::Patched::get) has the sum.
-    pub fn incr(self, by: T::Value) -> Change<M>
+    pub fn incr(self, by: T::Value) -> ColumnChange<M>
     where
         C: Settable,
         T::Value: IntegerValue,
@@ -213,7 +213,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     }
 
     /// Subtracts from the column, in a patch: see [`incr`](Self::incr).
-    pub fn decr(self, by: T::Value) -> Change<M>
+    pub fn decr(self, by: T::Value) -> ColumnChange<M>
     where
         C: Settable,
         T::Value: IntegerValue,
@@ -221,7 +221,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.add(&by, true)
     }
 
-    fn add(self, by: &T::Value, negated: bool) -> Change<M>
+    fn add(self, by: &T::Value, negated: bool) -> ColumnChange<M>
     where
         T::Value: IntegerValue,
     {
@@ -233,17 +233,20 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
                 _ => stored.insert(0, b'-'),
             }
         }
-        Change::new(self.at, encoded.map(|()| What::Add { by: stored, bounds: (T::Value::LEAST, T::Value::GREATEST) }))
+        ColumnChange::new(
+            self.at,
+            encoded.map(|()| What::Add { by: stored, bounds: (T::Value::LEAST, T::Value::GREATEST) }),
+        )
     }
 
     /// Lets a patch change the record only if it has this version; otherwise it is [`Error::Conflict`](crate::Error::Conflict).
-    pub fn expected(self, version: T::Value) -> Change<M>
+    pub fn expected(self, version: T::Value) -> ColumnChange<M>
     where
         C: Versioned,
     {
         let mut stored = Vec::new();
         let encoded = version.encode(&mut stored);
-        Change::new(self.at, encoded.map(|()| What::Expect(stored)))
+        ColumnChange::new(self.at, encoded.map(|()| What::Expect(stored)))
     }
 
     /// The position of the column in the model's schema.

@@ -194,7 +194,7 @@ impl Condition {
             Self::Range { column, low, high } => stored(*column).is_some_and(|(kind, found)| {
                 let ordinal = |stored: &[u8]| schema.columns()[*column].ordinal_of(stored);
                 let beyond = |bound: &Bound, wanted: std::cmp::Ordering| {
-                    let order = if kind == Kind::Few {
+                    let order = if kind == Kind::Ordinal {
                         ordinal(found).cmp(&Some(bound.ordinal))
                     } else {
                         SortKey::of(kind, found).compare(&SortKey::of(kind, &bound.stored))

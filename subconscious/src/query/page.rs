@@ -13,7 +13,7 @@ use crate::query::filter::Condition;
 use crate::query::plan;
 use crate::query::rows::{self, CHUNK, DIRECTORY, SEGMENT};
 use crate::schema::ModelSchema;
-use crate::scripts::{self, Answer, BITMAPS, COUNT, QUERY, REAP, Script};
+use crate::scripts::{self, Answer, BITMAPS, COUNT, PURGE_EXPIRED, QUERY, Script};
 use crate::value::parse;
 use crate::write::{Target, index_spec};
 
@@ -231,17 +231,17 @@ pub(super) async fn run(
         command.arg(word);
     }
     // Where records expire as a rule, what has expired is removed on the same way.
-    let mut reap_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
+    let mut purge_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
     loop {
-        let reply = if reap_on_the_way {
-            scripts::run_both(db, (&REAP, &expiry::reap_command(target)), (script, &command)).await
+        let reply = if purge_on_the_way {
+            scripts::run_both(db, (&PURGE_EXPIRED, &expiry::purge_command(target)), (script, &command)).await
         } else {
             script.run(db, &command).await
         };
         match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
             Answer::Refused(word, _) if word == "due" => {
-                expiry::reap(db, target).await.map_err(Error::without_rights_read_only)?;
-                reap_on_the_way = false;
+                expiry::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
+                purge_on_the_way = false;
             }
             answer => return done(target, answer),
         }

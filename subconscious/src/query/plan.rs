@@ -107,7 +107,7 @@ fn push_and(schema: &ModelSchema, parts: &[Condition], words: &mut Vec<Vec<u8>>)
 /// The values of a column that a range has.
 enum Span {
     /// Of a column of few values, by their ordinals, both of which belong to it.
-    Few(i64, i64),
+    Ordinals(i64, i64),
     /// Of a sorted set: the place of the first member of the range, and of the first one after it.
     Sorted(Option<SortKey>, Option<SortKey>),
 }
@@ -122,7 +122,7 @@ impl Span {
                     let highest = high
                         .as_ref()
                         .map_or(i64::from(u16::MAX), |high| i64::from(high.ordinal) - i64::from(!high.inclusive));
-                    return Some((*column, Self::Few(lowest, highest)));
+                    return Some((*column, Self::Ordinals(lowest, highest)));
                 }
                 let place = |bound: &Bound, beyond: bool| {
                     let mut key = SortKey::of(schema.kind, &bound.stored);
@@ -158,7 +158,7 @@ impl Span {
             }
         }
         match (self, other) {
-            (Self::Few(lowest, highest), Self::Few(low, high)) => {
+            (Self::Ordinals(lowest, highest), Self::Ordinals(low, high)) => {
                 (*lowest, *highest) = (low.max(*lowest), high.min(*highest));
             }
             (Self::Sorted(lowest, highest), Self::Sorted(low, high)) => {
@@ -172,7 +172,7 @@ impl Span {
 
     fn is_empty(&self) -> bool {
         match self {
-            Self::Few(lowest, highest) => lowest > highest,
+            Self::Ordinals(lowest, highest) => lowest > highest,
             Self::Sorted(Some(low), Some(high)) => low.compare(high).is_ge(),
             Self::Sorted(..) => false,
         }
@@ -184,7 +184,7 @@ impl Span {
             return;
         }
         match self {
-            Self::Few(lowest, highest) => {
+            Self::Ordinals(lowest, highest) => {
                 let bounds = [lowest, highest].map(|bound| bound.to_string().into_bytes());
                 words.extend([b"v".to_vec(), column.name().into()]);
                 words.extend(bounds);

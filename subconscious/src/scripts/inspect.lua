@@ -5,12 +5,12 @@
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
 -- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
--- ARGV[4]   1 or 0, whether what is found is mended, as far as it can be
+-- ARGV[4]   1 or 0, whether what is found is repaired, as far as it can be
 -- ARGV[5]   n, the number of indexed columns
 -- then      n names of indexed columns; n specs (see index.lua); and what the script says, from position rest + 1
 --
 -- Returns   a list whose last value is the list of what was found, a list each: a word, the key where it is, the key of the
--- record or "", a detail, and 1 or 0, whether it was mended. Or nil, what is wrong, ..: { schema, stored schema }, { building, columns }.
+-- record or "", a detail, and 1 or 0, whether it was repaired. Or nil, what is wrong, ..: { schema, stored schema }, { building, columns }.
 local p, schema, width, repair, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local names, specs, rest = 5, 5 + n, 5 + 2 * n
 local meta = call('HMGET', KEYS[1], 'schema', 'due', 'rows', 'count', 'building')
@@ -19,8 +19,8 @@ if meta[1] ~= schema and tonumber(meta[4] or 0) > 0 then return refuse('schema',
 local due, rows, clock = meta[2], tonumber(meta[3] or 0), call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
 local found = {}
-local function report(word, key, record, detail, mended)
-  found[#found + 1] = { word, key, record or '', detail or '', mended and repair and 1 or 0 }
+local function report(word, key, record, detail, repaired)
+  found[#found + 1] = { word, key, record or '', detail or '', repaired and repair and 1 or 0 }
 end
 -- include ids.lua
 
@@ -44,7 +44,7 @@ end
 
 -- include plain.lua
 
--- Fields of a hash; nil if the key holds a value of another type. Any other error is one: nothing is mended for it.
+-- Fields of a hash; nil if the key holds a value of another type. Any other error is one: nothing is repaired for it.
 local function fields_of(key, ...)
   local fields = redis.pcall('HMGET', key, ...)
   if not fields.err then return fields end

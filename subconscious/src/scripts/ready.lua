@@ -1,7 +1,7 @@
 -- ready.lua: looks whether a query can be answered. It is included in the place of a line that names it, in a function that returns what the
 -- script does; KEYS and ARGV are those of that script.
 --
--- It returns what is wrong: { schema, stored schema }, { due } (there are records that expired, see reap.lua), but for scripts that leave
+-- It returns what is wrong: { schema, stored schema }, { due } (there are records that expired, see purge_expired.lua), but for scripts that leave
 -- these to the client; parsing the filter then finds out { building, column }.
 local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count', 'due')
 total = tonumber(meta[3] or 0)

@@ -11,7 +11,7 @@ use tracing::field::Empty;
 use tracing::{Level, Span, debug, debug_span, enabled, warn};
 
 use crate::bulk::{DeleteReport, SaveReport};
-use crate::check::Report;
+use crate::check::CheckReport;
 use crate::db::Db;
 use crate::error::Result;
 use crate::migrate::Migration;
@@ -209,7 +209,7 @@ impl Rows for DeleteReport {
     }
 }
 
-impl Rows for Report {
+impl Rows for CheckReport {
     fn rows(&self) -> u64 {
         self.records
     }

@@ -77,7 +77,9 @@ impl SortKey {
                 let tail = if rest == 0 { Vec::new() } else { (rest | 0x80_0000).to_be_bytes()[1..].to_vec() };
                 Self { score: nanoseconds.div_euclid(1_000_000).to_string().into_bytes(), tail }
             }
-            Kind::Bytes | Kind::Uuid | Kind::Few | Kind::List => Self { score: b"0".to_vec(), tail: escape(stored) },
+            Kind::Bytes | Kind::Uuid | Kind::Ordinal | Kind::List => {
+                Self { score: b"0".to_vec(), tail: escape(stored) }
+            }
         }
     }
 

@@ -40,8 +40,8 @@ macro_rules! integers {
     )*};
 }
 integers!(u16, u32, u64, u128, usize, i16, i32, i64, i128, isize => Kind::Integer, |_| 0);
-integers!(u8 => Kind::Few, |value| u16::from(*value));
-integers!(i8 => Kind::Few, |value| (i16::from(*value) + 128) as u16);
+integers!(u8 => Kind::Ordinal, |value| u16::from(*value));
+integers!(i8 => Kind::Ordinal, |value| (i16::from(*value) + 128) as u16);
 
 macro_rules! integer {
     ($($type:ty: $least:expr, $greatest:expr);*) => {$(
@@ -108,7 +108,7 @@ floats!(f32, f64);
 
 impl ColumnValue for bool {
     const TYPE: &'static str = "bool";
-    const KIND: Kind = Kind::Few;
+    const KIND: Kind = Kind::Ordinal;
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
         out.extend_from_slice(if *self { b"true" } else { b"false" });
         Ok(())

@@ -97,7 +97,7 @@ async fn rows_that_come_and_go_leave_nothing() {
                     let expire = each.map(|order| order.expire(&f.db, Duration::ZERO)).buffer_unordered(16);
                     assert!(expire.all(|expired| std::future::ready(expired.is_ok())).await);
                     // Writes and queries have removed some on their way.
-                    Order::reap(&f.db).await.unwrap();
+                    Order::purge_expired(&f.db).await.unwrap();
                     deleted += some.len() as u64;
                 }
                 _ => deleted += Order::all().delete(&f.db).await.unwrap(),

@@ -1,10 +1,10 @@
-//! Damages that others do to a model's keys: each is found, by name, and mended or left to the user.
+//! Damages that others do to a model's keys: each is found, by name, and repaired or left to the user.
 
 use std::time::Duration;
 
 use redis::Cmd;
 use subconscious::testing::TestServer;
-use subconscious::{ColumnEnum, Error, Fault, RedisModel, Report};
+use subconscious::{CheckReport, ColumnEnum, Error, Fault, RedisModel};
 use subconscious_tests::{Fixture, indexes};
 use uuid::Uuid;
 
@@ -62,14 +62,14 @@ async fn shirts(f: &Fixture, count: u32) -> Vec<Shirt> {
 }
 
 /// What was found, as fault, key without the namespace, and record without what all have.
-fn found(f: &Fixture, report: &Report) -> Vec<(Fault, String, String)> {
-    assert_eq!(report.found, report.damages.len() as u64);
+fn found(f: &Fixture, report: &CheckReport) -> Vec<(Fault, String, String)> {
+    assert_eq!(report.found, report.issues.len() as u64);
     let namespace = f.key("");
     let strip = |key: &str| key.strip_prefix(&namespace).unwrap().trim_start_matches("{Shirt}:").to_owned();
-    let line = |damage: &subconscious::Damage| {
-        (damage.fault, strip(&damage.key), damage.record.as_deref().map(strip).unwrap_or_default())
+    let line = |issue: &subconscious::Issue| {
+        (issue.fault, strip(&issue.key), issue.record.as_deref().map(strip).unwrap_or_default())
     };
-    report.damages.iter().map(line).collect()
+    report.issues.iter().map(line).collect()
 }
 
 /// Runs commands, of which each word that begins with `@` is a key of the model.
@@ -92,8 +92,11 @@ async fn run(f: &Fixture, commands: &[&str]) {
 type Wanted = (Fault, &'static str, &'static str);
 
 #[tokio::test]
-async fn each_damage_is_found_and_mended() {
-    use Fault::{Count, Expiry, Lost, Missing, Orphan, Stale, Twice, Unused, WrongType};
+async fn each_issue_is_found_and_repaired() {
+    use Fault::{
+        MissingEntry, RecordWithoutRow, RowWithoutRecord, SplitContainer, StaleEntry, UnusedKey, WrongCount,
+        WrongExpiry, WrongKeyType,
+    };
     // Of its own, as it is flushed.
     let server = TestServer::start().await.unwrap();
     let f = Fixture::on(server.url()).await;
@@ -104,66 +107,69 @@ async fn each_damage_is_found_and_mended() {
     // Rows are 0.. in the order of saves, so that row and id are the same. Of the colors, red has 50 rows, in a set; Small
     // is in a set of 67.
     let cases: &[(&[&str], &[Wanted])] = &[
-        (&["SREM @i:color:0:red 3"], &[(Missing, "i:color:0:red", "r:3")]),
-        (&["SREM @i:color:0 8"], &[(Missing, "i:color:0", "r:8")]),
-        (&["SREM @i:tags:0:t,1 5"], &[(Missing, "i:tags:0:t,1", "r:5")]),
-        (&["SETBIT @b:tags:0:t,0 4 0"], &[(Missing, "b:tags:0:t,0", "r:4")]),
-        (&["SETBIT @b:tags:0:t,0 3 1"], &[(Stale, "b:tags:0:t,0", "")]),
-        (&["ZREM @s:price \x00\x00\x00\x07"], &[(Missing, "s:price", "r:7")]),
-        (&["ZADD @s:price 71 \x00\x00\x00\x07"], &[(Missing, "s:price", "r:7")]),
-        (&["HDEL @u:code c11"], &[(Missing, "u:code", "r:11")]),
-        (&["DEL @i:size:0:Small"], &[(Stale, "v:size", ""), (Missing, "i:size:0:Small", "")]),
-        (&["ZREM @v:size Medium"], &[(Missing, "v:size", "")]),
-        (&["ZINCRBY @v:size 1 Medium"], &[(Missing, "v:size", "")]),
-        (&["ZADD @v:size 9 Huge"], &[(Stale, "v:size", "")]),
-        (&["SADD @i:color:0:red 4"], &[(Stale, "i:color:0:red", "")]),
-        (&["SADD @i:color:0:red nonsense"], &[(Stale, "i:color:0:red", "")]),
-        (&["SADD @i:color:0:pink 4"], &[(Stale, "i:color:0:pink", "")]),
-        (&["SADD @i:color:7:red 4"], &[(Stale, "i:color:7:red", "")]),
-        (&["SADD @i:tags:0:t,1 4"], &[(Stale, "i:tags:0:t,1", "")]),
-        (&["SADD @i:tags:0 5"], &[(Stale, "i:tags:0", "")]),
-        (&["SETBIT @b:color:0:pink 4 1"], &[(Stale, "b:color:0:pink", "")]),
-        (&["ZADD @s:price 5 \x00\x00\x00\x05"], &[(Stale, "s:price", "")]),
-        (&["ZADD @s:price 5 x"], &[(Stale, "s:price", "")]),
-        (&["HSET @u:code c4 4"], &[(Stale, "u:code", "")]),
-        (&["HSET @u:code c999 x"], &[(Stale, "u:code", "")]),
+        (&["SREM @i:color:0:red 3"], &[(MissingEntry, "i:color:0:red", "r:3")]),
+        (&["SREM @i:color:0 8"], &[(MissingEntry, "i:color:0", "r:8")]),
+        (&["SREM @i:tags:0:t,1 5"], &[(MissingEntry, "i:tags:0:t,1", "r:5")]),
+        (&["SETBIT @b:tags:0:t,0 4 0"], &[(MissingEntry, "b:tags:0:t,0", "r:4")]),
+        (&["SETBIT @b:tags:0:t,0 3 1"], &[(StaleEntry, "b:tags:0:t,0", "")]),
+        (&["ZREM @s:price \x00\x00\x00\x07"], &[(MissingEntry, "s:price", "r:7")]),
+        (&["ZADD @s:price 71 \x00\x00\x00\x07"], &[(MissingEntry, "s:price", "r:7")]),
+        (&["HDEL @u:code c11"], &[(MissingEntry, "u:code", "r:11")]),
+        (&["DEL @i:size:0:Small"], &[(StaleEntry, "v:size", ""), (MissingEntry, "i:size:0:Small", "")]),
+        (&["ZREM @v:size Medium"], &[(MissingEntry, "v:size", "")]),
+        (&["ZINCRBY @v:size 1 Medium"], &[(MissingEntry, "v:size", "")]),
+        (&["ZADD @v:size 9 Huge"], &[(StaleEntry, "v:size", "")]),
+        (&["SADD @i:color:0:red 4"], &[(StaleEntry, "i:color:0:red", "")]),
+        (&["SADD @i:color:0:red nonsense"], &[(StaleEntry, "i:color:0:red", "")]),
+        (&["SADD @i:color:0:pink 4"], &[(StaleEntry, "i:color:0:pink", "")]),
+        (&["SADD @i:color:7:red 4"], &[(StaleEntry, "i:color:7:red", "")]),
+        (&["SADD @i:tags:0:t,1 4"], &[(StaleEntry, "i:tags:0:t,1", "")]),
+        (&["SADD @i:tags:0 5"], &[(StaleEntry, "i:tags:0", "")]),
+        (&["SETBIT @b:color:0:pink 4 1"], &[(StaleEntry, "b:color:0:pink", "")]),
+        (&["ZADD @s:price 5 \x00\x00\x00\x05"], &[(StaleEntry, "s:price", "")]),
+        (&["ZADD @s:price 5 x"], &[(StaleEntry, "s:price", "")]),
+        (&["HSET @u:code c4 4"], &[(StaleEntry, "u:code", "")]),
+        (&["HSET @u:code c999 x"], &[(StaleEntry, "u:code", "")]),
         // A bitmap beside the set, with a row that is right and one that is not.
         (
             &["SETBIT @b:color:0:red 3 1", "SETBIT @b:color:0:red 4 1"],
-            &[(Stale, "b:color:0:red", ""), (Twice, "i:color:0:red", "")],
+            &[(StaleEntry, "b:color:0:red", ""), (SplitContainer, "i:color:0:red", "")],
         ),
-        (&["SADD @i:note:0:7 1"], &[(Unused, "i:note:0:7", "")]),
-        (&["ZADD @s:color 1 x"], &[(Unused, "s:color", "")]),
-        (&["HSET @u:note 1 1"], &[(Unused, "u:note", "")]),
-        (&["ZADD @v:price 1 1"], &[(Unused, "v:price", "")]),
-        (&["SET @t:3 x"], &[(Unused, "t:3", "")]),
+        (&["SADD @i:note:0:7 1"], &[(UnusedKey, "i:note:0:7", "")]),
+        (&["ZADD @s:color 1 x"], &[(UnusedKey, "s:color", "")]),
+        (&["HSET @u:note 1 1"], &[(UnusedKey, "u:note", "")]),
+        (&["ZADD @v:price 1 1"], &[(UnusedKey, "v:price", "")]),
+        (&["SET @t:3 x"], &[(UnusedKey, "t:3", "")]),
         // Redis knows of no such row, or of a record that is gone.
-        (&["DEL @r:12"], &[(Lost, "live:0", "r:12")]),
-        (&["HDEL @d:0 12"], &[(Orphan, "r:12", "r:12"), (Lost, "live:0", "")]),
-        (&["HSET @d:0 12 13"], &[(Orphan, "r:12", "r:12"), (Lost, "live:0", "r:13")]),
-        (&["HDEL @r:12 #"], &[(Orphan, "r:12", "r:12"), (Lost, "live:0", "r:12")]),
-        (&["HSET @r:12 # 13"], &[(Orphan, "r:12", "r:12"), (Lost, "live:0", "r:12")]),
-        (&["HSET @r:12 # 1e99"], &[(Orphan, "r:12", "r:12"), (Lost, "live:0", "r:12")]),
-        (&["HSET @r:5000 # 40 color red size Large tags  note 1"], &[(Orphan, "r:5000", "r:5000")]),
-        (&["SETBIT @live:0 12 0"], &[(Orphan, "r:12", "r:12"), (Count, "meta", ""), (Count, "free", "")]),
-        (&["SETBIT @live:0 5000 1"], &[(Count, "live:0", "")]),
-        (&["SETBIT @live:2 5 1"], &[(Count, "live:2", "")]),
-        (&["HSET @d:40 3 x"], &[(Stale, "d:40", "")]),
-        (&["HINCRBY @meta count 1"], &[(Count, "meta", "")]),
-        (&["ZADD @free 3 0"], &[(Count, "free", "")]),
-        (&["PERSIST @r:9"], &[(Expiry, "ttl", "r:9")]),
-        (&["PEXPIRE @r:10 1000000"], &[(Expiry, "ttl", "r:10")]),
-        (&["ZADD @ttl 99999999999999 9"], &[(Expiry, "ttl", "r:9")]),
-        (&["HDEL @x:0 9"], &[(Expiry, "ttl", "r:9")]),
-        (&["HSET @x:0 9 nonsense"], &[(Expiry, "ttl", "r:9")]),
-        (&["HDEL @meta due"], &[(Count, "meta", "")]),
-        (&["ZADD @ttl 99999999999999 9999"], &[(Stale, "ttl", "")]),
-        (&["HSET @x:1 3 x"], &[(Stale, "x:1", "")]),
-        (&["DEL @s:price", "SET @s:price x"], &[(WrongType, "s:price", "")]),
-        (&["DEL @u:code", "SET @u:code x"], &[(WrongType, "u:code", "")]),
-        (&["DEL @i:color:0:red", "SET @i:color:0:red x"], &[(WrongType, "i:color:0:red", "")]),
-        (&["DEL @v:size", "SET @v:size x"], &[(WrongType, "v:size", "")]),
-        (&["DEL @free", "SET @free x"], &[(WrongType, "free", "")]),
+        (&["DEL @r:12"], &[(RowWithoutRecord, "live:0", "r:12")]),
+        (&["HDEL @d:0 12"], &[(RecordWithoutRow, "r:12", "r:12"), (RowWithoutRecord, "live:0", "")]),
+        (&["HSET @d:0 12 13"], &[(RecordWithoutRow, "r:12", "r:12"), (RowWithoutRecord, "live:0", "r:13")]),
+        (&["HDEL @r:12 #"], &[(RecordWithoutRow, "r:12", "r:12"), (RowWithoutRecord, "live:0", "r:12")]),
+        (&["HSET @r:12 # 13"], &[(RecordWithoutRow, "r:12", "r:12"), (RowWithoutRecord, "live:0", "r:12")]),
+        (&["HSET @r:12 # 1e99"], &[(RecordWithoutRow, "r:12", "r:12"), (RowWithoutRecord, "live:0", "r:12")]),
+        (&["HSET @r:5000 # 40 color red size Large tags  note 1"], &[(RecordWithoutRow, "r:5000", "r:5000")]),
+        (
+            &["SETBIT @live:0 12 0"],
+            &[(RecordWithoutRow, "r:12", "r:12"), (WrongCount, "meta", ""), (WrongCount, "free", "")],
+        ),
+        (&["SETBIT @live:0 5000 1"], &[(WrongCount, "live:0", "")]),
+        (&["SETBIT @live:2 5 1"], &[(WrongCount, "live:2", "")]),
+        (&["HSET @d:40 3 x"], &[(StaleEntry, "d:40", "")]),
+        (&["HINCRBY @meta count 1"], &[(WrongCount, "meta", "")]),
+        (&["ZADD @free 3 0"], &[(WrongCount, "free", "")]),
+        (&["PERSIST @r:9"], &[(WrongExpiry, "ttl", "r:9")]),
+        (&["PEXPIRE @r:10 1000000"], &[(WrongExpiry, "ttl", "r:10")]),
+        (&["ZADD @ttl 99999999999999 9"], &[(WrongExpiry, "ttl", "r:9")]),
+        (&["HDEL @x:0 9"], &[(WrongExpiry, "ttl", "r:9")]),
+        (&["HSET @x:0 9 nonsense"], &[(WrongExpiry, "ttl", "r:9")]),
+        (&["HDEL @meta due"], &[(WrongCount, "meta", "")]),
+        (&["ZADD @ttl 99999999999999 9999"], &[(StaleEntry, "ttl", "")]),
+        (&["HSET @x:1 3 x"], &[(StaleEntry, "x:1", "")]),
+        (&["DEL @s:price", "SET @s:price x"], &[(WrongKeyType, "s:price", "")]),
+        (&["DEL @u:code", "SET @u:code x"], &[(WrongKeyType, "u:code", "")]),
+        (&["DEL @i:color:0:red", "SET @i:color:0:red x"], &[(WrongKeyType, "i:color:0:red", "")]),
+        (&["DEL @v:size", "SET @v:size x"], &[(WrongKeyType, "v:size", "")]),
+        (&["DEL @free", "SET @free x"], &[(WrongKeyType, "free", "")]),
     ];
     for (damage, wanted) in cases {
         // Row and id are the same again, and the record 9 expires.
@@ -172,7 +178,7 @@ async fn each_damage_is_found_and_mended() {
         shirt(9).expire(&f.db, soon).await.unwrap();
         run(&f, damage).await;
         let report = Shirt::check(&f.db).await.unwrap_or_else(|error| panic!("{damage:?}: {error}"));
-        assert!(report.found > 0 && report.mended == 0, "{damage:?}: {report}");
+        assert!(report.found > 0 && report.repaired == 0, "{damage:?}: {report}");
         let found = found(&f, &report);
         for (fault, key, record) in *wanted {
             let is_it =
@@ -180,13 +186,13 @@ async fn each_damage_is_found_and_mended() {
             assert!(found.iter().any(is_it), "{damage:?}: no {fault:?} of {key} {record} in {report}");
         }
         let repaired = Shirt::repair(&f.db).await.unwrap_or_else(|error| panic!("{damage:?}: {error}"));
-        assert!(repaired.found > 0 && repaired.mended == repaired.found, "{damage:?}: {repaired}");
+        assert!(repaired.found > 0 && repaired.repaired == repaired.found, "{damage:?}: {repaired}");
         indexes::assert_exact::<Shirt>(&f).await;
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_mended_is_named_and_left_alone() {
+async fn what_cannot_be_repaired_is_named_and_left_alone() {
     let f = Fixture::new().await;
     shirts(&f, 30).await;
     run(
@@ -204,13 +210,13 @@ async fn what_cannot_be_mended_is_named_and_left_alone() {
     )
     .await;
     let wanted = [
-        (Fault::Duplicate, "u:code", "r:2"),
-        (Fault::Unreadable, "r:3", ""),
-        (Fault::Unreadable, "r:4", ""),
-        (Fault::Unreadable, "r:x", ""),
-        (Fault::WrongType, "r:6", ""),
-        (Fault::Unknown, "other", ""),
-        (Fault::Unknown, "i:color", ""),
+        (Fault::DuplicateValue, "u:code", "r:2"),
+        (Fault::UnreadableRecord, "r:3", ""),
+        (Fault::UnreadableRecord, "r:4", ""),
+        (Fault::UnreadableRecord, "r:x", ""),
+        (Fault::WrongKeyType, "r:6", ""),
+        (Fault::UnknownKey, "other", ""),
+        (Fault::UnknownKey, "i:color", ""),
     ];
     for repair in [false, true] {
         let report = if repair { Shirt::repair(&f.db).await.unwrap() } else { Shirt::check(&f.db).await.unwrap() };
@@ -218,11 +224,11 @@ async fn what_cannot_be_mended_is_named_and_left_alone() {
         for (fault, key, record) in wanted {
             assert!(found.contains(&(fault, key.into(), record.into())), "no {fault:?} of {key} in {report}");
         }
-        let left = report.damages.iter().filter(|damage| !damage.mended).count();
+        let left = report.issues.iter().filter(|issue| !issue.repaired).count();
         assert!(!repair || left == wanted.len(), "{report}");
         assert!(report.complete);
     }
-    // It is left alone, with no other record affected, and what was mended stays so.
+    // It is left alone, with no other record affected, and what was repaired stays so.
     let again = Shirt::check(&f.db).await.unwrap();
     assert_eq!(again.found, wanted.len() as u64, "{again}");
     assert_eq!(f.run::<String>(redis::cmd("GET").arg(f.key("{Shirt}:other"))).await, "x");
@@ -237,7 +243,7 @@ async fn what_cannot_be_mended_is_named_and_left_alone() {
     // The user mends it.
     run(&f, &["HDEL @r:2 code", "HSET @r:3 price 30", "HSET @r:4 note 0", "DEL @r:x @r:6 @other @i:color"]).await;
     let last = Shirt::repair(&f.db).await.unwrap();
-    assert!(last.mended == last.found, "{last}");
+    assert!(last.repaired == last.found, "{last}");
     indexes::assert_exact::<Shirt>(&f).await;
 }
 
@@ -254,9 +260,9 @@ async fn a_key_of_another_type_where_rows_are_makes_the_check_incomplete() {
             assert!(matches!(&report, Err(Error::Corrupt { .. })), "{report:?}");
         }
         for report in [Shirt::check(&f.db).await.unwrap()].into_iter().chain(report) {
-            assert!(!report.complete && !report.is_clean() && report.mended == 0);
+            assert!(!report.complete && !report.is_clean() && report.repaired == 0);
             assert!(
-                matches!(&report.damages[..], [damage] if damage.fault == Fault::WrongType && damage.detail == "list" && damage.key == key),
+                matches!(&report.issues[..], [issue] if issue.fault == Fault::WrongKeyType && issue.detail == "list" && issue.key == key),
                 "{report}"
             );
         }
@@ -277,9 +283,12 @@ async fn lost_records_leave_nothing_behind() {
         }
     }
     let lost = Shirt::check(&f.db).await.unwrap();
-    assert_eq!((lost.records, lost.damages.iter().filter(|damage| damage.fault == Fault::Lost).count()), (50, 100));
+    assert_eq!(
+        (lost.records, lost.issues.iter().filter(|issue| issue.fault == Fault::RowWithoutRecord).count()),
+        (50, 100)
+    );
     for report in [Shirt::repair(&f.db).await.unwrap(), Item::repair(&f.db).await.unwrap()] {
-        assert!(report.found == report.mended && report.found >= 100, "{report}");
+        assert!(report.found == report.repaired && report.found >= 100, "{report}");
     }
     assert_eq!(indexes::assert_exact::<Shirt>(&f).await.0, 50);
     assert_eq!(indexes::assert_exact::<Item>(&f).await.0, 50);

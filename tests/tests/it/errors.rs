@@ -295,7 +295,7 @@ async fn a_script_that_the_server_lost_is_loaded_again() {
     // Two scripts in one pipeline, of which neither is known, and then one.
     assert_eq!(Account::all().fetch(&f.db).await.unwrap().len(), 101);
     flush().await;
-    assert_eq!(Account::reap(&f.db).await.unwrap(), 0);
+    assert_eq!(Account::purge_expired(&f.db).await.unwrap(), 0);
     assert_eq!(Account::all().count(&f.db).await.unwrap(), 101);
     flush().await;
     assert!(Account::check(&f.db).await.unwrap().is_clean());

@@ -61,7 +61,7 @@ async fn a_record_that_expires_now_is_gone_from_every_answer() {
         Session { id: id + 1, ..session(0) }.insert(&f.db).await.unwrap();
         assert!(Session::delete_by_id(&f.db, id + 1).await.unwrap());
     }
-    Session::reap(&f.db).await.unwrap();
+    Session::purge_expired(&f.db).await.unwrap();
     assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 0);
 }
 
@@ -141,7 +141,7 @@ async fn the_first_count_page_and_lookup_after_an_expiry_are_right() {
             0 => assert_eq!(Session::all().count(&f.db).await.unwrap(), 150),
             1 => assert_eq!(Session::filter_by(|s| s.tags.contains("x")).fetch(&f.db).await.unwrap().len(), 150),
             2 => assert!(!Session::filter_by(|s| s.token.eq("t7")).exists(&f.db).await.unwrap()),
-            _ => assert_eq!(Session::reap(&f.db).await.unwrap(), 150),
+            _ => assert_eq!(Session::purge_expired(&f.db).await.unwrap(), 150),
         }
         indexes::assert_exact::<Session>(&f).await;
     }
@@ -199,7 +199,7 @@ async fn a_save_keeps_a_running_time_to_live_and_persist_ends_it() {
     session(2).save(&f.db).await.unwrap();
     session(2).expire(&f.db, Duration::MAX).await.unwrap();
     assert!(Session::ttl(&f.db, 2u32).await.unwrap().unwrap() > Duration::from_secs(7000 * 365 * 86_400));
-    // Deleted and taken records leave nothing to be reaped.
+    // Deleted and taken records leave nothing to be purged.
     assert!(Session::take(&f.db, 2u32).await.unwrap().is_some());
     assert_eq!(f.keys().await, [b"{Session}:meta"]);
 }
@@ -401,7 +401,7 @@ async fn a_record_that_is_saved_anew_outlives_its_old_row() {
     session(9).save(&f.db).await.unwrap();
     let left: u64 = f.run(redis::cmd("ZCARD").arg(f.key("{Session}:ttl"))).await;
     assert_eq!(left, 12);
-    assert_eq!(Session::reap(&f.db).await.unwrap(), 12);
+    assert_eq!(Session::purge_expired(&f.db).await.unwrap(), 12);
     assert_eq!(Session::load(&f.db, 9u32).await.unwrap(), Some(session(9)));
     assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 1);
 }

@@ -179,7 +179,7 @@ async fn everything_at_once_adds_up() {
         task.await.unwrap();
     }
     while f.run::<u64>(redis::cmd("ZCARD").arg(f.key("{Account}:ttl"))).await > 0 {
-        Account::reap(&f.db).await.unwrap();
+        Account::purge_expired(&f.db).await.unwrap();
     }
     let (records, _) = indexes::assert_exact::<Account>(&f).await;
     let left = Account::all().fetch(&f.db).await.unwrap();

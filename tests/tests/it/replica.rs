@@ -152,7 +152,7 @@ async fn what_expired_is_in_no_answer_of_a_replica() {
     assert!(rows > 1_000, "{rows} are not removed");
     assert_answers(&f.db, lives).await;
     // Their rows are used again.
-    assert!(Visit::reap(&f.db).await.unwrap() > 1_000);
+    assert!(Visit::purge_expired(&f.db).await.unwrap() > 1_000);
     for v in all.iter_mut().filter(|v| !lives(v)) {
         v.save(&f.db).await.unwrap();
     }

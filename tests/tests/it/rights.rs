@@ -215,7 +215,7 @@ async fn write(db: &Db, served: &Served) -> Result<()> {
         if expired.email.starts_with("302") {
             User::all().count(db).await?;
         } else {
-            User::reap(db).await?;
+            User::purge_expired(db).await?;
         }
     }
     user(298).expire(db, Duration::from_secs(1_000)).await?;

@@ -275,7 +275,7 @@ async fn a_patch_sends_and_changes_only_its_columns() {
     assert_eq!(extra, "kept");
     assert_eq!(Member::filter_by(|m| m.level.eq(3)).count(&f.db).await.unwrap(), 1);
     indexes::assert_exact::<Member>(&f).await;
-    let nothing: [subconscious::Change<Member>; 0] = [];
+    let nothing: [subconscious::ColumnChange<Member>; 0] = [];
     Member::patch(&f.db, 1u32, |_| nothing).await.unwrap();
     let refused = Member::patch(&f.db, 1u32, |m| [m.email.set("x".repeat(2000))]).await.unwrap_err();
     assert!(matches!(refused, Error::BadData { column: "email", .. }), "{refused:?}");

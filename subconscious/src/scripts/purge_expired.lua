@@ -1,4 +1,4 @@
--- reap.lua: removes records that expired, as far as Redis has not: their rows and index entries. Includes rows.lua, schema.lua,
+-- purge_expired.lua: removes records that expired, as far as Redis has not: their rows and index entries. Includes rows.lua, schema.lua,
 -- due.lua, index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the model's meta
