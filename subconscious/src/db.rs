@@ -9,6 +9,7 @@ use redis::aio::{ConnectionManager, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::error::{Error, Result};
+use crate::keys::Keys;
 use crate::trace;
 
 mod builder;
@@ -167,8 +168,8 @@ impl Db {
     }
 
     /// Refuses to write for a user who lacks one of the commands that writes take.
-    pub(crate) fn may_write(&self) -> Result<(), RedisError> {
-        self.server.may_write()
+    pub(crate) async fn may_write(&self, keys: &Keys) -> Result<(), RedisError> {
+        self.server.may_write(keys).await
     }
 
     /// Sends one command. The reply is never an error.

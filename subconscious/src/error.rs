@@ -212,9 +212,13 @@ impl Error {
         }
     }
 
-    /// Whether the server would not write, as it is a read-only replica.
-    pub(crate) fn is_read_only(&self) -> bool {
-        matches!(self, Error::Redis(failure) if is_read_only(&failure.source))
+    /// Whether the server refuses all writes, for a reason that does not keep it from reading.
+    pub(crate) fn refuses_writes(&self) -> bool {
+        let Error::Redis(failure) = self else { return false };
+        // A script that caught the error has put another word before it.
+        let said = failure.source.detail().unwrap_or_default();
+        let begins = |code: &str| failure.source.code() == Some(code) || said.starts_with(code);
+        ["READONLY", "NOREPLICAS", "MISCONF"].into_iter().any(begins)
     }
 
     /// An error of a user who may not write, as if the server were a read-only replica: then queries do without.

@@ -5,10 +5,9 @@ use redis::Value;
 use crate::model::RedisModel;
 use crate::query::cursor::Cursor;
 use crate::query::entry::Entry;
-use crate::query::evaluate;
 use crate::query::filter::{Bound, Condition};
 use crate::query::page::{OrderKey, Position, Request};
-use crate::query::plan;
+use crate::query::plan::Node;
 use crate::record;
 use crate::value::{SortKey, index_form, list};
 
@@ -69,11 +68,8 @@ pub fn record<M: RedisModel>(bytes: &[u8]) {
             Condition::Range { column, low: bound(true), high: None },
             Condition::Range { column, low: None, high: bound(false) },
         ] {
-            let matches = condition.matches(schema, columns, &fields[1..]);
-            assert_ne!(matches, condition.clone().not().matches(schema, columns, &fields[1..]));
-            if schema.columns()[column].has_sort() || !matches!(condition, Condition::Range { .. }) {
-                evaluate::read_program(plan::program(schema, &condition));
-            }
+            let matches = |condition: &Condition| Node::of(schema, condition).matches(schema, columns, &fields[1..]);
+            assert_ne!(matches(&condition), matches(&condition.clone().not()));
         }
         let _ = (index_form(kind, &wanted), list::elements(&wanted));
         let key = SortKey::of(kind, &wanted);

@@ -90,23 +90,6 @@ impl Keys {
         format!("{}v:{column}", self.prefix)
     }
 
-    /// A value's container, or the one of null, as a bitmap and as a set.
-    pub(crate) fn containers(&self, column: &[u8], segment: u32, value: Option<&[u8]>) -> [Vec<u8>; 2] {
-        ["b:", "i:"].map(|kind| {
-            let mut key = [self.prefix.as_bytes(), kind.as_bytes(), column, format!(":{segment}").as_bytes()].concat();
-            if let Some(value) = value {
-                key.push(b':');
-                key.extend_from_slice(value);
-            }
-            key
-        })
-    }
-
-    /// The rows in use.
-    pub(crate) fn live(&self, segment: u32) -> String {
-        format!("{}live:{segment}", self.prefix)
-    }
-
     /// The rows of the records that expire.
     pub(crate) fn ttl(&self) -> String {
         format!("{}ttl", self.prefix)
@@ -137,11 +120,8 @@ mod tests {
         assert_eq!(plain.directory(7), "{User}:d:7");
         assert_eq!(plain.sorted("age"), "{User}:s:age");
         assert_eq!(plain.values("age"), "{User}:v:age");
-        assert_eq!(plain.live(3), "{User}:live:3");
         assert_eq!(plain.ttl(), "{User}:ttl");
         assert_eq!(plain.temporary(), "{User}:t:0");
-        assert_eq!(plain.containers(b"age", 3, Some(b"a:\0")), [b"{User}:b:age:3:a:\0", b"{User}:i:age:3:a:\0"]);
-        assert_eq!(plain.containers(b"age", 3, None), [b"{User}:b:age:3", b"{User}:i:age:3"]);
         let staging = Keys::new("staging", &schema);
         assert_eq!(staging.record(b""), b"staging:{User}:r:");
     }

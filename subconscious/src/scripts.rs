@@ -85,19 +85,19 @@ impl Script {
             reply => reply,
         };
         match reply {
-            Err(error) => Err(self.named(db, error).await),
+            Err(error) => Err(self.named(db, key_of(call), error).await),
             reply => reply,
         }
     }
 
     /// The error of a script that was refused a command, with the names of those that the user may not run. One round trip, where Redis
-    /// 7.0 does not name it; else none.
-    pub(crate) async fn named(&self, db: &Db, error: RedisError) -> RedisError {
+    /// 7.0 does not name it; else none. `key` is one that the script was called on.
+    pub(crate) async fn named(&self, db: &Db, key: &[u8], error: RedisError) -> RedisError {
         if !error.detail().is_some_and(|detail| detail.contains(REFUSED)) {
             return error;
         }
         // With its text at once, as this is rare.
-        let missing = db.send(&rights(&[self])).await;
+        let missing = db.send(&rights(&[self], key)).await;
         missing.ok().and_then(lacking).unwrap_or(error)
     }
 
@@ -129,9 +129,9 @@ impl Script {
                 replies[at] = reply;
             }
         }
-        for reply in &mut replies {
+        for (reply, call) in replies.iter_mut().zip(calls.cmd_iter()) {
             if let Err(error) = reply {
-                *error = self.named(db, error.clone()).await;
+                *error = self.named(db, key_of(call), error.clone()).await;
             }
         }
         Ok(replies)
@@ -159,16 +159,23 @@ pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, 
             one => drop(one?),
         }
         return match two {
-            Err(error) => Err(second.0.named(db, error).await),
+            Err(error) => Err(second.0.named(db, key_of(second.1), error).await),
             two => two,
         };
     }
 }
 
-/// A call that asks which commands of these scripts the user may not run: see [`lacking`].
-fn rights(scripts: &[&Script]) -> Cmd {
+/// The first key of a call.
+fn key_of(call: &Cmd) -> &[u8] {
+    // After the command, the script and the number of keys.
+    if let Some(Arg::Simple(key)) = call.args_iter().nth(3) { key } else { &[] }
+}
+
+/// A call that asks which commands of these scripts the user may not run: see [`lacking`]. The key is not looked at, but the user
+/// has to have a right to it: some servers refuse scripts that declare no key.
+fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     let commands: BTreeSet<&str> = scripts.iter().flat_map(|script| script.commands()).collect();
-    let mut call = RIGHTS.call_on([].into_iter(), commands.len(), 0);
+    let mut call = RIGHTS.call_on([key].into_iter(), commands.len(), 0);
     for command in commands {
         call.arg(command);
     }
@@ -176,8 +183,8 @@ fn rights(scripts: &[&Script]) -> Cmd {
 }
 
 /// A call that asks which commands the user lacks to write records: see [`lacking`].
-pub(crate) fn rights_to_write() -> Cmd {
-    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE])
+pub(crate) fn rights_to_write(key: &[u8]) -> Cmd {
+    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE], key)
 }
 
 /// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it lacks none.
@@ -187,11 +194,6 @@ pub(crate) fn lacking(answer: Value) -> Option<RedisError> {
     let missing: Vec<String> = missing.map(|name| format!("'{name}'")).collect();
     let said = format!("NOPERM this user has no permissions to run the {} command", missing.join(", "));
     (!missing.is_empty()).then(|| raised(said.as_bytes()))
-}
-
-/// The last reply of a transaction: EXEC's, or the first error if a command was refused, of which EXEC says only that there was one.
-pub(crate) fn last(replies: Vec<Result<Value, RedisError>>) -> Result<Value, RedisError> {
-    replies.into_iter().try_fold(Value::Nil, |_, reply| reply)
 }
 
 /// Whether the user may not run a command or use a key. A script that caught the error, and EXEC, put other words before it.

@@ -68,3 +68,12 @@ fn a_list_is_the_same_packed_or_not() {
     }
     assert_eq!(unpacked(Value::Int(1)), Err(Value::Int(1)));
 }
+
+/// Some managed services refuse a script that declares none, and a cluster would not know where to send it.
+#[test]
+fn what_asks_for_rights_declares_a_key() {
+    let call = super::rights_to_write(b"{User}:t:0");
+    assert_eq!(super::key_of(&call), b"{User}:t:0");
+    let arguments: Vec<_> = call.args_iter().collect();
+    assert!(matches!(arguments[..3], [redis::Arg::Simple(b"EVAL"), _, redis::Arg::Simple(b"1")]));
+}

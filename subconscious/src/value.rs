@@ -414,7 +414,7 @@ mod standard;
 mod time;
 
 pub use list::{ElementValue, Indexable, ListValue};
-pub(crate) use place::{SortKey, escape_beginning, index_form, is_indexed_as_stored};
+pub(crate) use place::{SortKey, escape_beginning, index_form};
 
 #[cfg(test)]
 #[path = "value_tests.rs"]

@@ -87,7 +87,7 @@ impl Target {
     /// Makes a call. One round trip; two more at the first record of a model.
     pub(crate) async fn run(&self, db: &Db, script: &Script, call: &Call) -> Result<Vec<Value>> {
         let Call { command, write } = call;
-        db.may_write().map_err(|error| self.failure(write, error))?;
+        db.may_write(&self.keys).await.map_err(|error| self.failure(write, error))?;
         for _ in 0..DESCRIPTIONS {
             let answer = Answer::of(script.run(db, command).await.map_err(|error| self.failure(write, error))?);
             if !answer.wants_description() {
@@ -102,7 +102,7 @@ impl Target {
     pub(crate) async fn run_many(&self, db: &Db, script: &Script, calls: Vec<Call>) -> Result<Vec<Result<Vec<Value>>>> {
         let (commands, writes): (Vec<_>, Vec<_>) = calls.into_iter().map(|call| (call.command, call.write)).unzip();
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
-        db.may_write().map_err(|error| self.failure(first, error))?;
+        db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
         let replies = script.run_many(db, &pipeline(commands)).await.map_err(|error| self.failure(first, error))?;
         let results = writes.iter().zip(replies).map(|(write, reply)| match reply {
             Ok(reply) => self.done(write, Answer::of(reply)),
@@ -123,7 +123,7 @@ impl Target {
         let (commands, sizes): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let calls = pipeline(commands);
-        db.may_write().map_err(|error| self.failure(first, error))?;
+        db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
         let mut replies = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
         for _ in 0..DESCRIPTIONS {
             // A call that is refused so has written nothing for any of its records.
@@ -153,7 +153,7 @@ impl Target {
                     Ok(answers) => match Answer::of(answers.next().unwrap_or(Value::Nil)) {
                         Answer::Refused(word, details) if word == "failed" => {
                             let error = raised(&details.concat());
-                            Err(self.failure(write, script.named(db, error).await))
+                            Err(self.failure(write, script.named(db, &write.key, error).await))
                         }
                         answer => self.done(write, answer),
                     },

@@ -4,22 +4,27 @@ use std::sync::Arc;
 
 use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
+use tokio::sync::OnceCell;
 
 use super::link::{Line, Link};
 use crate::error::{self, Error, Result};
+use crate::keys::Keys;
 use crate::scripts;
 
 /// The oldest servers that have every command the scripts call.
 const OLDEST_REDIS: (u32, u32) = (7, 0);
 const OLDEST_VALKEY: (u32, u32) = (7, 2);
 
+/// A key that nobody has, to ask on before a model is known.
+const ANY_KEY: &[u8] = b"t:0";
+
 #[derive(Clone)]
 pub(super) struct Server {
     connection: Connection,
     /// Whether it was a read-only replica when the connection was made.
     read_only: bool,
-    /// What the user lacked then to write.
-    lacks: Option<Arc<RedisError>>,
+    /// What the user lacks to write, once that is known.
+    lacks: Arc<OnceCell<Option<RedisError>>>,
 }
 
 #[derive(Clone)]
@@ -69,9 +74,9 @@ impl Request<'_> {
 impl Server {
     /// Refuses a server that is too old, before a script fails in a way that does not say so.
     pub(super) async fn checked(connection: Connection) -> Result<Self> {
-        let mut server = Self { connection, read_only: false, lacks: None };
+        let mut server = Self { connection, read_only: false, lacks: Arc::default() };
         let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("INFO").add_command(scripts::rights_to_write());
+        pipeline.cmd("INFO").add_command(scripts::rights_to_write(ANY_KEY));
         let mut replies = server.send_all(&pipeline).await?.into_iter();
         let info = match replies.next().unwrap_or(Ok(Value::Nil)) {
             Ok(info) => String::from_utf8_lossy(&scripts::bytes(plain(info))).into_owned(),
@@ -81,14 +86,24 @@ impl Server {
         };
         check_version(&info)?;
         server.read_only = field(&info, "slave_read_only") == Some("1");
-        // Who may not even ask finds out by the first write.
-        server.lacks = replies.next().and_then(Result::ok).and_then(scripts::lacking).map(Arc::new);
+        // A user who has no right to this key asks again before the first write, on a key of the model.
+        if let Some(Ok(answer)) = replies.next() {
+            server.lacks = Arc::new(OnceCell::new_with(Some(scripts::lacking(answer))));
+        }
         Ok(server)
     }
 
     /// Refuses to write for a user who would be refused in the middle of it, as a script takes nothing back.
-    pub(super) fn may_write(&self) -> Result<(), RedisError> {
-        self.lacks.as_ref().map_or(Ok(()), |error| Err(RedisError::clone(error)))
+    pub(super) async fn may_write(&self, keys: &Keys) -> Result<(), RedisError> {
+        let ask = async || {
+            let call = scripts::rights_to_write(keys.temporary().as_bytes());
+            self.send(&call).await.map(scripts::lacking)
+        };
+        match self.lacks.get_or_try_init(ask).await {
+            Ok(Some(lacking)) => Err(lacking.clone()),
+            // A user who may not even ask finds out by the write.
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     pub(super) fn is_read_only(&self) -> bool {

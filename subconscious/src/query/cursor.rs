@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::query::entry::read_keys;
 use crate::query::page::{Position, Request};
-use crate::query::plan;
+use crate::query::plan::Node;
 use crate::schema::{ModelSchema, fnv};
 use crate::value::{SortKey, parse};
 
@@ -112,7 +112,7 @@ fn tag(schema: &ModelSchema, request: &Request, place: &[u8]) -> [u8; TAG] {
         let column = schema.columns()[key.column].name();
         parts.push(format!("{column}:{}:{}", key.descending, key.nulls_first).into_bytes());
     }
-    parts.extend(plan::program(schema, &request.condition));
+    parts.extend(Node::of(schema, &request.condition).words(schema));
     parts.push(place.to_vec());
     // With their lengths, so that no two lists of parts are one text.
     let text: Vec<u8> = parts.iter().flat_map(|part| [&part.len().to_be_bytes()[..], part].concat()).collect();

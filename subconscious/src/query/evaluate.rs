@@ -1,134 +1,112 @@
-//! Meets the parts of a condition here, where the server can't: a read-only replica lets no script keep an intermediate bitmap.
+//! Evaluates a filter in this program, where the server can't or should not: where it lets no script
+//! keep an intermediate bitmap (a read-only replica, a server that refuses writes), and where the filter
+//! is so long that a script would keep the server from others.
 //!
-//! It runs the program that `scripts/filter.lua` runs, over containers that plain commands read.
+//! `scripts/leaves.lua` reads the index entries that the leaves of the filter need, of one segment in one
+//! step. Where they are more than one call may read, further calls go on; a record that changes from one
+//! value of the filter to another one between two calls may then be missed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::vec;
-
-use redis::{Pipeline, Value};
+use redis::Value;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::query::filter::Condition;
 use crate::query::page::{self, Bitmaps, Words};
-use crate::query::plan;
+use crate::query::plan::{Leaf, Node};
 use crate::query::rows::{self, Rows, SEGMENT};
 use crate::scripts::{self, Answer, LEAVES};
 use crate::value::parse;
 use crate::write::Target;
 
-/// A container in each segment: a column and a value of it, `None` for null.
-type Container = (Vec<u8>, Option<Vec<u8>>);
+/// Index entries that one call reads at most. It ends earlier when its time is spent.
+const ENTRIES: usize = 500;
 
-/// A program as a tree. What a number stands for, `scripts/leaves.lua` says at this place.
-enum Node {
-    All,
-    Nothing,
-    Not(Box<Node>),
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    Container(Container),
-    /// The row that has a unique value.
-    Row(usize),
-    /// The rows with one of some values of the column.
-    Values(Vec<u8>, usize),
-    /// The rows in a range, and the container of those that are null.
-    Range(Container, usize),
+/// The rows of a container: what a script reads of it.
+#[derive(Debug)]
+enum Container {
+    Bitmap(Vec<u8>),
+    Offsets(Vec<u32>),
 }
 
-impl Node {
-    /// Reads the words of a program, of which so many leaves have been met.
-    fn parse(words: &mut impl Iterator<Item = Vec<u8>>, leaves: &mut usize) -> Self {
-        let operator = words.next().unwrap_or_default();
-        match &operator[..] {
-            b"*" => return Self::All,
-            b"-" => return Self::Nothing,
-            b"!" => return Self::Not(Box::new(Self::parse(words, leaves))),
-            _ => {}
-        }
-        let name = words.next().unwrap_or_default();
-        match &operator[..] {
-            b"&" | b"|" => {
-                let count = parse(&name).unwrap_or(0);
-                let parts = (0..count).map(|_| Self::parse(words, leaves)).collect();
-                return if operator == b"&" { Self::And(parts) } else { Self::Or(parts) };
+impl Container {
+    fn of(value: Value) -> Self {
+        match value {
+            Value::BulkString(bitmap) => Self::Bitmap(bitmap),
+            Value::Array(mut packed) => {
+                let members = packed.pop().map(scripts::unpacked).and_then(Result::ok).unwrap_or_default();
+                Self::Offsets(members.into_iter().filter_map(|member| parse(&scripts::bytes(member))).collect())
             }
-            b"=" => return Self::Container((name, words.next())),
-            b"i" => {
-                let count = words.next().and_then(|count| parse(&count)).unwrap_or(0);
-                return Self::Or(words.take(count).map(|value| Self::Container((name.clone(), Some(value)))).collect());
-            }
-            b"0" => return Self::Container((name, None)),
-            _ => {}
-        }
-        let leaf = *leaves;
-        *leaves += 1;
-        // What else there is, the script has read.
-        match &operator[..] {
-            b"q" => {
-                words.nth(0);
-                Self::Row(leaf)
-            }
-            b"v" => {
-                words.nth(1);
-                Self::Values(name, leaf)
-            }
-            _ => {
-                words.nth(4);
-                Self::Range((name, None), leaf)
-            }
+            _ => Self::Offsets(Vec::new()),
         }
     }
 
-    /// Adds the containers that it needs, as far as these leaves tell.
-    fn containers(&self, leaves: &[Value], found: &mut BTreeSet<Container>) {
+    fn unite_into(&self, all: &mut [u8]) {
         match self {
-            Self::All | Self::Nothing | Self::Row(_) => {}
-            Self::Not(inner) => inner.containers(leaves, found),
-            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.containers(leaves, found)),
-            Self::Container(container) | Self::Range(container, _) => {
-                found.insert(container.clone());
+            Self::Bitmap(bitmap) => all.iter_mut().zip(bitmap).for_each(|(one, two)| *one |= two),
+            Self::Offsets(offsets) => rows::insert(all, offsets.iter().copied()),
+        }
+    }
+}
+
+/// The rows of a leaf in a segment.
+#[derive(Debug)]
+enum LeafRows {
+    /// The rows in any of the containers.
+    Any(Vec<Container>),
+    /// All rows but those.
+    AllBut(Vec<Container>),
+    /// A range too wide to be listed: any rows but those.
+    AnyBut(Container),
+}
+
+/// The offsets of rows that are in the segment.
+fn in_segment(rows: impl Iterator<Item = Value>, segment: u32) -> Container {
+    let offset = |row: Value| match row {
+        Value::Int(row) => u32::try_from(row).ok()?.checked_sub(segment * SEGMENT).filter(|offset| *offset < SEGMENT),
+        _ => None,
+    };
+    Container::Offsets(rows.filter_map(offset).collect())
+}
+
+impl LeafRows {
+    /// Adds what was read of an entry of this leaf.
+    fn add(&mut self, leaf: &Leaf, value: Value, segment: u32) {
+        let list = |value| if let Value::Array(list) | Value::Set(list) = value { list } else { Vec::new() };
+        match (leaf, &mut *self) {
+            (Leaf::Equals { .. } | Leaf::In { .. } | Leaf::Null { .. }, Self::Any(all)) => {
+                all.push(Container::of(value));
             }
-            Self::Values(column, leaf) => {
-                let values = list(leaves.get(*leaf)).map(|value| scripts::bytes(value.clone()));
-                found.extend(values.map(|value| (column.clone(), Some(value))));
+            (Leaf::Unique { .. }, Self::Any(all)) => all.push(in_segment(list(value).into_iter(), segment)),
+            (Leaf::Ordinals { .. }, Self::Any(all)) => all.extend(list(value).into_iter().map(Container::of)),
+            _ => {
+                // The null rows, which of the three it is, and the rows.
+                let mut listed = list(value).into_iter();
+                let null = listed.next().map_or(Container::Offsets(Vec::new()), Container::of);
+                *self = match listed.next() {
+                    Some(Value::Int(1)) => Self::Any(vec![in_segment(listed, segment)]),
+                    Some(Value::Int(0)) => Self::AllBut(vec![null, in_segment(listed, segment)]),
+                    _ => Self::AnyBut(null),
+                };
             }
         }
     }
 }
 
-/// Reads a program, of which any may be read.
-#[cfg(any(fuzzing, test))]
-pub(crate) fn read_program(program: Vec<Vec<u8>>) {
-    let mut words = program.into_iter();
-    Node::parse(&mut words, &mut 0);
-    assert_eq!(words.next(), None);
-}
-
-/// What a list in a reply has; nothing if it is none.
-fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
-    match value {
-        Some(Value::Array(values) | Value::Set(values)) => values.as_slice().iter(),
-        _ => [].iter(),
-    }
-}
-
-/// A segment as it was at one moment.
-struct Segment {
-    number: u32,
+/// A segment, as far as it was read.
+struct Segment<'a> {
+    /// The rows in use, up to the last one. No bitmap here is longer.
     live: Vec<u8>,
-    containers: BTreeMap<Container, Value>,
-    leaves: Vec<Value>,
+    /// In the order of the filter's leaves.
+    leaves: std::slice::Iter<'a, LeafRows>,
     /// Whether all ranges are known row by row.
     exact: bool,
 }
 
-impl Segment {
+impl Segment<'_> {
     /// The rows that match; where a range is not known row by row, at least these if `more`, else at most.
     fn evaluate(&mut self, node: &Node, more: bool) -> Vec<u8> {
         match node {
             Node::All => self.live.clone(),
-            Node::Nothing => rows::bitmap([].into_iter()),
+            Node::None => self.empty(),
             Node::Not(inner) => {
                 let inner = self.evaluate(inner, !more);
                 self.live_without(inner)
@@ -142,167 +120,153 @@ impl Segment {
                 all
             }
             Node::Or(parts) => {
-                let mut all = rows::bitmap([].into_iter());
+                let mut all = self.empty();
                 for part in parts {
-                    unite(&mut all, &self.evaluate(part, more));
+                    let part = self.evaluate(part, more);
+                    all.iter_mut().zip(part).for_each(|(one, two)| *one |= two);
                 }
                 all
             }
-            Node::Container(container) => self.container(container),
-            Node::Row(leaf) => self.rows(list(self.leaves.get(*leaf))),
-            Node::Values(column, leaf) => {
-                let mut all = rows::bitmap([].into_iter());
-                for value in list(self.leaves.get(*leaf)) {
-                    unite(&mut all, &self.container(&(column.clone(), Some(scripts::bytes(value.clone())))));
-                }
-                all
-            }
-            Node::Range(null, leaf) => {
-                let mut listed = list(self.leaves.get(*leaf));
-                match listed.next() {
-                    Some(Value::Int(1)) => return self.rows(listed),
-                    // None of these, nor null.
-                    Some(_) => {
-                        let mut others = self.rows(listed);
-                        unite(&mut others, &self.container(null));
-                        return self.live_without(others);
+            Node::Leaf(_) => {
+                let length = self.live.len();
+                let union = |containers: &[Container]| {
+                    let mut all = vec![0; length];
+                    containers.iter().for_each(|container| container.unite_into(&mut all));
+                    all
+                };
+                match self.leaves.next() {
+                    Some(LeafRows::Any(containers)) => union(containers),
+                    Some(LeafRows::AllBut(containers)) => self.live_without(union(containers)),
+                    Some(LeafRows::AnyBut(null)) => {
+                        self.exact = false;
+                        if more { self.live_without(union(std::slice::from_ref(null))) } else { self.empty() }
                     }
-                    None => {}
+                    None => self.empty(),
                 }
-                self.exact = false;
-                if more { self.live_without(self.container(null)) } else { rows::bitmap([].into_iter()) }
             }
         }
+    }
+
+    fn empty(&self) -> Vec<u8> {
+        vec![0; self.live.len()]
     }
 
     fn live_without(&self, mut rows: Vec<u8>) -> Vec<u8> {
         rows.iter_mut().zip(&self.live).for_each(|(row, live)| *row = !*row & live);
         rows
     }
+}
 
-    /// Those of the rows that are in this segment.
-    fn rows<'a>(&self, rows: impl Iterator<Item = &'a Value>) -> Vec<u8> {
-        let first = self.number * SEGMENT;
-        rows::bitmap(rows.filter_map(|row| match row {
-            Value::Int(row) => u32::try_from(*row).ok()?.checked_sub(first).filter(|offset| *offset < SEGMENT),
-            _ => None,
-        }))
-    }
-
-    fn container(&self, container: &Container) -> Vec<u8> {
-        match self.containers.get(container) {
-            Some(Value::BulkString(bitmap)) => whole(bitmap),
-            offsets => rows::bitmap(list(offsets).filter_map(|offset| match offset {
-                Value::BulkString(offset) => parse(offset),
-                _ => None,
-            })),
+/// The index entries that a filter needs, as words of `scripts/leaves.lua`, each with the number of its leaf.
+fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
+    let mut entries = Vec::with_capacity(leaves.len());
+    let mut add = |at: usize, leaf: &Leaf| {
+        let mut words = Vec::new();
+        leaf.encode(target.schema, &mut words);
+        entries.push((at, words));
+    };
+    for (at, leaf) in leaves.iter().enumerate() {
+        match leaf {
+            // Each value is an entry of its own, so that a call may end between two.
+            &&Leaf::In { column, ref values } => {
+                values.iter().for_each(|value| add(at, &Leaf::Equals { column, value: value.clone() }));
+            }
+            &&Leaf::Unique { column, ref values } => {
+                values.chunks(100).for_each(|values| add(at, &Leaf::Unique { column, values: values.to_vec() }));
+            }
+            leaf => add(at, leaf),
         }
     }
+    entries
 }
 
-fn unite(all: &mut [u8], others: &[u8]) {
-    all.iter_mut().zip(others).for_each(|(one, two)| *one |= two);
-}
-
-/// A bitmap in its full length; Redis' end with the last byte that is not 0.
-fn whole(bitmap: &[u8]) -> Vec<u8> {
-    let mut whole = bitmap.to_vec();
-    whole.resize(SEGMENT as usize / 8, 0);
-    whole
-}
-
-/// Reads the rows that match as a bitmap, of one segment, the first one if `from` is none. One round trip, and one or two more where
-/// the values of a range, the number of segments or what is due are not known yet.
+/// Reads the rows that match as a bitmap, of one segment, the first one if `from` is none. One round trip
+/// for each [`ENTRIES`] index entries of the filter, and one or two more to learn which records expired.
 ///
 /// `due` has the rows of records that expired but that the primary has not removed, once they are known.
 pub(super) async fn bitmaps(
     db: &Db,
     target: &Target,
-    condition: &Condition,
+    filter: &Node,
     from: Option<u32>,
     backwards: bool,
     due: &mut Option<Rows>,
 ) -> Result<Bitmaps> {
-    let program = plan::program(target.schema, condition);
-    let node = Node::parse(&mut program.iter().cloned(), &mut 0);
-    let (mut names, mut number) = (BTreeSet::new(), from.unwrap_or(0));
-    node.containers(&[], &mut names);
+    let leaves = filter.leaves();
+    let entries = entries(target, &leaves);
+    let (mut rows, mut read, mut segment) = (Vec::new(), 0, from);
     loop {
-        let (leaves, mut replies) = read(db, target, &program, &names, number).await?;
-        let mut words = Words(leaves.into_iter());
-        let segments = words.number().and_then(|segments| u32::try_from(segments).ok()).unwrap_or(0);
-        let (total, now) = (words.number().unwrap_or(0), words.number().unwrap_or(0));
-        let leaves: Vec<Value> = words.0.collect();
-        if number >= segments {
-            return Ok(Bitmaps { bitmaps: Vec::new(), next: None, total, exact: true, microseconds: 0 });
+        if read == 0 {
+            rows = leaves.iter().map(|_| LeafRows::Any(Vec::new())).collect::<Vec<_>>();
         }
-        let begin = if backwards && from.is_none() { segments - 1 } else { number };
-        let mut needed = BTreeSet::new();
-        node.containers(&leaves, &mut needed);
-        if now == 0 {
-            due.get_or_insert_default();
-        }
-        if due.is_none() || begin != number || !needed.is_subset(&names) {
-            number = begin;
-            names.extend(needed);
-            if due.is_none() {
+        let some = &entries[read..entries.len().min(read + ENTRIES)];
+        let mut reply = read_leaves(db, target, segment, backwards, some).await?;
+        let Some(number) = reply.segment else {
+            return Ok(Bitmaps { bitmaps: Vec::new(), next: None, total: reply.total, exact: true, microseconds: 0 });
+        };
+        segment = Some(number);
+        if due.is_none() {
+            *due = Some(Rows::default());
+            if reply.now > 0 {
                 // Before the segment, lest a row that is given to another record in between be taken for one that matches.
-                *due = Some(read_due(db, target, now).await?);
+                *due = Some(read_due(db, target, reply.now).await?);
+                continue;
             }
+        }
+        for ((leaf, _), value) in some.iter().zip(reply.values.by_ref()) {
+            rows[*leaf].add(leaves[*leaf], value, number);
+            read += 1;
+        }
+        if read < entries.len() {
             continue;
         }
-        let live = whole(&replies.next().map(scripts::bytes).unwrap_or_default());
-        let mut containers = BTreeMap::new();
-        for name in names {
-            // The one or the other is there.
-            let (bitmap, offsets) = (replies.next(), replies.next());
-            let bitmap = bitmap.filter(|bitmap| *bitmap != Value::Nil);
-            containers.extend(bitmap.or(offsets).map(|rows| (name, rows)));
-        }
-        let mut segment = Segment { number, live, containers, leaves, exact: true };
+        let mut evaluated = Segment { live: reply.live, leaves: rows.iter(), exact: true };
         let mut found = Rows::default();
-        found.set_segment(number, segment.evaluate(&node, true));
+        found.set_segment(number, evaluated.evaluate(filter, true));
         if let Some(due) = due {
             found.remove(due);
         }
-        let next = if backwards { number.checked_sub(1) } else { Some(number + 1).filter(|next| *next < segments) };
-        let bitmaps = found.take_first().into_iter().collect();
-        return Ok(Bitmaps { bitmaps, next, total, exact: segment.exact, microseconds: 0 });
+        let next =
+            if backwards { number.checked_sub(1) } else { Some(number + 1).filter(|next| *next < reply.segments) };
+        let (exact, bitmaps) = (evaluated.exact, found.take_first().into_iter().collect());
+        return Ok(Bitmaps { bitmaps, next, total: reply.total, exact, microseconds: 0 });
     }
 }
 
-/// Reads what `scripts/leaves.lua` says of a program, then the rows in use, then each container as a bitmap and as a set, all at one moment.
-/// One round trip.
-async fn read(
+/// What `scripts/leaves.lua` answered.
+struct LeavesReply {
+    /// The segment that was read; `None` if there is no such segment.
+    segment: Option<u32>,
+    segments: u32,
+    /// Records of the model.
+    total: u64,
+    /// The time in milliseconds, if there are records that expired before; else 0.
+    now: u64,
+    live: Vec<u8>,
+    /// One value for each entry, of as many as there was time for.
+    values: std::vec::IntoIter<Value>,
+}
+
+/// Reads index entries of a segment. One round trip.
+async fn read_leaves(
     db: &Db,
     target: &Target,
-    program: &[Vec<u8>],
-    containers: &BTreeSet<Container>,
-    segment: u32,
-) -> Result<(Vec<Value>, vec::IntoIter<Value>)> {
-    let mut leaves = page::begin(db, target, &LEAVES);
-    leaves.arg(program);
-    let mut whole = false;
-    loop {
-        let mut pipeline = Pipeline::with_capacity(4 + 2 * containers.len());
-        pipeline.cmd("MULTI").add_command(if whole { LEAVES.whole(&leaves) } else { leaves.clone() });
-        pipeline.cmd("GET").arg(target.keys.live(segment));
-        for (column, value) in containers {
-            let [bitmap, set] = target.keys.containers(column, segment, value.as_deref());
-            pipeline.cmd("GET").arg(bitmap).cmd("SMEMBERS").arg(set);
-        }
-        pipeline.cmd("EXEC");
-        match scripts::last(db.send_all(&pipeline).await?) {
-            Ok(Value::Array(replies)) => {
-                let mut replies = replies.into_iter();
-                let leaves = Answer::of(replies.next().unwrap_or(Value::Nil));
-                return Ok((page::done(target, leaves)?, replies));
-            }
-            Err(error) if !whole && scripts::is_unknown(&error) => whole = true,
-            Err(error) => return Err(target.wrong_type(LEAVES.named(db, error).await)),
-            other => return Err(page::unexpected(target, &other)),
-        }
+    segment: Option<u32>,
+    backwards: bool,
+    entries: &[(usize, Vec<Vec<u8>>)],
+) -> Result<LeavesReply> {
+    let mut command = page::begin(db, target, &LEAVES);
+    command.arg(segment.map(|segment| segment.to_string()).unwrap_or_default()).arg(page::direction(backwards));
+    for (_, words) in entries {
+        command.arg(words);
     }
+    let reply = LEAVES.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+    let mut words = Words(page::done(target, Answer::of(reply))?.into_iter());
+    let mut number = || words.number().unwrap_or(0);
+    let (segment, segments, total, now) = (number(), number() as u32, number(), number());
+    let segment = u32::try_from(segment).ok().filter(|segment| *segment < segments);
+    let live = words.word();
+    Ok(LeavesReply { segment, segments, total, now, live, values: words.0 })
 }
 
 /// Rows that are read at a time, and by how many less the next ones begin later, as some may be removed meanwhile.

@@ -234,7 +234,7 @@ fn described<'a>(schema: &ModelSchema, condition: &'a Condition) -> (String, Vec
     let name = |column: usize| schema.columns()[column].name();
     let text = match condition {
         Condition::All => "all".into(),
-        Condition::Nothing | Condition::Invalid { .. } => "none".into(),
+        Condition::Nothing | Condition::Invalid { .. } | Condition::TooDeep => "none".into(),
         Condition::Equals { column, stored } => format!("{} = {}", name(*column), Excerpt(stored)),
         Condition::IsNull { column } => format!("{} is null", name(*column)),
         Condition::StartsWith { column, beginning } => {

@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::{BitAnd, BitOr, Not};
-
-use redis::Value;
+use std::ops::{BitAnd, BitOr, Deref, Not};
 
 use crate::schema::ModelSchema;
-use crate::value::{Kind, SortKey, ValueError, index_form, list};
+use crate::value::ValueError;
 
 /// A condition on the records of the model `M`, made by the methods of [`Column`](crate::Column) and combined with `&`, `|` and `!`.
 ///
@@ -98,9 +96,12 @@ pub(crate) enum Condition {
         column: usize,
         beginning: Vec<u8>,
     },
-    And(Vec<Condition>),
-    Or(Vec<Condition>),
+    And(Parts),
+    Or(Parts),
     Not(Box<Condition>),
+    /// More than [`DEEPEST`] levels. What it was made of is dropped, so that nothing that goes through a
+    /// condition can run out of stack.
+    TooDeep,
     /// A value that can't be stored was compared with.
     Invalid {
         column: usize,
@@ -108,34 +109,88 @@ pub(crate) enum Condition {
     },
 }
 
+/// Levels of AND, OR and NOT within each other that a filter may have.
+pub(crate) const DEEPEST: u16 = 300;
+
+/// What is joined by an AND or an OR, and the most levels that one of the parts has.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Parts {
+    list: Vec<Condition>,
+    deepest: u16,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list.fmt(f)
+    }
+}
+
+impl Deref for Parts {
+    type Target = [Condition];
+    fn deref(&self) -> &[Condition] {
+        &self.list
+    }
+}
+
+impl Parts {
+    fn push(&mut self, part: Condition) {
+        self.deepest = self.deepest.max(part.levels());
+        self.list.push(part);
+    }
+
+    fn join(one: Condition, two: Condition) -> Self {
+        let mut parts = Self { list: Vec::with_capacity(2), deepest: 0 };
+        parts.push(one);
+        parts.push(two);
+        parts
+    }
+
+    fn extend(mut self, more: Self) -> Self {
+        self.deepest = self.deepest.max(more.deepest);
+        self.list.extend(more.list);
+        self
+    }
+}
+
 impl Condition {
+    /// Levels of AND, OR and NOT within each other.
+    fn levels(&self) -> u16 {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.deepest + 1,
+            // Never one within another.
+            Self::Not(inner) => inner.levels() + 1,
+            _ => 0,
+        }
+    }
+
+    /// The condition, unless it has too many levels.
+    fn limited(self) -> Self {
+        if self.levels() > DEEPEST { Self::TooDeep } else { self }
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         match (self, other) {
+            (Self::TooDeep, _) | (_, Self::TooDeep) => Self::TooDeep,
             (Self::All, condition) | (condition, Self::All) => condition,
-            (Self::And(mut parts), Self::And(more)) => {
-                parts.extend(more);
-                Self::And(parts)
-            }
+            (Self::And(parts), Self::And(more)) => Self::And(parts.extend(more)),
             (Self::And(mut parts), condition) | (condition, Self::And(mut parts)) => {
                 parts.push(condition);
-                Self::And(parts)
+                Self::And(parts).limited()
             }
-            (left, right) => Self::And(vec![left, right]),
+            (left, right) => Self::And(Parts::join(left, right)).limited(),
         }
     }
 
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
+            (Self::TooDeep, _) | (_, Self::TooDeep) => Self::TooDeep,
             (Self::Nothing, condition) | (condition, Self::Nothing) => condition,
-            (Self::Or(mut parts), Self::Or(more)) => {
-                parts.extend(more);
-                Self::Or(parts)
-            }
+            (Self::Or(parts), Self::Or(more)) => Self::Or(parts.extend(more)),
             (Self::Or(mut parts), condition) | (condition, Self::Or(mut parts)) => {
                 parts.push(condition);
-                Self::Or(parts)
+                Self::Or(parts).limited()
             }
-            (left, right) => Self::Or(vec![left, right]),
+            (left, right) => Self::Or(Parts::join(left, right)).limited(),
         }
     }
 
@@ -143,15 +198,16 @@ impl Condition {
         match self {
             Self::All => Self::Nothing,
             Self::Nothing => Self::All,
+            Self::TooDeep => Self::TooDeep,
             Self::Not(inner) => *inner,
-            other => Self::Not(Box::new(other)),
+            other => Self::Not(Box::new(other)).limited(),
         }
     }
 
     /// Adds the columns that it is about.
     pub(crate) fn columns(&self, found: &mut BTreeSet<usize>) {
         match self {
-            Self::All | Self::Nothing => {}
+            Self::All | Self::Nothing | Self::TooDeep => {}
             Self::Equals { column, .. }
             | Self::IsNull { column }
             | Self::Range { column, .. }
@@ -164,52 +220,16 @@ impl Condition {
         }
     }
 
-    /// The first value that was compared with and can't be stored.
-    pub(crate) fn invalid(&self) -> Option<(usize, &ValueError)> {
+    /// Why it can't be asked: a value that it compares with can't be stored, or it has too many levels.
+    pub(crate) fn refusal(&self, schema: &ModelSchema) -> Option<String> {
         match self {
-            Self::Invalid { column, reason } => Some((*column, reason)),
-            Self::And(parts) | Self::Or(parts) => parts.iter().find_map(Self::invalid),
-            Self::Not(inner) => inner.invalid(),
+            Self::Invalid { column, reason } => Some(format!("{}: {reason}", schema.columns()[*column].name())),
+            Self::TooDeep => Some(format!(
+                "the filter has more than {DEEPEST} levels of AND, OR and NOT within each other; combine it with fewer levels"
+            )),
+            Self::And(parts) | Self::Or(parts) => parts.iter().find_map(|part| part.refusal(schema)),
+            Self::Not(inner) => inner.refusal(schema),
             _ => None,
-        }
-    }
-
-    /// Whether a record matches, by its fields in the order of `columns`.
-    pub(crate) fn matches(&self, schema: &ModelSchema, columns: &[usize], fields: &[Value]) -> bool {
-        let stored = |column: usize| {
-            let at = columns.iter().position(|&stored| stored == column)?;
-            match fields.get(at) {
-                Some(Value::BulkString(stored)) => Some((schema.columns()[column].kind, stored.as_slice())),
-                _ => None,
-            }
-        };
-        match self {
-            Self::All => true,
-            Self::Nothing | Self::Invalid { .. } => false,
-            Self::Equals { column, stored: wanted } => stored(*column).is_some_and(|(kind, found)| match kind {
-                Kind::List => list::elements(found).is_some_and(|all| all.iter().any(|element| element == wanted)),
-                _ => index_form(kind, found) == index_form(kind, wanted),
-            }),
-            Self::IsNull { column } => stored(*column).is_none(),
-            Self::Range { column, low, high } => stored(*column).is_some_and(|(kind, found)| {
-                let ordinal = |stored: &[u8]| schema.columns()[*column].ordinal_of(stored);
-                let beyond = |bound: &Bound, wanted: std::cmp::Ordering| {
-                    let order = if kind == Kind::Ordinal {
-                        ordinal(found).cmp(&Some(bound.ordinal))
-                    } else {
-                        SortKey::of(kind, found).compare(&SortKey::of(kind, &bound.stored))
-                    };
-                    order == wanted || (bound.inclusive && order.is_eq())
-                };
-                low.as_ref().is_none_or(|low| beyond(low, std::cmp::Ordering::Greater))
-                    && high.as_ref().is_none_or(|high| beyond(high, std::cmp::Ordering::Less))
-            }),
-            Self::StartsWith { column, beginning } => {
-                stored(*column).is_some_and(|(_, found)| found.starts_with(beginning))
-            }
-            Self::And(parts) => parts.iter().all(|part| part.matches(schema, columns, fields)),
-            Self::Or(parts) => parts.iter().any(|part| part.matches(schema, columns, fields)),
-            Self::Not(inner) => !inner.matches(schema, columns, fields),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::model::RedisModel;
 use crate::query::filter::Condition;
 use crate::query::page::{self, Position, Request, Words};
+use crate::query::plan::Node;
 use crate::query::reader::{Delivery, Reader};
 use crate::query::rows::Rows;
 use crate::scripts::GROUPS;
@@ -81,15 +82,15 @@ pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
 ) -> Result<Vec<(T::Group, u64)>> {
     let target = Target::new::<M>(db);
     let request = Request { condition: condition.clone(), order: Vec::new(), backwards: false };
-    page::check(&target, &request)?;
+    let filter = page::filter(target.schema, &request)?;
     let (schema, prefix) = (target.schema, target.keys.prefix.clone());
     let kind = schema.columns()[column].kind;
     let indexed = match kind {
         Kind::List => None,
         // The script keeps intermediate bitmaps.
-        _ if db.is_read_only() => None,
-        _ => match by_index(db, &target, &request, column).await {
-            Err(error) if error.is_read_only() => None,
+        _ if db.is_read_only() || filter.is_long() => None,
+        _ => match by_index(db, &target, &request, &filter, column).await {
+            Err(error) if error.refuses_writes() => None,
             tally => tally?,
         },
     };
@@ -114,9 +115,9 @@ pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
     Ok(groups.into_iter().map(|(group, count, _)| (group, count)).collect())
 }
 
-/// Counts with the containers of the column; `None` if its values are too many for that, or the ranges of the condition too wide. A round trip
+/// Counts with the containers of the column; `None` if its values are too many for that, or the ranges of the filter too wide. A round trip
 /// for each millisecond of the server's time.
-async fn by_index(db: &Db, target: &Target, request: &Request, column: usize) -> Result<Option<Tally>> {
+async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, column: usize) -> Result<Option<Tally>> {
     let schema = &target.schema.columns()[column];
     let mut tally = Tally::default();
     // Rows that were found along a range take the place of those that the script finds.
@@ -129,8 +130,8 @@ async fn by_index(db: &Db, target: &Target, request: &Request, column: usize) ->
         for (value, _) in &tally.counts {
             command.arg(value.as_ref().map_or_else(|| b"0".to_vec(), |value| [b"=", &value[..]].concat()));
         }
-        let condition = if found.is_some() { &Condition::Nothing } else { &request.condition };
-        let mut words = Words(page::run(db, target, &GROUPS, command, condition).await?.into_iter());
+        let filter = if found.is_some() { &Node::None } else { filter };
+        let mut words = Words(page::run(db, target, &GROUPS, command, filter).await?.into_iter());
         let first = words.word();
         if words.0.len() == 0 {
             let range = target.schema.columns().iter().position(|column| column.name().as_bytes() == first);

@@ -10,7 +10,7 @@ use crate::expiry;
 use crate::id;
 use crate::query::explain::PlanWay;
 use crate::query::filter::Condition;
-use crate::query::plan;
+use crate::query::plan::Node;
 use crate::query::rows::{self, CHUNK, DIRECTORY, SEGMENT};
 use crate::schema::ModelSchema;
 use crate::scripts::{self, Answer, BITMAPS, COUNT, PURGE_EXPIRED, QUERY, Script};
@@ -115,19 +115,16 @@ pub(crate) struct Part {
     pub(crate) bitmaps: Option<Bitmaps>,
 }
 
-/// Refuses a condition with a value that can't be stored.
-pub(crate) fn check(target: &Target, request: &Request) -> Result<()> {
-    match request.condition.invalid() {
-        None => Ok(()),
-        Some((column, reason)) => Err(Error::InvalidQuery {
-            model: target.schema.name(),
-            reason: format!("{}: {reason}", target.schema.columns()[column].name()),
-        }),
+/// The filter of a request, unless it can't be asked.
+pub(crate) fn filter(schema: &'static ModelSchema, request: &Request) -> Result<Node> {
+    match request.condition.refusal(schema) {
+        None => Ok(Node::of(schema, &request.condition)),
+        Some(reason) => Err(Error::InvalidQuery { model: schema.name(), reason }),
     }
 }
 
 /// Finds rows, fewer than asked for where the call ended before. One round trip.
-pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'_>) -> Result<Part> {
+pub(crate) async fn part(db: &Db, target: &Target, request: &Request, filter: &Node, ask: Ask<'_>) -> Result<Part> {
     let Target { schema, keys } = target;
     let mut command = begin(db, target, &QUERY);
     command.arg(if ask.columns.is_some() { "page" } else { "ids" });
@@ -150,7 +147,7 @@ pub(crate) async fn part(db: &Db, target: &Target, request: &Request, ask: Ask<'
     for &at in columns {
         command.arg(schema.columns()[at].name());
     }
-    let reply = run(db, target, &QUERY, command, &request.condition).await?;
+    let reply = run(db, target, &QUERY, command, filter).await?;
     let [head, bitmaps, rows] = <[Value; 3]>::try_from(reply).map_err(|reply| unexpected(target, &reply))?;
     let unpacked = |list| scripts::unpacked(list).map_err(|list| unexpected(target, &list));
     let (head, rows) = (unpacked(head)?, unpacked(rows)?);
@@ -219,17 +216,15 @@ pub(super) fn direction(descending: bool) -> &'static str {
     if descending { "desc" } else { "asc" }
 }
 
-/// Makes a call of a script that answers a query, with the condition as its last arguments.
+/// Makes a call of a script that answers a query, with the filter as its last arguments.
 pub(super) async fn run(
     db: &Db,
     target: &Target,
     script: &Script,
     mut command: redis::Cmd,
-    condition: &Condition,
+    filter: &Node,
 ) -> Result<Vec<Value>> {
-    for word in plan::program(target.schema, condition) {
-        command.arg(word);
-    }
+    command.arg(filter.words(target.schema));
     // Where records expire as a rule, what has expired is removed on the same way.
     let mut purge_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
     loop {
@@ -267,17 +262,17 @@ pub(super) fn unexpected(target: &Target, reply: &impl std::fmt::Debug) -> Error
 pub(crate) enum Counted {
     /// So many records match.
     All(u64),
-    /// The rows of the condition's range of this column are to be counted, as far as they match the rest.
+    /// The rows of the filter's range of this column are to be counted, as far as they match the rest.
     Along(usize),
 }
 
 /// The number of records that match. A round trip for each millisecond of the server's time.
-pub(crate) async fn count(db: &Db, target: &Target, request: &Request) -> Result<Counted> {
+pub(crate) async fn count(db: &Db, target: &Target, filter: &Node) -> Result<Counted> {
     let (mut total, mut from) = (0, Position::default());
     loop {
         let mut command = begin(db, target, &COUNT);
         command.arg(&from.code).arg(&from.first).arg(&from.second);
-        let values = run(db, target, &COUNT, command, &request.condition).await?;
+        let values = run(db, target, &COUNT, command, filter).await?;
         let [Value::Int(count), Value::Int(more), rest @ ..] = &values[..] else {
             return Err(unexpected(target, &values));
         };
@@ -326,13 +321,13 @@ pub(crate) struct Bitmaps {
 pub(crate) async fn bitmaps(
     db: &Db,
     target: &Target,
-    condition: &Condition,
+    filter: &Node,
     from: Option<u32>,
     backwards: bool,
 ) -> Result<Bitmaps> {
     let mut command = begin(db, target, &BITMAPS);
     command.arg(from.map(|segment| segment.to_string()).unwrap_or_default()).arg(direction(backwards));
-    Ok(Bitmaps::of(run(db, target, &BITMAPS, command, condition).await?))
+    Ok(Bitmaps::of(run(db, target, &BITMAPS, command, filter).await?))
 }
 
 impl Bitmaps {

@@ -14,9 +14,8 @@ use crate::query::along::Along;
 use crate::query::entry::Entry;
 use crate::query::evaluate;
 use crate::query::explain::{Book, PlanWay, Spent};
-use crate::query::filter::Condition;
 use crate::query::page::{self, Ask, Counted, OrderKey, Part, Place, Position, Request};
-use crate::query::plan::{self, Tried};
+use crate::query::plan::{self, Leaf, Node, Tried};
 use crate::query::rows::Rows;
 use crate::record;
 use crate::write::Target;
@@ -41,7 +40,7 @@ const TOGETHER: usize = 250;
 
 /// What is delivered of each row.
 pub(crate) struct Delivery<T> {
-    /// Positions of the columns to read, with all of the condition among them; `None` if the ids are enough.
+    /// Positions of the columns to read, with all of the filter among them; `None` if the ids are enough.
     pub(crate) columns: Option<Arc<[usize]>>,
     pub(crate) decode: Decode<T>,
 }
@@ -60,6 +59,8 @@ pub(crate) struct Reader {
     db: Db,
     target: Target,
     request: Request,
+    /// What the request filters by.
+    filter: Node,
     /// Where to go on; `None` if all was read.
     from: Option<Position>,
     /// Matching rows still to be left out.
@@ -67,7 +68,7 @@ pub(crate) struct Reader {
     /// Where the first row that was found is.
     first: Option<Position>,
     ahead: Ahead,
-    /// Whether the parts of the condition meet here, as the server lets no script keep what they make.
+    /// Whether the filter is evaluated here: see [`evaluate`].
     evaluates: bool,
     /// Rows of records that expired but are still there, as far as that is known: see [`evaluate`].
     due: Option<Rows>,
@@ -95,7 +96,7 @@ enum Ahead {
     Sorted(VecDeque<Entry>, bool),
 }
 
-/// All rows that match a condition.
+/// All rows that match a filter.
 struct Matches {
     rows: Rows,
     count: u64,
@@ -116,11 +117,15 @@ fn size(value: &Value) -> usize {
 
 impl Reader {
     pub(crate) fn new(db: &Db, target: Target, request: Request, from: Position, skip: u64) -> Result<Self> {
-        page::check(&target, &request)?;
+        let filter = page::filter(target.schema, &request)?;
         // A container alone the scripts read as it is.
-        let joined = matches!(request.condition, Condition::And(_) | Condition::Or(_) | Condition::Not(_));
+        let alone = matches!(
+            filter,
+            Node::All | Node::None | Node::Leaf(Leaf::Equals { .. } | Leaf::Null { .. } | Leaf::Range { .. })
+        );
         Ok(Self {
-            evaluates: db.is_read_only() && joined,
+            evaluates: db.is_read_only() && !alone || filter.is_long(),
+            filter,
             due: None,
             db: db.clone(),
             target,
@@ -178,12 +183,12 @@ impl Reader {
         self.keep_found();
         if let Ahead::Script { .. } = self.ahead {
             if self.request.order.len() > 1 {
-                let matches = self.matches(&self.request.condition.clone(), None).await?;
+                let matches = self.matches(&self.filter.clone(), None).await?;
                 self.sort(&matches.rows, matches.exact, &from, left).await?;
             } else if self.evaluates {
                 self.begin(&from, left).await?;
             } else if self.request.order.is_empty() && rows > IN_SCRIPT && columns.is_some() {
-                self.ahead = Ahead::Scan(Scan::of(&self.request, &from));
+                self.ahead = Ahead::Scan(Scan::of(&self.request, &self.filter, &from));
             }
         }
         let mut ahead = mem::replace(&mut self.ahead, Ahead::Script { choose: false });
@@ -192,7 +197,7 @@ impl Reader {
             Ahead::Scan(scan) => self.scan(scan, rows, columns).await,
             Ahead::Walk(walk) => {
                 if walk.is_too_long() {
-                    let exact = walk.matches.exact && walk.along.range == Condition::All;
+                    let exact = walk.matches.exact && walk.along.range == Node::All;
                     self.sort(&walk.matches.rows, exact, &walk.along.last, left).await?;
                     return Ok(Vec::new());
                 }
@@ -232,8 +237,8 @@ impl Reader {
     ) -> Result<Vec<Place>> {
         let in_script = columns.filter(|_| rows <= IN_SCRIPT);
         let ask = Ask { from, rows, skip: self.skip, left, columns: in_script, choose };
-        let part = match page::part(&self.db, &self.target, &self.request, ask).await {
-            Err(error) if error.is_read_only() => {
+        let part = match page::part(&self.db, &self.target, &self.request, &self.filter, ask).await {
+            Err(error) if error.refuses_writes() => {
                 self.evaluates = true;
                 return Ok(Vec::new());
             }
@@ -285,12 +290,12 @@ impl Reader {
     /// Begins a way that is gone without the scripts that answer a query.
     async fn begin(&mut self, from: &Position, left: u64) -> Result<()> {
         let Some(&key) = self.request.order.first() else {
-            self.ahead = Ahead::Scan(Scan::of(&self.request, from));
+            self.ahead = Ahead::Scan(Scan::of(&self.request, &self.filter, from));
             return Ok(());
         };
         let column = &self.target.schema.columns()[key.column];
         if !column.has_sorted_set() {
-            let matches = self.matches(&self.request.condition.clone(), None).await?;
+            let matches = self.matches(&self.filter.clone(), None).await?;
             if matches.count > STEP as u64 {
                 self.ahead = Ahead::Scan(self.scan_values(key, from, matches).await?);
                 return Ok(());
@@ -306,8 +311,8 @@ impl Reader {
 
     /// Decides how an order is gone on with where the script found that it takes long.
     async fn plan(&mut self, key: OrderKey, from: Position, left: u64, begun: Option<page::Bitmaps>) -> Result<()> {
-        let (range, others) = plan::split_range(&self.request.condition, key.column);
-        if others == Condition::All && !self.evaluates {
+        let (range, others) = self.filter.split_range(key.column);
+        if others == Node::All && !self.evaluates {
             return Ok(());
         }
         let wanted = self.skip.saturating_add(left);
@@ -318,21 +323,21 @@ impl Reader {
                 self.ahead = Ahead::Walk(Walk::new(matches, along));
                 return Ok(());
             }
-            let exact = matches.exact && range == Condition::All;
+            let exact = matches.exact && range == Node::All;
             return self.sort(&matches.rows, exact, &from, left).await;
         }
-        let matches = self.matches(&self.request.condition.clone(), None).await?;
+        let matches = self.matches(&self.filter.clone(), None).await?;
         self.sort(&matches.rows, matches.exact, &from, left).await
     }
 
     /// Reads all rows that match a condition, as bitmaps, of which the first may be here.
-    async fn matches(&mut self, condition: &Condition, mut begun: Option<page::Bitmaps>) -> Result<Matches> {
+    async fn matches(&mut self, filter: &Node, mut begun: Option<page::Bitmaps>) -> Result<Matches> {
         let mut matches = Matches { rows: Rows::default(), count: 0, exact: true, total: 0 };
         let mut next = Some(None);
         while let Some(from) = next {
             let part = match begun.take() {
                 Some(part) => part,
-                None => self.bitmaps(condition, from, false).await?,
+                None => self.bitmaps(filter, from, false).await?,
             };
             next = part.next.map(Some);
             matches.exact &= part.exact;
@@ -345,14 +350,14 @@ impl Reader {
         Ok(matches)
     }
 
-    async fn bitmaps(&mut self, condition: &Condition, from: Option<u32>, backwards: bool) -> Result<page::Bitmaps> {
+    async fn bitmaps(&mut self, filter: &Node, from: Option<u32>, backwards: bool) -> Result<page::Bitmaps> {
         if !self.evaluates {
-            match page::bitmaps(&self.db, &self.target, condition, from, backwards).await {
-                Err(error) if error.is_read_only() => self.evaluates = true,
+            match page::bitmaps(&self.db, &self.target, filter, from, backwards).await {
+                Err(error) if error.refuses_writes() => self.evaluates = true,
                 part => return Ok(self.spend(part?)),
             }
         }
-        let part = evaluate::bitmaps(&self.db, &self.target, condition, from, backwards, &mut self.due).await?;
+        let part = evaluate::bitmaps(&self.db, &self.target, filter, from, backwards, &mut self.due).await?;
         Ok(self.spend(part))
     }
 
@@ -371,7 +376,7 @@ impl Reader {
         places
     }
 
-    /// The columns of the condition and the order.
+    /// The columns of the filter and the order.
     fn columns(&self) -> Vec<usize> {
         self.request.fields(self.target.schema, &[])
     }
@@ -394,21 +399,20 @@ impl Reader {
     /// thousand rows in it.
     pub(crate) async fn count(mut self) -> Result<u64> {
         if !self.evaluates {
-            match page::count(&self.db, &self.target, &self.request).await {
-                Err(error) if error.is_read_only() => self.evaluates = true,
+            match page::count(&self.db, &self.target, &self.filter).await {
+                Err(error) if error.refuses_writes() => self.evaluates = true,
                 Err(error) => return Err(error),
                 Ok(Counted::All(count)) => return Ok(count),
                 Ok(Counted::Along(column)) => return Ok(self.along(column).await?.len()),
             }
         }
-        let condition = self.request.condition.clone();
-        let matches = self.matches(&condition, None).await?;
+        // To read a range takes a quarter of the time that the records of its rows do.
+        if let Some(column) = self.filter.sorted_range() {
+            return Ok(self.along(column).await?.len());
+        }
+        let matches = self.matches(&self.filter.clone(), None).await?;
         if matches.exact {
             return Ok(matches.count);
-        }
-        // A range that was not listed: to read it takes a quarter of the time that records do.
-        if let Some(column) = plan::sorted_range(self.target.schema, &condition) {
-            return Ok(self.along(column).await?.len());
         }
         let (rows, mut count) = (matches.rows.iter().collect::<Vec<_>>(), 0);
         for rows in rows.chunks(STEP) {
@@ -457,6 +461,6 @@ impl Reader {
     fn still_matches(&self, columns: &[usize], row: u32, fields: &Value) -> bool {
         let Value::Array(fields) = fields else { return false };
         let [Value::BulkString(found), fields @ ..] = fields.as_slice() else { return false };
-        *found == row.to_string().into_bytes() && self.request.condition.matches(self.target.schema, columns, fields)
+        *found == row.to_string().into_bytes() && self.filter.matches(self.target.schema, columns, fields)
     }
 }

@@ -23,7 +23,7 @@ impl Rows {
 
     /// Says whether the row was not there.
     pub(crate) fn insert(&mut self, row: u32) -> bool {
-        let bitmap = self.0.entry(row / SEGMENT).or_insert_with(|| vec![0; SEGMENT as usize / 8]);
+        let bitmap = self.0.entry(row / SEGMENT).or_insert_with(empty);
         let (at, bit) = place(row);
         if bitmap.len() <= at {
             bitmap.resize(SEGMENT as usize / 8, 0);
@@ -66,14 +66,26 @@ impl Rows {
     }
 }
 
+/// The bitmap of a segment without rows.
+pub(crate) fn empty() -> Vec<u8> {
+    vec![0; SEGMENT as usize / 8]
+}
+
 /// The bitmap of a segment that has these offsets.
 pub(crate) fn bitmap(offsets: impl Iterator<Item = u32>) -> Vec<u8> {
-    let mut bitmap = vec![0; SEGMENT as usize / 8];
-    for offset in offsets {
-        let (at, bit) = place(offset);
-        bitmap[at] |= bit;
-    }
+    let mut bitmap = empty();
+    insert(&mut bitmap, offsets);
     bitmap
+}
+
+/// Adds offsets to a bitmap, as far as it goes.
+pub(crate) fn insert(bitmap: &mut [u8], offsets: impl Iterator<Item = u32>) {
+    for offset in offsets {
+        let (at, bit) = (offset as usize / 8, 0x80 >> (offset % 8));
+        if let Some(byte) = bitmap.get_mut(at) {
+            *byte |= bit;
+        }
+    }
 }
 
 /// The byte of a row in its segment's bitmap, and the bit in the byte.

@@ -26,26 +26,26 @@ local function run()
   end
   if node == ALL then
     n = total
-  elseif node[1] == 'z' and code == '' then
+  elseif node[1] == 'range' and code == '' then
     n = node.to - node.from
   elseif node ~= NONE then
     -- A range that is narrower than the rows to be tested for it is walked, and its rows are tested for the rest.
     local walked, others, range = string.match(code, '^k(.+)$'), {}, nil
-    for _, part in ipairs(parts_of('&', node)) do
+    for _, part in ipairs(parts_of('and', node)) do
       local better = not range or part.to and part.to - part.from < range.to - range.from
-      if part[1] == 'z' and (walked and part[2] == walked or code == '' and better) then
+      if part[1] == 'range' and (walked and part[2] == walked or code == '' and better) then
         range, part = part, range
       end
       others[#others + 1] = part
     end
     local cheap, rest
-    if range then cheap, rest = split(settle(join('&', others))) end
+    if range then cheap, rest = split(settle(join('and', others))) end
     if code == '' and range and range.to - range.from > LISTED and (range.to - range.from) * 0.5 < estimate(cheap) * 2.5 then
       code = 'k' .. range[2]
     end
     if sub(code, 1, 1) == 'k' then
       -- Without a range any more, nothing matches any more.
-      if range and not rest and ARGV[8] == '&' then
+      if range and not rest and ARGV[8] == 'and' then
         -- The client has the bitmaps of the rest, and goes along the range with less effort. A range that is one only here, as all other
         -- parts of an OR are empty, it does not know.
         return { 0, 2, '', '', '', took(), 0, range[2] }

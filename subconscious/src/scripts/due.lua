@@ -9,6 +9,10 @@
 --
 -- The hash of such a record is gone, so what its index entries were made of is in x:<row / 128>: the values by the names of their
 -- columns, and the id by the empty name. Each record is removed in a step of its own: an error leaves those before it removed as a whole.
+--
+-- A full server refuses a script's first write if that may take memory, and lets it go on after any
+-- other. So the first is one that frees: to remove what expired must not need free memory.
+call('DEL', p .. 't:1')
 for _, mark in ipairs(call('ZRANGEBYSCORE', p .. 'ttl', '-inf', text('%d', now), 'LIMIT', 0, limit)) do
   local row, known, positions, segment, offset = tonumber(mark), true, nil, nil, nil
   local packed = call('HGET', p .. 'x:' .. floor(row / CHUNK), row % CHUNK)

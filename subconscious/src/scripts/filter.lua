@@ -5,10 +5,10 @@
 -- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one; with a + if it is to say how long it took
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 --
--- A filter is in prefix form, an argument a word:
---   * all | - none | = name value | q name value (of a unique column) | 0 name (is null) | & n .. | | n .. | ! .. |
---   i name n value .. (in; a record has these values as they are here) | v name lowest highest (ordinals) |
---   z name kind score member score member (at least, below; score "" for no bound)
+-- A filter is in prefix form, an argument a word; plan/program.rs encodes it:
+--   all | none | not .. | and n .. | or n .. | equals name value | in name kind n value .. | unique name n value .. |
+--   null name | ordinals name lowest highest | range name kind score member score member (at least, below; score "" for
+--   no bound)
 --
 -- It is in stages, and what comes after it is in the last one: see `Script::new`.
 --
@@ -176,21 +176,21 @@ end
 -- The node of a container: a value's rows, or those that are null. Its keys are made of these parts and the segment.
 local function leaf(name, value)
   local rest = value and ':' .. value or ''
-  return { '=', p .. 'b:' .. name .. ':', p .. 'i:' .. name .. ':', rest }
+  return { 'equals', p .. 'b:' .. name .. ':', p .. 'i:' .. name .. ':', rest }
 end
 
 -- A node of a filter is { operator, .. }; those for all and for no rows are these two. `wide` marks a node with a range in it
 -- that is too wide to list.
-local ALL, NONE = { '*' }, { '-' }
+local ALL, NONE = { 'all' }, { 'none' }
 
 local function negate(node)
-  if node == ALL then return NONE elseif node == NONE then return ALL elseif node[1] == '!' then return node[2] end
-  return { '!', node, wide = node.wide }
+  if node == ALL then return NONE elseif node == NONE then return ALL elseif node[1] == 'not' then return node[2] end
+  return { 'not', node, wide = node.wide }
 end
 
 local function join(operator, parts)
   local neutral, decisive = ALL, NONE
-  if operator == '|' then neutral, decisive = NONE, ALL end
+  if operator == 'or' then neutral, decisive = NONE, ALL end
   local node = { operator }
   for _, part in ipairs(parts) do
     if part == decisive then return decisive end
@@ -211,12 +211,12 @@ local function parts_of(operator, node)
   return parts
 end
 
--- The node of some values of a column, which knows them.
-local function one_of(name, values)
+-- The node of some values of a column, which knows them if records have them as indexes do.
+local function one_of(name, values, as_stored)
   local parts = {}
   for i, value in ipairs(values) do parts[i] = leaf(name, value) end
-  local node = join('|', parts)
-  if #parts > 1 then node.name, node.values = name, values end
+  local node = join('or', parts)
+  if as_stored and #parts > 1 then node.name, node.values = name, values end
   return node
 end
 
@@ -231,41 +231,52 @@ local at
 local function parse()
   local operator, name = ARGV[at], ARGV[at + 1]
   at = at + 1
-  if operator == '*' then return ALL elseif operator == '-' then return NONE end
-  if operator == '!' then return negate(parse()) end
-  if operator == '&' or operator == '|' then
+  if operator == 'all' then return ALL elseif operator == 'none' then return NONE end
+  if operator == 'not' then return negate(parse()) end
+  if operator == 'and' or operator == 'or' then
     at = at + 1
     local parts = {}
     for i = 1, tonumber(name) do parts[i] = parse() end
     return join(operator, parts)
   end
   uses(name)
-  if operator == '0' then
+  if operator == 'null' then
     at = at + 1
     return leaf(name)
-  elseif operator == '=' then
+  elseif operator == 'equals' then
     at = at + 2
     return leaf(name, ARGV[at - 1])
-  elseif operator == 'q' then
-    at = at + 2
-    local row = tonumber(call('HGET', p .. 'u:' .. name, ARGV[at - 1]) or nil)
-    return row and { 'q', floor(row / SEGMENT), row % SEGMENT } or NONE
-  elseif operator == 'i' then
-    local first, values = at + 2, {}
+  elseif operator == 'unique' then
+    local first, rows, lists = at + 2, {}, {}
     at = first + ARGV[at + 1]
+    for i = first, at - 1, 4000 do
+      for _, row in ipairs(call('HMGET', p .. 'u:' .. name, unpack(ARGV, i, math.min(i + 3999, at - 1)))) do
+        row = tonumber(row)
+        if row then
+          local segment = floor(row / SEGMENT)
+          local list = lists[segment] or {}
+          list[#list + 1], rows[#rows + 1], lists[segment] = row % SEGMENT, row, list
+        end
+      end
+    end
+    return #rows > 0 and { 'unique', rows = rows, lists = lists } or NONE
+  elseif operator == 'in' then
+    local kind, first, values = byte(ARGV[at + 1]), at + 3, {}
+    at = first + ARGV[at + 2]
     for i = first, at - 1 do values[#values + 1] = ARGV[i] end
-    return one_of(name, values)
-  elseif operator == 'v' then
+    -- Of lists, decimals and floats, records may have other texts than indexes.
+    return one_of(name, values, kind ~= 108 and kind ~= 100 and kind ~= 102)
+  elseif operator == 'ordinals' then
     at = at + 3
     local lowest, highest = ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535
-    local node = one_of(name, call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE'))
+    local node = one_of(name, call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE'), true)
     if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
     return node
   end
   at = at + 6
   local key = p .. 's:' .. name
   local all = call('ZCARD', key)
-  local node = { 'z', name, byte(ARGV[at - 5]), key = key, all = all, from = 0, to = all, of = name }
+  local node = { 'range', name, byte(ARGV[at - 5]), key = key, all = all, from = 0, to = all, of = name }
   if ARGV[at - 4] ~= '' then
     node.from, node.low = rank(key, ARGV[at - 4], ARGV[at - 3]), { tonumber(ARGV[at - 4]), ARGV[at - 3] }
   end
@@ -279,20 +290,20 @@ end
 -- Decides for each range whether its rows are listed, or those that are not in it, or each row is tested by its record.
 local function settle(node)
   local operator = node[1]
-  if operator == '!' then return negate(settle(node[2])) end
+  if operator == 'not' then return negate(settle(node[2])) end
   if node.values then return node end
-  if operator == '&' or operator == '|' then
+  if operator == 'and' or operator == 'or' then
     local parts = {}
     for i = 2, #node do parts[i - 1] = settle(node[i]) end
     return join(operator, parts)
   end
-  if operator == 'z' and node.to - node.from > LISTED then
+  if operator == 'range' and node.to - node.from > LISTED then
     if node.from + node.all - node.to > LISTED then
       node.wide = true
     else
       local null = leaf(node[2])
-      local below, above = { 'z', key = node.key, from = 0, to = node.from }, { 'z', key = node.key, from = node.to, to = node.all }
-      return negate(join('|', { null, below.to > 0 and below or NONE, above.from < above.to and above or NONE }))
+      local below, above = { 'range', key = node.key, from = 0, to = node.from }, { 'range', key = node.key, from = node.to, to = node.all }
+      return negate(join('or', { null, below.to > 0 and below or NONE, above.from < above.to and above or NONE }))
     end
   end
   return node
@@ -302,8 +313,8 @@ end
 local function approximate(node, less)
   if not node.wide then return node end
   local operator = node[1]
-  if operator == 'z' then return less and NONE or negate(leaf(node[2])) end
-  if operator == '!' then return negate(approximate(node[2], not less)) end
+  if operator == 'range' then return less and NONE or negate(leaf(node[2])) end
+  if operator == 'not' then return negate(approximate(node[2], not less)) end
   local parts = {}
   for i = 2, #node do parts[i - 1] = approximate(node[i], less) end
   return join(operator, parts)
@@ -312,13 +323,13 @@ end
 -- A node as two: one that sets can be made of, and what its rows still have to be tested for, nil if nothing.
 local function split(node)
   if not node.wide then return node, nil end
-  if node[1] ~= '&' then return approximate(node), node end
+  if node[1] ~= 'and' then return approximate(node), node end
   local parts, rest = {}, {}
   for i = 2, #node do
     if node[i].wide then rest[#rest + 1] = node[i] end
     parts[i - 1] = approximate(node[i])
   end
-  return join('&', parts), join('&', rest)
+  return join('and', parts), join('and', rest)
 end
 
 -- stage
@@ -362,18 +373,18 @@ local evaluate
 local to_come = 0
 
 -- Whether to evaluate a segment is cheaper than to ask so many containers for a few rows; a range that is listed has no others.
-local function is_evaluated(node) return not node.wide and (node[1] == 'z' or node[1] == '|' and #node > 4) end
+local function is_evaluated(node) return not node.wide and (node[1] == 'range' or node[1] == 'or' and #node > 4) end
 
 -- Whether the first rows of a segment are asked for by their records rather than the segment evaluated: as many as there are values, as a record takes
 -- about as long as a container (as who rents skis: see `walking_is_too_long` in plan.rs).
 local function is_read(node)
-  if node[1] == '!' then node = node[2] end
+  if node[1] == 'not' then node = node[2] end
   return node.values and #node > 4 and to_come < #node.values
 end
 
 -- The parts that are ANDed: first those that let the fewest rows through, as a part of the middle segment shows, last those that read the record.
 local function ranked(node)
-  local parts = parts_of('&', node)
+  local parts = parts_of('and', node)
   if #parts > 1 then
     local weights = {}
     for _, part in ipairs(parts) do
@@ -398,18 +409,19 @@ end
 local tester
 function tester(node)
   local operator = node[1]
-  if operator == '=' then
-    return tester({ '&', node })
-  elseif operator == 'z' and node.wide then
+  if operator == 'equals' then
+    return tester({ 'and', node })
+  elseif operator == 'range' and node.wide then
     local low, high = node.low, node.high
     return function(segment, offset)
       local score, member = standing(segment * SEGMENT + offset, node[2], node[3])
       score = tonumber(score)
       return score and not (low and earlier(score, member, low)) and (not high or earlier(score, member, high)) or false
     end
-  elseif operator == 'q' then
-    return function(segment, offset) return node[2] == segment and node[3] == offset end
-  elseif operator == '!' then
+  elseif operator == 'unique' then
+    local rows = lookup(node.rows)
+    return function(segment, offset) return rows[segment * SEGMENT + offset] or false end
+  elseif operator == 'not' then
     local inner = tester(node[2])
     return function(segment, offset) return not inner(segment, offset) end
   elseif is_evaluated(node) then
@@ -431,10 +443,10 @@ function tester(node)
       if type(set) == 'string' then return call('GETBIT', set, text('%d', offset)) == 1 end
       return set and set[offset] or false
     end
-  elseif operator == '&' or operator == '|' then
-    local decisive, parts, count = operator == '|', operator == '|' and parts_of('|', node) or ranked(node), #node - 1
+  elseif operator == 'and' or operator == 'or' then
+    local decisive, parts, count = operator == 'or', operator == 'or' and parts_of('or', node) or ranked(node), #node - 1
     for i, part in ipairs(parts) do
-      parts[i] = { part, part[1] == '=' and {} or nil, part[1] ~= '=' and tester(part) or nil }
+      parts[i] = { part, part[1] == 'equals' and {} or nil, part[1] ~= 'equals' and tester(part) or nil }
     end
     return function(segment, offset, name)
       for i = 1, count do
@@ -462,7 +474,7 @@ function tester(node)
       return not decisive
     end
   end
-  return function() return operator == '*' end
+  return function() return operator == 'all' end
 end
 
 -- The bitmaps of a node's parts if all are containers that are bitmaps there: one question instead of one for each.
@@ -470,7 +482,7 @@ local function bitmaps(node, segment)
   local keys, number = {}, decimal[segment]
   for i = 2, #node do
     local part = node[i]
-    if part[1] ~= '=' then return nil end
+    if part[1] ~= 'equals' then return nil end
     keys[i - 1] = part[2] .. number .. part[4]
   end
   if #keys < 4000 and call('EXISTS', unpack(keys)) == #keys then return keys end
@@ -482,7 +494,7 @@ local function intersection(node, segment)
   keys = {}
   for i = 2, #node do
     local part = node[i]
-    if part[1] == '!' then
+    if part[1] == 'not' then
       without[#without + 1] = part[2]
     else
       local set = evaluate(part, segment)
@@ -564,19 +576,19 @@ function evaluate(node, segment)
       node.sets, pinned = sets, in_use
     end
     return sets[segment] or nil
-  elseif operator == '=' then
+  elseif operator == 'equals' then
     return container(node, segment)
-  elseif operator == '&' then
+  elseif operator == 'and' then
     return intersection(node, segment)
-  elseif operator == '|' then
+  elseif operator == 'or' then
     return union(node, segment)
-  elseif operator == '!' then
-    return intersection({ '&', node }, segment)
-  elseif operator == 'z' then
+  elseif operator == 'not' then
+    return intersection({ 'and', node }, segment)
+  elseif operator == 'range' then
     return listed(node)[segment]
-  elseif operator == 'q' then
-    if node[2] == segment then return { node[3] } end
-  elseif operator == '*' then
+  elseif operator == 'unique' then
+    return node.lists[segment]
+  elseif operator == 'all' then
     local key = p .. 'live:' .. decimal[segment]
     if call('EXISTS', key) == 1 then return key end
   end

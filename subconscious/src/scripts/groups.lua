@@ -107,8 +107,8 @@ local function run()
   node = settle(node)
   if node.wide then
     local ranges, others = {}, false
-    for _, part in ipairs(parts_of('&', node)) do
-      if part[1] == 'z' and part.wide then ranges[#ranges + 1] = part[2] else others = others or part.wide end
+    for _, part in ipairs(parts_of('and', node)) do
+      if part[1] == 'range' and part.wide then ranges[#ranges + 1] = part[2] else others = others or part.wide end
     end
     return { #ranges == 1 and not others and ranges[1] or '' }
   end

@@ -191,7 +191,7 @@ local function deliver_values(cheap, rest, range, mark, other)
     local ordinal = floor(list[i + 1] / 65536)
     local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
     local function marks(row) return 'k', ordinal, struct.pack('>I4', row) end
-    if deliver_rows(join('&', { leaf(order, list[i]), cheap }), rest, from, descending, 'k', marks) then
+    if deliver_rows(join('and', { leaf(order, list[i]), cheap }), rest, from, descending, 'k', marks) then
       return stop(marks(position[2]))
     end
     if i < #list - 1 and spent(5) then return stop(marks(descending and 0 or LAST_ROW)) end
@@ -201,9 +201,9 @@ end
 
 -- Whether no part of a filter is known to be rare.
 local function is_common(node)
-  for _, part in ipairs(parts_of('&', node)) do
-    if part[1] == '=' and call('EXISTS', part[2] .. decimal[floor(segments / 2)] .. part[4]) == 0 then return false end
-    if part[1] == 'q' or part[1] == 'z' and not part.wide then return false end
+  for _, part in ipairs(parts_of('and', node)) do
+    if part[1] == 'equals' and call('EXISTS', part[2] .. decimal[floor(segments / 2)] .. part[4]) == 0 then return false end
+    if part[1] == 'unique' or part[1] == 'range' and not part.wide then return false end
   end
   return true
 end
@@ -260,7 +260,7 @@ local function deliver_ordered(cheap, rest, range, mark, other)
 end
 
 local function containers(node)
-  if node[1] == '=' then return 1 elseif node.values then return #node.values end
+  if node[1] == 'equals' then return 1 elseif node.values then return #node.values end
   local count = 0
   for i = 2, #node do
     if type(node[i]) == 'table' then count = count + containers(node[i]) end
@@ -271,10 +271,10 @@ end
 local function ordered(node)
   -- A range of the column bounds the way, and needs no test of its own.
   local range, others = nil, {}
-  for _, part in ipairs(parts_of('&', node)) do
+  for _, part in ipairs(parts_of('and', node)) do
     if not range and part.of == order then range = part else others[#others + 1] = part end
   end
-  local cheap, rest = split(settle(join('&', others)))
+  local cheap, rest = split(settle(join('and', others)))
   if cheap == NONE then return false end
   evaluating = segments * (30 + 8 * containers(cheap))
   local code, mark, other = ARGV[14], ARGV[15], ARGV[16]
@@ -287,7 +287,7 @@ local function ordered(node)
       if way == 'k' then
         if deliver_ordered(cheap, rest, range, mark, other) then return true end
       else
-        local null = join('&', { leaf(order), cheap })
+        local null = join('and', { leaf(order), cheap })
         if deliver_rows(null, rest, tonumber(mark), descending, 'n') then return true end
       end
       if i < #ways and spent(0) then return stop(ways[i + 1], '') end

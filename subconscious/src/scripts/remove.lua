@@ -17,7 +17,7 @@ if due then
   call('HLEN', p .. 'x:' .. chunk)
 end
 
--- First what a full server lets through: once a script has written, it may go on.
+-- First what a full server lets through, as due.lua says.
 if gone then call('UNLINK', gone) end
 -- include apply.lua
 if due then

@@ -155,11 +155,11 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
   to_come = each(outlook and chunk or budget)
   -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
   local lead, parts = nil, ranked(cheap)
-  if parts[1][1] == '=' or is_evaluated(parts[1]) and not is_read(parts[1]) then
+  if parts[1][1] == 'equals' or is_evaluated(parts[1]) and not is_read(parts[1]) then
     lead = table.remove(parts, 1)
     lead.sets = lead.sets or {}
   end
-  local others, exact = join('&', parts), rest and tester(rest)
+  local others, exact = join('and', parts), rest and tester(rest)
   local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, pinned, false
   local whole = {}
   while low < high do

@@ -15,11 +15,6 @@ pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether the name of a value in an index is always the stored value.
-pub(crate) fn is_indexed_as_stored(kind: Kind) -> bool {
-    !matches!(kind, Kind::Float | Kind::Decimal | Kind::List)
-}
-
 /// A decimal without the zeros that end its fraction, and without the point if they were all of it.
 fn without_last_zeros(stored: &[u8]) -> &[u8] {
     if !stored.contains(&b'.') {

@@ -352,6 +352,42 @@ async fn a_list_of_many_values_and_a_deep_filter_are_no_problem() {
     assert_eq!(Item::filter_by(|u| !u.age.is_in([0u8; 0])).count(&f.db).await.unwrap(), items.len() as u64);
 }
 
+/// A filter of so many levels of AND and OR.
+fn nested(levels: u32) -> subconscious::Filter<Item> {
+    let u = Item::columns();
+    let mut nested = u.age.eq(1);
+    for level in 0..levels {
+        let age = (level % 200) as u8;
+        nested = if level % 2 == 0 { nested | u.age.eq(age) } else { nested & !u.age.eq(age) };
+    }
+    nested
+}
+
+/// Also where the stack is half of what a thread has by default, in a debug build.
+#[test]
+fn a_filter_that_is_nested_too_deep_is_an_error() {
+    let run = || {
+        runtime().block_on(async {
+            let (f, items) = store(Stored::OneSegment).await;
+            let most = Item::filter_by(|_| nested(299));
+            let all = most.clone().order_by(|u| u.price.asc()).fetch(&f.db).await.unwrap();
+            assert!(all.len() < items.len());
+            assert_eq!(most.count(&f.db).await.unwrap(), all.len() as u64);
+            assert_eq!(most.explain(&f.db).await.unwrap().rows, all.len() as u64);
+            for levels in [302, 10_000, 100_000] {
+                let deep = Item::filter_by(|_| nested(levels));
+                let error = deep.fetch(&f.db).await.unwrap_err();
+                let text = error.to_string();
+                assert!(matches!(error, subconscious::Error::InvalidQuery { .. }), "{error:?}");
+                assert!(text.contains("Item") && text.contains("more than 300 levels"), "{text}");
+                assert!(deep.count_by(&f.db, |u| u.age).await.is_err() && deep.delete(&f.db).await.is_err());
+                assert!(format!("{deep:?}").contains("TooDeep"));
+            }
+        });
+    };
+    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+}
+
 #[tokio::test]
 async fn ids_of_composite_keys_come_back_whole() {
     #[derive(Debug, Clone, PartialEq, RedisModel)]
@@ -520,4 +556,69 @@ async fn a_count_is_right_where_all_of_an_or_but_one_and_vanishes() {
         let db = f.db.with_query_budget(Duration::from_micros(budget));
         assert_eq!(query.count(&db).await.unwrap(), expected);
     }
+}
+
+/// How often the commands were called since the last `CONFIG RESETSTAT`.
+async fn calls(f: &Fixture, commands: &[&str]) -> u64 {
+    let stats: String = f.run(redis::cmd("INFO").arg("commandstats")).await;
+    let of = |command: &&str| -> u64 {
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+    };
+    commands.iter().map(of).sum()
+}
+
+/// No call evaluates more of a filter than it has time for, and none evaluates again what another one has.
+#[tokio::test]
+async fn a_long_filter_is_evaluated_once_and_in_several_calls() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Part {
+        #[column(primary_key)]
+        id: u32,
+        #[column(index)]
+        number: u32,
+        #[column(sort)]
+        weight: u32,
+    }
+    let server = subconscious::testing::TestServer::start().await.unwrap();
+    let f = Fixture::on(server.url()).await;
+    let records = 5_000;
+    let mut parts: Vec<_> = (0..records).map(|id| Part { id, number: id, weight: id % 100 }).collect();
+    Part::save_many(&f.db, &mut parts).await.unwrap().into_result().unwrap();
+    let values = 15_000;
+    let many = Part::filter_by(|p| p.number.is_in(0..values) & p.weight.ge(50));
+    let reset = async || {
+        let () = f.run(redis::cmd("CONFIG").arg("RESETSTAT")).await;
+    };
+    let bounded = async |name: &str| {
+        let (scripts, containers) =
+            (calls(&f, &["evalsha", "eval"]).await, calls(&f, &["get", "smembers", "exists"]).await);
+        assert!(scripts >= u64::from(values) / 500, "{name}: {scripts} scripts");
+        // Each container is looked for as a bitmap and then as a set.
+        assert!(containers <= 2 * u64::from(values) + 10 * scripts, "{name}: {containers} reads of containers");
+    };
+    reset().await;
+    assert_eq!(many.count(&f.db).await.unwrap(), 2_500);
+    bounded("count").await;
+    reset().await;
+    assert_eq!(many.fetch(&f.db).await.unwrap().len(), 2_500);
+    bounded("fetch").await;
+    reset().await;
+    let heaviest = many.clone().order_by(|p| p.weight.desc()).limit(10).fetch(&f.db).await.unwrap();
+    assert!(heaviest.iter().all(|part| part.weight == 99) && heaviest.len() == 10);
+    bounded("order").await;
+    reset().await;
+    assert_eq!(many.count_by(&f.db, |p| p.number).await.unwrap().len(), 2_500);
+    bounded("groups").await;
+    // A filter of many parts, each of which is short.
+    let nots = || Part::filter_by(|p| (0..200).fold(p.weight.ge(50), |all, at| all & !p.number.eq(at * 10 + 5)));
+    let expected = parts.iter().filter(|part| part.weight >= 50 && !(part.number < 2_000 && part.number % 10 == 5));
+    assert_eq!(nots().count(&f.db).await.unwrap(), expected.count() as u64);
+    reset().await;
+    assert_eq!(many.delete(&f.db).await.unwrap(), 2_500);
+    // The deletes read no containers but those that they change: two of each record.
+    let containers = calls(&f, &["get", "smembers"]).await;
+    assert!(containers <= 2 * u64::from(values) + 10_000, "delete: {containers} reads of containers");
+    assert_eq!(Part::all().count(&f.db).await.unwrap(), 2_500);
+    assert!(Part::check(&f.db).await.unwrap().is_clean());
 }

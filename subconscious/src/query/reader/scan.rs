@@ -7,9 +7,8 @@ use std::slice;
 use redis::Value;
 
 use crate::error::Result;
-use crate::query::filter::Condition;
 use crate::query::page::{self, OrderKey, Place, Position, Request};
-use crate::query::plan;
+use crate::query::plan::{Leaf, Node};
 use crate::query::reader::{Matches, Reader};
 use crate::query::rows::{Rows, SEGMENT};
 use crate::scripts;
@@ -38,7 +37,7 @@ pub(super) struct Scan {
 
 /// Rows that follow each other in row order.
 struct Run {
-    condition: Condition,
+    filter: Node,
     mark: Mark,
 }
 
@@ -80,8 +79,8 @@ impl Scan {
     }
 
     /// A way through all that matches.
-    pub(super) fn of(request: &Request, from: &Position) -> Self {
-        let run = Run { condition: request.condition.clone(), mark: Mark::Row };
+    pub(super) fn of(request: &Request, filter: &Node, from: &Position) -> Self {
+        let run = Run { filter: filter.clone(), mark: Mark::Row };
         Self::new(VecDeque::from([run]), from, request.backwards)
     }
 
@@ -125,7 +124,7 @@ impl Reader {
                     scan.rows.retain(|&row| within(row) && !self.found.has(row));
                 }
             } else if let Some(from) = scan.next {
-                let part = self.bitmaps(&run.condition.clone(), from, scan.backwards).await?;
+                let part = self.bitmaps(&run.filter.clone(), from, scan.backwards).await?;
                 scan.next = part.next.map(Some);
                 scan.exact &= part.exact && scan.within.as_ref().is_none_or(|within| within.exact);
                 scan.bitmaps = part.bitmaps.into();
@@ -160,13 +159,13 @@ impl Reader {
 
     /// A way through the nulls of an order.
     pub(super) fn scan_nulls(&self, key: OrderKey, from: &Position) -> Scan {
-        let condition = self.request.condition.clone().and(Condition::IsNull { column: key.column });
-        let runs = VecDeque::from([Run { condition, mark: Mark::Null }]);
+        let filter = Node::and(vec![self.filter.clone(), Node::Leaf(Leaf::Null { column: key.column })]);
+        let runs = VecDeque::from([Run { filter, mark: Mark::Null }]);
         let then = key.nulls_first.then(|| Position { code: b"k".to_vec(), ..Position::default() });
         Scan { then, ..Scan::new(runs, from, key.descending) }
     }
 
-    /// A way through the order of a column of few values, value by value, for what matches the condition. One round trip.
+    /// A way through the order of a column of few values, value by value, for what matches the filter. One round trip.
     pub(super) async fn scan_values(&self, key: OrderKey, from: &Position, matches: Matches) -> Result<Scan> {
         let (schema, at) = (self.target.schema, key.column);
         let column = &schema.columns()[at];
@@ -174,17 +173,18 @@ impl Reader {
         command.arg(self.target.keys.values(column.name())).arg(0).arg(-1);
         let reply = self.db.send(&command).await.map_err(|error| self.target.wrong_type(error))?;
         let Value::Array(values) = reply else { return Err(page::unexpected(&self.target, &reply)) };
-        let (range, _) = plan::split_range(&self.request.condition, at);
+        let (range, _) = self.filter.split_range(at);
         let begin = parse::<u16>(&from.first);
         let mut runs = Vec::new();
         for value in values {
             let (within, stored) = (range.matches(schema, &[at], slice::from_ref(&value)), scripts::bytes(value));
             if let Some(ordinal) = column.ordinal_of(&stored).filter(|_| within) {
-                runs.push(Run { condition: Condition::Equals { column: at, stored }, mark: Mark::Ordinal(ordinal) });
+                let filter = Node::Leaf(Leaf::Equals { column: at, value: stored });
+                runs.push(Run { filter, mark: Mark::Ordinal(ordinal) });
             }
         }
         if column.is_nullable() {
-            runs.push(Run { condition: Condition::IsNull { column: at }, mark: Mark::Null });
+            runs.push(Run { filter: Node::Leaf(Leaf::Null { column: at }), mark: Mark::Null });
         }
         runs.sort_by(|one, two| match (&one.mark, &two.mark) {
             (Mark::Ordinal(one), Mark::Ordinal(two)) if key.descending => two.cmp(one),

@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 
 use crate::error::Result;
-use crate::query::along::{self, Along, Member};
+use crate::query::along::{Along, Member};
 use crate::query::explain::PlanWay;
-use crate::query::filter::Condition;
 use crate::query::page::{OrderKey, Place, Position};
-use crate::query::plan;
+use crate::query::plan::{self, Node};
 use crate::query::reader::{Matches, Reader, STEP};
 use crate::query::rows::Rows;
 
 /// A way along a sorted set.
 pub(super) struct Walk {
-    /// What matches the rest of the condition.
+    /// What matches the rest of the filter.
     pub(super) matches: Matches,
     pub(super) along: Along,
     /// Members that were read but not looked at.
@@ -53,13 +52,10 @@ impl Reader {
                 let wanted = (left.min(rows as u64) + self.skip) as f64;
                 let count = (1.5 * wanted * walk.matches.total as f64 / walk.matches.count.max(1) as f64) as usize;
                 let count = count.clamp(200, STEP);
-                let (members, script) = walk.along.read(&self.db, &self.target, count).await?;
+                let (members, microseconds) = walk.along.read(&self.db, &self.target, count).await?;
                 self.note(|spent| {
                     let bytes = members.iter().map(|(member, score)| member.len() + score.len()).sum();
-                    match script {
-                        Some(microseconds) => spent.call(PlanWay::Order, microseconds, members.len() as u64, bytes),
-                        None => spent.pipeline(4 * members.len().div_ceil(along::PART), bytes),
-                    }
+                    spent.call(PlanWay::Order, microseconds, members.len() as u64, bytes);
                 });
                 walk.walked += members.len() as u64;
                 walk.members = members.into();
@@ -91,7 +87,7 @@ impl Reader {
         }
         let done = walk.members.is_empty() && !walk.along.more;
         let column = &self.target.schema.columns()[key.column];
-        let nulls = column.is_nullable() && !key.nulls_first && walk.along.range == Condition::All;
+        let nulls = column.is_nullable() && !key.nulls_first && walk.along.range == Node::All;
         match taken.last() {
             // The null ones are the next call's, so that a full page ends with a row.
             Some(last) if !done || nulls => self.from = Some(position(last)),
@@ -101,9 +97,9 @@ impl Reader {
         Ok(places)
     }
 
-    /// The rows that match, found along the condition's range of this column.
+    /// The rows that match, found along the filter's range of this column.
     pub(crate) async fn along(mut self, column: usize) -> Result<Rows> {
-        let (range, others) = plan::split_range(&self.request.condition, column);
+        let (range, others) = self.filter.split_range(column);
         let matches = self.matches(&others, None).await?;
         let key = OrderKey { column, descending: false, nulls_first: false };
         let mut along = Along::new(key, range, false, Position::default());
