@@ -67,7 +67,8 @@ const STEP: u64 = 100;
 /// new record takes the row of a deleted one first, so that the order is about that of insertion.
 ///
 /// While others write, a record that is delivered has matched at some moment during the query, none is delivered twice, and one that
-/// matches all the time is delivered, unless the column that is ordered by changes meanwhile.
+/// matches all the time is delivered, unless the column that is ordered by changes meanwhile. Of a filter with more than 500 values or conditions, the
+/// indexes are read in several steps: a record that changes from one of its values to another one between two steps may be passed over.
 ///
 /// # Round trips
 ///

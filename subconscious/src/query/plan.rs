@@ -8,7 +8,7 @@ pub(crate) use program::{Leaf, Node};
 
 /// Nodes of a filter that scripts evaluate at most: for each row that they test one by one, each takes
 /// them up to half a microsecond, and they test 64 rows before they look at the clock.
-const NODES: usize = 32;
+const NODES: usize = 24;
 
 /// Values in the lists of a filter that scripts evaluate at most: to read one and to look for its
 /// container takes two microseconds.

@@ -393,9 +393,20 @@ local function ranked(node)
       elseif is_read(part) then
         weights[part] = SEGMENT
       else
-        if is_evaluated(part) then part.sets = part.sets or {} end
-        local set = evaluate(part, floor(segments / 2))
-        weights[part] = type(set) == 'string' and call('BITCOUNT', set, '0', '4095') or set and #set / 8 or 0
+        -- What a NOT leaves out is counted more easily than what it lets through.
+        local left_out = part[1] == 'not' and part[2]
+        local counted = left_out or part
+        local set, members = nil, 0
+        if counted[1] == 'equals' then
+          local number = decimal[floor(segments / 2)]
+          set = counted[2] .. number .. counted[4]
+          if call('EXISTS', set) == 0 then set, members = nil, call('SCARD', counted[3] .. number .. counted[4]) end
+        else
+          if is_evaluated(counted) then counted.sets = counted.sets or {} end
+          set = evaluate(counted, floor(segments / 2))
+        end
+        local weight = type(set) == 'string' and call('BITCOUNT', set, '0', '4095') or (set and #set or members) / 8
+        weights[part] = left_out and math.min(handed, 32768) - weight or weight
         in_use = pinned
       end
     end
@@ -444,7 +455,7 @@ function tester(node)
       return set and set[offset] or false
     end
   elseif operator == 'and' or operator == 'or' then
-    local decisive, parts, count = operator == 'or', operator == 'or' and parts_of('or', node) or ranked(node), #node - 1
+    local decisive, parts, count = operator == 'or', (operator == 'or' or node.ranked) and parts_of(operator, node) or ranked(node), #node - 1
     for i, part in ipairs(parts) do
       parts[i] = { part, part[1] == 'equals' and {} or nil, part[1] ~= 'equals' and tester(part) or nil }
     end
@@ -511,16 +522,18 @@ local function intersection(node, segment)
     return list
   end
   if #keys == 0 then keys[1] = p .. 'live:' .. decimal[segment] end
-  local result = #keys == 1 and keys[1] or bitop('AND', keys)
+  local own, result = #keys > 1, keys[1]
+  if own then result = bitop('AND', keys) end
   for _, part in ipairs(without) do
     local set = result and evaluate(part, segment)
     if type(set) == 'table' then
-      result = bitop('OR', { result })
+      if not own then result, own = bitop('OR', { result }), true end
+      effort = effort + #set / 2
       for _, offset in ipairs(set) do call('SETBIT', result, text('%d', offset), '0') end
     elseif set then
       -- a XOR (a AND b) is a without b, whatever the lengths; NOT would end at the shorter one.
       local both = bitop('AND', { result, set })
-      result = both and bitop('XOR', { result, both }) or result
+      if both then result, own = bitop('XOR', { result, both }), true end
     end
   end
   return result

@@ -160,6 +160,7 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
     lead.sets = lead.sets or {}
   end
   local others, exact = join('and', parts), rest and tester(rest)
+  others.ranked = true
   local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, pinned, false
   local whole = {}
   while low < high do

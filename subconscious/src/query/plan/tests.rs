@@ -73,7 +73,7 @@ fn a_filter_that_would_take_a_script_too_long_is_known() {
         let not = |age: u32| Condition::Equals { column: 1, stored: age.to_string().into() }.not();
         (0..count).map(not).fold(Condition::All, Condition::and)
     };
-    assert!(!is_long(nots(15)) && is_long(nots(16)));
+    assert!(!is_long(nots(11)) && is_long(nots(12)));
 }
 
 #[test]
