@@ -10,16 +10,19 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::trace;
 
 mod builder;
 mod link;
 #[cfg(feature = "sentinel")]
 mod sentinel;
 mod server;
+mod traffic;
 
 pub use builder::DbBuilder;
 use server::{Connection, Server};
+#[cfg(feature = "tracing")]
+pub(crate) use traffic::ROUND_TRIPS;
+pub(crate) use traffic::Traffic;
 
 /// What one call of a query's script may take.
 const QUERY_BUDGET: Duration = Duration::from_millis(1);
@@ -54,6 +57,8 @@ pub struct Db {
     slow_query: Duration,
     /// Whether the scripts of queries are to say how long they took.
     timed: bool,
+    /// Where it is counted what is sent, if somebody wants to know.
+    traffic: Option<Arc<Traffic>>,
 }
 
 impl Db {
@@ -112,6 +117,7 @@ impl Db {
             query_budget: QUERY_BUDGET,
             slow_query: SLOW_QUERY,
             timed: false,
+            traffic: None,
         }
     }
 
@@ -135,6 +141,11 @@ impl Db {
     /// The same connection, whose scripts say how long they took, which takes them longer.
     pub(crate) fn timed(&self) -> Self {
         Self { timed: true, ..self.clone() }
+    }
+
+    /// The same connection, which counts what is sent over this handle and its clones.
+    pub(crate) fn counting(&self, traffic: &Arc<Traffic>) -> Self {
+        Self { traffic: Some(Arc::clone(traffic)), ..self.clone() }
     }
 
     /// How long a query may be waited for until it is slow.
@@ -174,13 +185,13 @@ impl Db {
 
     /// Sends one command. The reply is never an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        trace::round_trip();
+        traffic::count(self.traffic.as_deref(), 1);
         self.server.send(command).await
     }
 
     /// Sends many commands at once and gives one result for each.
     pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
-        trace::round_trip();
+        traffic::count(self.traffic.as_deref(), pipeline.len());
         self.server.send_all(pipeline).await
     }
 }

@@ -4,10 +4,10 @@ use redis::Value;
 
 use crate::model::RedisModel;
 use crate::query::cursor::Cursor;
-use crate::query::entry::Entry;
+use crate::query::exec::Position;
 use crate::query::filter::{Bound, Condition};
-use crate::query::page::{OrderKey, Position, Request};
 use crate::query::plan::Node;
+use crate::query::request::{OrderKey, Request};
 use crate::record;
 use crate::value::{SortKey, index_form, list};
 
@@ -35,13 +35,13 @@ pub fn cursor<M: RedisModel>(bytes: &[u8]) {
     let orders = keys.iter().map(|key| vec![*key]).chain([Vec::new(), keys.clone()]);
     let mut pieces = pieces(bytes).into_iter().flatten();
     let mut piece = || pieces.next().unwrap_or_default();
-    let position = Position { code: piece(), first: piece(), second: piece() };
+    let Some(position) = Position::of([piece(), piece(), piece()]) else { return };
     for order in orders {
         let request = Request { condition: Condition::All, order, backwards: false };
         let cursor = Cursor::new(schema, &request, &position, false);
         if let Ok(position) = cursor.position(schema, &request) {
             assert_eq!(Cursor::new(schema, &request, &position, cursor.is_backwards()), cursor);
-            if let Some(entry) = Entry::at(&request.order, &position) {
+            if let Some(entry) = position.entry(&request.order) {
                 assert!(entry.compare(&entry, &request.order).is_eq());
             }
         }

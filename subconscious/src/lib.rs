@@ -103,11 +103,12 @@ pub use patch::{ColumnChange, Patched};
 pub use query::Query;
 pub use query::column::{Column, Order};
 pub use query::cursor::{Cursor, Page};
-pub use query::explain::{Plan, PlanFilter, PlanStep, PlanWay};
+pub use query::explain::{Plan, PlanFilter};
 pub use query::filter::Filter;
-pub use query::groups::Grouping;
+pub use query::group_by::Grouping;
 pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;
+pub use query::way::{PlanStep, PlanWay};
 pub use subconscious_derive::{ColumnEnum, RedisModel};
 pub use value::ColumnValue;
 #[cfg(feature = "json")]

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 
@@ -16,30 +15,29 @@ use crate::trace::{self, Operation};
 use crate::value::ColumnType;
 use crate::write::Target;
 
-pub(crate) mod along;
 pub(crate) mod column;
 pub(crate) mod cursor;
-pub(crate) mod entry;
-pub(crate) mod evaluate;
+pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod filter;
-pub(crate) mod groups;
-pub(crate) mod page;
+pub(crate) mod group_by;
 pub(crate) mod plan;
-pub(crate) mod reader;
-mod rows;
+pub(crate) mod request;
 pub(crate) mod select;
+pub(crate) mod stats;
 pub(crate) mod stream;
+pub(crate) mod way;
 
 use column::{Column, Indexed, Order, Sorted};
 use cursor::Cursor;
 pub(crate) use cursor::Page;
-pub(crate) use explain::{Asked, Book, Plan};
+use exec::{Delivery, Execution, Hit, Position};
+pub(crate) use explain::{Plan, WatchedQuery};
 use filter::{Condition, Filter};
-use groups::Grouping;
-use page::{Position, Request};
-use reader::{Delivery, Reader};
+use group_by::Grouping;
+use request::Request;
 use select::{Selected, Selection};
+pub(crate) use stats::Stats;
 use stream::RecordStream;
 
 /// Records of a page where the query has no limit.
@@ -108,8 +106,7 @@ impl<M> fmt::Debug for Query<M> {
 
 impl<M: RedisModel> Query<M> {
     pub(crate) fn new() -> Self {
-        let request = Request { condition: Condition::All, order: Vec::new(), backwards: false };
-        Self { request, limit: None, offset: 0, after: None, model: PhantomData }
+        Self { request: Request::of(Condition::All), limit: None, offset: 0, after: None, model: PhantomData }
     }
 
     /// Narrows the query to the records that match this filter as well.
@@ -147,28 +144,28 @@ impl<M: RedisModel> Query<M> {
         self
     }
 
-    /// What finds the rows, from where the query begins.
-    fn reader(&self, db: &Db) -> Result<Reader> {
+    /// The query as it is run, from where it begins.
+    fn execution(&self, db: &Db) -> Result<Execution> {
         let target = Target::new::<M>(db);
         match &self.after {
-            None => Reader::new(db, target, self.request.clone(), Position::default(), self.offset),
+            None => Execution::from(db, target, self.request.clone(), Position::Start, self.offset),
             Some(cursor) => {
                 let position = cursor.position(target.schema, &self.request)?;
                 let request = if cursor.is_backwards() { self.request.reversed() } else { self.request.clone() };
-                Reader::new(db, target, request, position, 0)
+                Execution::from(db, target, request, position, 0)
             }
         }
     }
 
     /// The same for all verbs but `page`, which alone can go back.
-    fn forwards(&self, db: &Db) -> Result<Reader> {
+    fn forwards(&self, db: &Db) -> Result<Execution> {
         if self.after.as_ref().is_some_and(Cursor::is_backwards) {
             return Err(Error::InvalidQuery {
                 model: M::schema().name(),
                 reason: "the cursor is one of a previous page: only `page` goes back".into(),
             });
         }
-        self.reader(db)
+        self.execution(db)
     }
 
     /// Delivers only these columns of each record: one value, or a tuple of up to eight.
@@ -243,8 +240,7 @@ impl<M: RedisModel> Query<M> {
 
     /// What whole records are made of.
     fn records() -> Delivery<M> {
-        let decode =
-            |place: page::Place| place.fields.map_or(Ok(None), |fields| record::decode(&place.key, &place.id, fields));
+        let decode = |hit: Hit| hit.fields.map_or(Ok(None), |fields| record::decode(&hit.key, &hit.id, fields));
         Delivery { columns: Some(M::schema().stored.as_slice().into()), decode: Arc::new(decode) }
     }
 
@@ -270,25 +266,25 @@ impl<M: RedisModel> Query<M> {
     }
 
     fn deliver<T: Send + 'static>(&self, db: &Db, name: &'static str, delivery: Delivery<T>) -> RecordStream<T> {
-        let (operation, book) = self.operation(db, name);
-        let reader = self.forwards(&db.reading()).map(|reader| reader.noting(book));
-        RecordStream::new(self.limit, reader, delivery, operation)
+        let (operation, stats) = self.operation(db, name);
+        let execution = self.forwards(&db.reading()).map(|execution| execution.with_stats(stats));
+        RecordStream::new(self.limit, execution, delivery, operation)
     }
 
-    fn operation(&self, db: &Db, name: &'static str) -> (Operation, Option<Book>) {
-        Operation::query(db, M::schema(), name, || Asked {
+    fn operation(&self, db: &Db, name: &'static str) -> (Operation, Option<Stats>) {
+        Operation::query(db, M::schema(), name, || WatchedQuery {
             schema: M::schema(),
             request: self.request.clone(),
             limit: self.limit,
             offset: self.offset,
-            book: Book::default(),
+            stats: Stats::default(),
         })
     }
 
     /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 1,000; see
     /// [`stream`](Self::stream).
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
-        let decode = |place: page::Place| M::Id::decode(M::schema(), &place.id).map(Some);
+        let decode = |hit: Hit| M::Id::decode(M::schema(), &hit.id).map(Some);
         let delivery = Delivery { columns: None, decode: Arc::new(decode) };
         self.deliver(db, "ids", delivery)
     }
@@ -319,25 +315,25 @@ impl<M: RedisModel> Query<M> {
     }
 
     async fn turn<T: Send>(&self, db: &Db, delivery: &Delivery<T>) -> Result<Page<T>> {
-        let (operation, book) = self.operation(db, "page");
-        operation.run(self.turned(db, delivery, book)).await
+        let (operation, stats) = self.operation(db, "page");
+        operation.run(self.turned(db, delivery, stats)).await
     }
 
-    async fn turned<T>(&self, db: &Db, delivery: &Delivery<T>, book: Option<Book>) -> Result<Page<T>> {
-        let mut reader = self.reader(&db.reading())?.noting(book);
-        reader.mark();
+    async fn turned<T>(&self, db: &Db, delivery: &Delivery<T>, stats: Option<Stats>) -> Result<Page<T>> {
+        let mut execution = self.execution(&db.reading())?.with_stats(stats);
+        execution.keep_positions();
         let backwards = self.after.as_ref().is_some_and(Cursor::is_backwards);
         let mut left = self.limit.unwrap_or(PAGE);
         let mut items = Vec::new();
-        while left > 0 && reader.position().is_some() {
-            let some = reader.items(left.min(stream::PAGE) as usize, left, delivery).await?;
+        while left > 0 && execution.position().is_some() {
+            let some = execution.items(left.min(stream::PAGE) as usize, left, delivery).await?;
             left -= some.len() as u64;
             for item in some {
                 items.push(item?);
             }
         }
         let cursor = |position: &Position, backwards| Cursor::new(M::schema(), &self.request, position, backwards);
-        let (first, last) = (reader.first().cloned(), reader.position());
+        let (first, last) = (execution.first().cloned(), execution.position());
         // Where there is no record, the page before ends with the last one of all, and the one after begins with the first.
         let edge = cursor(&first.unwrap_or_default(), !backwards);
         let last = last.map(|last| cursor(last, backwards));
@@ -383,12 +379,12 @@ impl<M: RedisModel> Query<M> {
     ///
     /// If the future is dropped, some of the records are deleted. Calling it again deletes the others.
     pub async fn delete(&self, db: &Db) -> Result<u64> {
-        let (operation, book) = self.operation(db, "delete");
+        let (operation, stats) = self.operation(db, "delete");
         let deleted = async {
-            let mut reader = self.forwards(db)?.noting(book);
+            let mut execution = self.forwards(db)?.with_stats(stats);
             let (mut left, mut deleted) = (self.limit.unwrap_or(u64::MAX), 0);
-            while left > 0 && reader.position().is_some() {
-                let some = reader.delete(left.min(STEP) as usize, left).await?;
+            while left > 0 && execution.position().is_some() {
+                let some = execution.delete(left.min(STEP) as usize, left).await?;
                 left -= some;
                 deleted += some;
             }
@@ -405,11 +401,11 @@ impl<M: RedisModel> Query<M> {
     ///
     /// As [`fetch`](Self::fetch), but records are not read.
     pub async fn count(&self, db: &Db) -> Result<u64> {
-        let (operation, book) = self.operation(db, "count");
+        let (operation, stats) = self.operation(db, "count");
         let count = async {
             let target = Target::new::<M>(db);
-            let reader = Reader::new(&db.reading(), target, self.request.clone(), Position::default(), 0)?;
-            let matching = reader.noting(book).count().await?;
+            let execution = Execution::new(&db.reading(), target, self.request.clone())?;
+            let matching = execution.with_stats(stats).count().await?;
             Ok(matching.saturating_sub(self.offset).min(self.limit.unwrap_or(u64::MAX)))
         };
         operation.run(count).await
@@ -444,7 +440,7 @@ impl<M: RedisModel> Query<M> {
     {
         let (reading, column) = (db.reading(), column(M::columns()).at());
         let (operation, _) = self.operation(db, "count_by");
-        operation.run(groups::count_by::<M, T>(&reading, &self.request.condition, column)).await
+        operation.run(group_by::count_by::<M, T>(&reading, &self.request.condition, column)).await
     }
 
     /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took: see [`Plan`]. Then it
@@ -458,17 +454,16 @@ impl<M: RedisModel> Query<M> {
     }
 
     async fn explained(&self, db: &Db) -> Result<Plan> {
-        let book = Book::default();
-        let mut reader = self.forwards(db)?.timed().noting(Some(Arc::clone(&book)));
+        let stats = Stats::default();
+        let mut execution = self.forwards(db)?.timed().with_stats(Some(stats.clone()));
         let delivery = Self::records();
         let (mut left, mut rows) = (self.limit.unwrap_or(u64::MAX), 0);
         let mut size = stream::FIRST_PAGE;
-        while left > 0 && reader.position().is_some() {
-            let some = reader.items(left.min(size) as usize, left, &delivery).await?.len() as u64;
+        while left > 0 && execution.position().is_some() {
+            let some = execution.items(left.min(size) as usize, left, &delivery).await?.len() as u64;
             (left, rows, size) = (left - some, rows + some, stream::PAGE);
         }
-        let spent = mem::take(&mut *book.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut plan = Plan::new(M::schema(), &self.request, spent, rows);
+        let mut plan = Plan::new(M::schema(), &self.request, &stats, rows);
         (plan.limit, plan.offset) = (self.limit, self.offset);
         plan.filter = explain::filter::<M>(db, &self.request.condition).await?;
         Ok(plan)
@@ -483,13 +478,13 @@ impl<M: RedisModel> Query<M> {
         if self.limit == Some(0) {
             return Ok(false);
         }
-        let (operation, book) = self.operation(db, "exists");
+        let (operation, stats) = self.operation(db, "exists");
         let exists = async {
-            let mut reader = self.forwards(&db.reading())?.noting(book);
+            let mut execution = self.forwards(&db.reading())?.with_stats(stats);
             // In whichever order is the cheapest.
-            reader.forget_order(self.after.is_some());
-            while reader.position().is_some() {
-                if !reader.next(1, 1, None).await?.is_empty() {
+            execution.forget_order(self.after.is_some());
+            while execution.position().is_some() {
+                if !execution.next(1, 1, None).await?.is_empty() {
                     return Ok(true);
                 }
             }

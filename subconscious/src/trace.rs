@@ -10,6 +10,6 @@ mod off;
 mod on;
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{Operation, operation, round_trip};
+pub(crate) use off::{Operation, operation};
 #[cfg(feature = "tracing")]
-pub(crate) use on::{Operation, operation, round_trip};
+pub(crate) use on::{Operation, operation};

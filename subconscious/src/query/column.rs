@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::codec::check_indexed;
 use crate::patch::{ColumnChange, What};
 use crate::query::filter::{Bound, Condition, Filter};
-use crate::query::page::OrderKey;
+use crate::query::request::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
 
 /// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it. The closures of queries and patches get

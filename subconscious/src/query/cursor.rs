@@ -4,9 +4,10 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::error::Error;
-use crate::query::entry::read_keys;
-use crate::query::page::{Position, Request};
+use crate::query::exec::entry::{SortEntry, read_keys, write_keys};
+use crate::query::exec::position::{Member, Position};
 use crate::query::plan::Node;
+use crate::query::request::Request;
 use crate::schema::{ModelSchema, fnv};
 use crate::value::{SortKey, parse};
 
@@ -42,12 +43,19 @@ const TAG: usize = 8;
 
 impl Cursor {
     pub(crate) fn new(schema: &ModelSchema, request: &Request, position: &Position, backwards: bool) -> Self {
-        let code = position.code.first().copied().unwrap_or(BEGINNING);
-        let first = if code.eq_ignore_ascii_case(&b'k') { one_form(&position.first) } else { position.first.clone() };
+        let row = |row: &dyn ToString| row.to_string().into_bytes();
+        let (code, first, second) = match position {
+            Position::Start => (BEGINNING, Vec::new(), Vec::new()),
+            Position::Row(at) => (b'r', row(at), Vec::new()),
+            Position::Null(at) => (b'n', at.as_ref().map(|at| row(at)).unwrap_or_default(), Vec::new()),
+            Position::Value(None) => (b'k', Vec::new(), Vec::new()),
+            Position::Value(Some(Member { score, member })) => (b'k', one_form(score), member.clone()),
+            Position::Entry(entry) => (b'm', write_keys(&entry.keys), row(&entry.row)),
+        };
         let mut place = vec![if backwards { code.to_ascii_uppercase() } else { code }];
         place.extend_from_slice(&(first.len() as u16).to_be_bytes());
         place.extend_from_slice(&first);
-        place.extend_from_slice(&position.second);
+        place.extend_from_slice(&second);
         let mut bytes = tag(schema, request, &place).to_vec();
         bytes.append(&mut place);
         Self(bytes)
@@ -67,23 +75,27 @@ impl Cursor {
             }
             let [code, high, low, rest @ ..] = place else { return None };
             let (first, second) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
-            let is_row = |bytes: &[u8]| parse::<u32>(bytes).is_some_and(|row| row <= 1 << 31);
-            let is_score = |bytes: &[u8]| parse::<f64>(bytes).is_some_and(|score| !score.is_nan());
-            let code = code.to_ascii_lowercase();
             // A tag can be forged: what the script takes for numbers are some.
-            let sound = match code {
-                BEGINNING => first.is_empty() && second.is_empty(),
-                b'r' | b'n' => (first.is_empty() || is_row(first)) && second.is_empty(),
-                b'k' => first.is_empty() && second.is_empty() || is_score(first) && second.len() >= 4,
-                b'm' => {
-                    let keys = read_keys(first, request.order.len());
-                    let sound = |keys: Vec<Option<SortKey>>| keys.iter().flatten().all(|key| is_score(&key.score));
-                    keys.is_some_and(sound) && is_row(second)
+            let row = |bytes: &[u8]| parse::<u32>(bytes).filter(|row| *row <= 1 << 31);
+            let is_score = |bytes: &[u8]| parse::<f64>(bytes).is_some_and(|score| !score.is_nan());
+            match (code.to_ascii_lowercase(), first, second) {
+                (BEGINNING, [], []) => Some(Position::Start),
+                (b'r', first, []) => Some(Position::Row(row(first)?)),
+                (b'n', [], []) => Some(Position::Null(None)),
+                (b'n', first, []) => Some(Position::Null(Some(row(first)?))),
+                (b'k', [], []) => Some(Position::Value(None)),
+                (b'k', score, member) => {
+                    let member = Member { score: score.to_vec(), member: member.to_vec() };
+                    (is_score(score) && member.member.len() >= 4).then_some(Position::Value(Some(member)))
                 }
-                _ => false,
-            };
-            let code = if code == BEGINNING { Vec::new() } else { vec![code] };
-            sound.then(|| Position { code, first: first.to_vec(), second: second.to_vec() })
+                (b'm', keys, at) => {
+                    let keys = read_keys(keys, request.order.len())?;
+                    let sound = keys.iter().flatten().all(|SortKey { score, .. }| is_score(score));
+                    let row = i64::from(row(at)?);
+                    sound.then_some(Position::Entry(SortEntry { keys, row }))
+                }
+                _ => None,
+            }
         };
         read().ok_or_else(|| Error::InvalidQuery {
             model: schema.name(),

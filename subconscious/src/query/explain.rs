@@ -1,14 +1,15 @@
 //! How a query was answered: what `explain` tells.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
 
 use crate::db::Db;
 use crate::error::Result;
 use crate::model::RedisModel;
+use crate::query::exec::Execution;
 use crate::query::filter::{Bound, Condition};
-use crate::query::page::{OrderKey, Position, Request};
-use crate::query::reader::Reader;
+use crate::query::request::{OrderKey, Request};
+use crate::query::stats::Stats;
+use crate::query::way::{PlanStep, count_of};
 use crate::schema::ModelSchema;
 use crate::value::Excerpt;
 use crate::write::Target;
@@ -58,40 +59,6 @@ pub struct Plan {
     pub filter: Option<PlanFilter>,
 }
 
-/// A way that a query took, and in how many calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct PlanStep {
-    /// The way.
-    pub way: PlanWay,
-    /// Calls of scripts; 0 where plain commands do it.
-    pub calls: u64,
-}
-
-/// A way to find the rows that match, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum PlanWay {
-    /// Segment after segment, in row order.
-    Scan,
-    /// Along the sorted set of the first column of the order, looking which rows match.
-    Walk,
-    /// Along the values of a column of few values, intersecting the rows of each with those that match.
-    Values,
-    /// The few rows that match were gathered and sorted on the server.
-    Gather,
-    /// Only how many rows match was looked at, to choose one of the ways below.
-    Estimate,
-    /// Which rows match was read as bitmaps.
-    Bitmaps,
-    /// Along the sorted set of the first column of the order, by this program, with the bitmaps.
-    Order,
-    /// The rows of the bitmaps were read and sorted by this program.
-    Sort,
-}
-
 /// A part of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
@@ -105,22 +72,19 @@ pub struct PlanFilter {
     pub parts: Vec<PlanFilter>,
 }
 
-/// Where a query that is on its way writes down what it takes.
-pub(crate) type Book = Arc<Mutex<Spent>>;
-
-/// A query that somebody watches.
+/// A query that is watched while it runs.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nobody watches"))]
-pub(crate) struct Asked {
+pub(crate) struct WatchedQuery {
     pub(crate) schema: &'static ModelSchema,
     pub(crate) request: Request,
     pub(crate) limit: Option<u64>,
     pub(crate) offset: u64,
-    pub(crate) book: Book,
+    pub(crate) stats: Stats,
 }
 
 #[cfg(feature = "tracing")]
-impl Asked {
+impl WatchedQuery {
     /// The filter in words.
     pub(crate) fn filter(&self) -> String {
         in_words(self.schema, &self.request.condition, NESTED)
@@ -144,42 +108,9 @@ fn in_words(schema: &ModelSchema, condition: &Condition, deep: usize) -> String 
     if text == "not" { format!("not ({})", parts.concat()) } else { format!("({})", parts.join(&format!(" {text} "))) }
 }
 
-/// What a query took: see [`Plan`](crate::Plan).
-#[derive(Debug, Default)]
-pub(crate) struct Spent {
-    pub(crate) steps: Vec<PlanStep>,
-    pub(crate) expected: Option<u64>,
-    pub(crate) looked: u64,
-    pub(crate) round_trips: u64,
-    pub(crate) commands: u64,
-    pub(crate) microseconds: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Spent {
-    /// A call of a script.
-    pub(super) fn call(&mut self, way: PlanWay, microseconds: u64, looked: u64, bytes: usize) {
-        match self.steps.last_mut() {
-            Some(step) if step.way == way => step.calls += 1,
-            _ => self.steps.push(PlanStep { way, calls: 1 }),
-        }
-        self.looked += looked;
-        self.round_trips += 1;
-        self.commands += 1;
-        self.microseconds += microseconds;
-        self.bytes += bytes as u64;
-    }
-
-    /// A pipeline of plain commands.
-    pub(super) fn pipeline(&mut self, commands: usize, bytes: usize) {
-        self.round_trips += 1;
-        self.commands += commands as u64;
-        self.bytes += bytes as u64;
-    }
-}
-
 impl Plan {
-    pub(crate) fn new(schema: &ModelSchema, request: &Request, spent: Spent, rows: u64) -> Self {
+    pub(crate) fn new(schema: &ModelSchema, request: &Request, stats: &Stats, rows: u64) -> Self {
+        let (spent, traffic) = (stats.take(), stats.traffic());
         let key = |key: &OrderKey| {
             let name = schema.columns()[key.column].name();
             let direction = if key.descending { "desc" } else { "asc" };
@@ -191,12 +122,12 @@ impl Plan {
             limit: None,
             offset: 0,
             steps: spent.steps,
-            estimated_rows: spent.expected,
+            estimated_rows: spent.estimated,
             rows,
-            looked_at: spent.looked,
-            round_trips: spent.round_trips,
-            commands: spent.commands,
-            script_microseconds: spent.microseconds,
+            looked_at: spent.looked_at,
+            round_trips: traffic.round_trips(),
+            commands: traffic.commands(),
+            script_microseconds: spent.script_microseconds,
             bytes: spent.bytes,
             filter: None,
         }
@@ -211,9 +142,8 @@ pub(crate) async fn filter<M: RedisModel>(db: &Db, condition: &Condition) -> Res
     // Parents before their parts; each knows how many parts it has.
     let (mut parts, mut todo) = (Vec::new(), vec![condition]);
     while let Some(condition) = todo.pop() {
-        let request = Request { condition: condition.clone(), order: Vec::new(), backwards: false };
-        let reader = Reader::new(db, Target::new::<M>(db), request, Position::default(), 0)?;
-        let rows = reader.count().await?;
+        let target = Target::new::<M>(db);
+        let rows = Execution::new(db, target, Request::of(condition.clone()))?.count().await?;
         let (condition, children) = described(M::schema(), condition);
         parts.push((PlanFilter { condition, rows, parts: Vec::new() }, children.len()));
         todo.extend(children.into_iter().rev());
@@ -274,30 +204,6 @@ fn described<'a>(schema: &ModelSchema, condition: &'a Condition) -> (String, Vec
     (text, Vec::new())
 }
 
-impl fmt::Display for PlanWay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scan => "scan of the matching rows",
-            Self::Walk => "walk along the order",
-            Self::Values => "walk along the values of the order",
-            Self::Gather => "gathering of the matching rows, sorted on the server",
-            Self::Estimate => "estimate of the matching rows",
-            Self::Bitmaps => "bitmaps of the matching rows",
-            Self::Order => "walk along the order, matched with the bitmaps here",
-            Self::Sort => "reading of the matching rows, sorted here",
-        })
-    }
-}
-
-impl fmt::Display for PlanStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.calls {
-            0 => write!(f, "{}", self.way),
-            calls => write!(f, "{}, {}", self.way, number(calls, "call")),
-        }
-    }
-}
-
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.order.is_empty() { "row order".to_owned() } else { self.order.join(", ") };
@@ -311,13 +217,13 @@ impl fmt::Display for Plan {
         for step in &self.steps {
             write!(f, "\n  {step}")?;
         }
-        write!(f, "\n  {}", number(self.rows, "row"))?;
+        write!(f, "\n  {}", count_of(self.rows, "row"))?;
         if let Some(estimated) = self.estimated_rows {
             write!(f, " of an estimated {estimated} that match")?;
         }
         write!(f, ", {} looked at one by one", self.looked_at)?;
-        let trips = number(self.round_trips, "round trip");
-        let (commands, bytes) = (number(self.commands, "command"), number(self.bytes, "byte"));
+        let trips = count_of(self.round_trips, "round trip");
+        let (commands, bytes) = (count_of(self.commands, "command"), count_of(self.bytes, "byte"));
         write!(f, "\n  {trips}, {commands}, {} us of scripts, {bytes}", self.script_microseconds)?;
         match &self.filter {
             Some(filter) => {
@@ -332,15 +238,11 @@ impl fmt::Display for Plan {
 impl PlanFilter {
     fn print(&self, f: &mut fmt::Formatter<'_>, indent: &str, last: bool) -> fmt::Result {
         let branch = if last { "└ " } else { "├ " };
-        write!(f, "\n{indent}{branch}{}: {}", self.condition, number(self.rows, "row"))?;
+        write!(f, "\n{indent}{branch}{}: {}", self.condition, count_of(self.rows, "row"))?;
         let indent = format!("{indent}{}", if last { "  " } else { "│ " });
         for (at, part) in self.parts.iter().enumerate() {
             part.print(f, &indent, at + 1 == self.parts.len())?;
         }
         Ok(())
     }
-}
-
-fn number(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

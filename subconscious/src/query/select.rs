@@ -14,8 +14,7 @@ use crate::model::RedisModel;
 use crate::query::Query;
 use crate::query::column::Column;
 use crate::query::cursor::Page;
-use crate::query::page::Place;
-use crate::query::reader::Delivery;
+use crate::query::exec::{Delivery, Hit};
 use crate::query::stream::RecordStream;
 use crate::value::ColumnType;
 
@@ -104,12 +103,12 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
         // Beyond what is selected, what filter and order are about: it is looked at again where reading takes a round trip of its own.
         let columns: Arc<[usize]> = self.query.request.fields(schema, &self.columns).into();
         let (selected, read) = (self.columns.clone(), Arc::clone(&columns));
-        let decode = move |place: Place| {
-            let Some(Value::Array(fields)) = place.fields else { return Ok(None) };
+        let decode = move |hit: Hit| {
+            let Some(Value::Array(fields)) = hit.fields else { return Ok(None) };
             let Some((Value::BulkString(_), fields)) = fields.split_first() else { return Ok(None) };
             let values = selected.iter().filter_map(|at| read.iter().position(|column| column == at));
             let values: Vec<Value> = values.filter_map(|at| fields.get(at).cloned()).collect();
-            S::read(&mut RecordReader::some(schema, &selected, &place.key, &place.id, values.into_iter())).map(Some)
+            S::read(&mut RecordReader::some(schema, &selected, &hit.key, &hit.id, values.into_iter())).map(Some)
         };
         Delivery { columns: Some(columns), decode: Arc::new(decode) }
     }

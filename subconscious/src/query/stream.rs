@@ -9,7 +9,7 @@ use futures::future::{Fuse, FusedFuture, FutureExt};
 use futures::stream::BoxStream;
 
 use crate::error::Result;
-use crate::query::reader::{Delivery, Reader};
+use crate::query::exec::{Delivery, Execution};
 use crate::trace::Operation;
 
 /// The first page is small, so that it comes in one round trip and early; the following ones are large.
@@ -41,59 +41,64 @@ impl<T> fmt::Debug for RecordStream<T> {
 
 impl<T: Send + 'static> RecordStream<T> {
     /// A stream of at most `limit` items.
-    pub(crate) fn new(limit: Option<u64>, reader: Result<Reader>, delivery: Delivery<T>, operation: Operation) -> Self {
+    pub(crate) fn new(
+        limit: Option<u64>,
+        execution: Result<Execution>,
+        delivery: Delivery<T>,
+        operation: Operation,
+    ) -> Self {
         let items = async_stream::stream! {
-            let reader = match reader {
-                Ok(reader) => reader,
+            let execution = match execution {
+                Ok(execution) => execution,
                 Err(error) => {
                     yield Err(error);
                     return;
                 }
             };
             let Delivery { columns, decode } = delivery;
-            let read = async |mut reader: Reader, rows: u64, left: u64| {
-                let places = reader.next(rows as usize, left, columns.as_deref()).await;
-                (reader, places)
+            let read = async |mut execution: Execution, rows: u64, left: u64| {
+                let hits = execution.next(rows as usize, left, columns.as_deref()).await;
+                (execution, hits)
             };
             let mut left = limit.unwrap_or(u64::MAX);
             if left == 0 {
                 return;
             }
-            let mut batch = read(reader, left.min(FIRST_PAGE), left).await;
+            let mut batch = read(execution, left.min(FIRST_PAGE), left).await;
             let mut first = true;
             loop {
-                let (reader, places) = batch;
-                let places = match places {
-                    Ok(places) => places,
+                let (execution, hits) = batch;
+                let hits = match hits {
+                    Ok(hits) => hits,
                     Err(error) => {
                         yield Err(error);
                         return;
                     }
                 };
-                let mut reader = Some(reader).filter(|reader| reader.position().is_some());
+                let mut execution = Some(execution).filter(|execution| execution.position().is_some());
                 // Of the first page, half may be all that is wanted; later on, the next page comes while this one is decoded.
-                let begin = if first { places.len() / 2 } else { 0 };
+                let begin = if first { hits.len() / 2 } else { 0 };
                 // Unless some of these are gone.
-                let more = left - places.len() as u64;
+                let more = left - hits.len() as u64;
                 let mut ahead = pin!(Fuse::terminated());
                 let mut ready = None;
                 first = false;
-                for (at, place) in places.into_iter().enumerate() {
-                    if at == begin && more > 0 && let Some(reader) = reader.take() {
-                        ahead.set(read(reader, more.min(PAGE), more).fuse());
+                for (at, hit) in hits.into_iter().enumerate() {
+                    if at == begin && more > 0 && let Some(execution) = execution.take() {
+                        ahead.set(read(execution, more.min(PAGE), more).fuse());
                     }
                     if at >= begin && at % 8 == 0 && let Poll::Ready(batch) = futures::poll!(&mut ahead) {
                         ready = Some(batch);
                     }
-                    if let Some(item) = decode(place).transpose() {
+                    if let Some(item) = decode(hit).transpose() {
                         left -= 1;
                         yield item;
                     }
                 }
-                batch = match (ready, reader) {
+                batch = match (ready, execution) {
                     (Some(batch), _) => batch,
                     // There was nothing, or something was gone.
-                    (None, Some(reader)) if left > 0 => read(reader, left.min(PAGE), left).await,
+                    (None, Some(execution)) if left > 0 => read(execution, left.min(PAGE), left).await,
                     (None, _) if ahead.is_terminated() => return,
                     (None, _) => ahead.await,
                 };

@@ -5,58 +5,59 @@
 -- ARGV[2]   fingerprint of the schema
 -- ARGV[3]   microseconds after which the call ends where it is, see filter.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
--- ARGV[5]   where the last call ended: a code and two marks (see walk.lua), "" for the first call
+-- ARGV[5]   where the last call ended: a word and two marks (see walk.lua), "" for the first call
 -- ARGV[6], ARGV[7]
--- ARGV[8]   the first word of the filter (see filter.lua), whose other words follow
+-- ARGV[8]   the column whose range that call went along, or ""
+-- ARGV[9]   the first word of the filter (see filter.lua), whose other words follow
 --
--- Returns   { count, 1 or 0: whether there is more to count, code, mark, mark, microseconds, rows looked at }, or with 2 instead of 1 and a column:
---           nothing was counted, as the client does it better along the column's range
+-- Returns   { done, count }, { more, count, word, mark, mark, column }: there is more to count, or { along, 0, column }: nothing was counted, as the
+--           client does it better along the column's range
 --           or nil, what is wrong, .. (see ready.lua)
-at = 8
+at = 9
 
 local function run()
   -- include ready.lua
   local n, more = 0, false
   local node = parse()
   if unbuilt then return refuse('building', unbuilt) end
-  local code, first, second = ARGV[5], ARGV[6], ARGV[7]
+  local word, first, second, walked = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
   local function visit()
     n = n + 1
     return false
   end
   if node == ALL then
     n = total
-  elseif node[1] == 'range' and code == '' then
+  elseif node[1] == 'range' and word == '' then
     n = node.to - node.from
   elseif node ~= NONE then
     -- A range that is narrower than the rows to be tested for it is walked, and its rows are tested for the rest.
-    local walked, others, range = string.match(code, '^k(.+)$'), {}, nil
+    local others, range = {}, nil
     for _, part in ipairs(parts_of('and', node)) do
       local better = not range or part.to and part.to - part.from < range.to - range.from
-      if part[1] == 'range' and (walked and part[2] == walked or code == '' and better) then
+      if part[1] == 'range' and (word == 'value' and part[2] == walked or word == '' and better) then
         range, part = part, range
       end
       others[#others + 1] = part
     end
     local cheap, rest
     if range then cheap, rest = split(settle(join('and', others))) end
-    if code == '' and range and range.to - range.from > LISTED and (range.to - range.from) * 0.5 < estimate(cheap) * 2.5 then
-      code = 'k' .. range[2]
+    if word == '' and range and range.to - range.from > LISTED and (range.to - range.from) * 0.5 < estimate(cheap) * 2.5 then
+      word, walked = 'value', range[2]
     end
-    if sub(code, 1, 1) == 'k' then
+    if word == 'value' then
       -- Without a range any more, nothing matches any more.
-      if range and not rest and ARGV[8] == 'and' then
+      if range and not rest and ARGV[9] == 'and' then
         -- The client has the bitmaps of the rest, and goes along the range with less effort. A range that is one only here, as all other
         -- parts of an OR are empty, it does not know.
-        return { 0, 2, '', '', '', took(), 0, range[2] }
+        return { 'along', 0, range[2] }
       elseif range then
         local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
         more = walk(range.key, low, range.to, cheap, rest, false, 200, visit)
-        position[1] = code
       end
     else
       cheap, rest = split(settle(node))
-      more = scan(cheap, rest, tonumber(first), false, 'r', visit, function(segment, set, within)
+      walked = ''
+      more = scan(cheap, rest, tonumber(first), false, 'row', visit, function(segment, set, within)
         if not within then
           n = n + size(set)
         elseif type(set) == 'string' then
@@ -67,7 +68,8 @@ local function run()
       end)
     end
   end
-  return { n, more and 1 or 0, position[1], position[2], position[3], took(), looked }
+  if not more then return { 'done', n } end
+  return { 'more', n, position[1], position[2], position[3], walked }
 end
 
 return leave_nothing(run)

@@ -15,10 +15,10 @@
 --
 -- The values of a column are in no list: which there are is found out by looking at a row that none of the known ones has.
 --
--- Returns   { next segment, or -1 if there is none, rows of it that are left as in ARGV[8], number as in ARGV[9], then for every value that has
+-- Returns   { counted, next segment, or -1 if there is none, rows of it that are left as in ARGV[8], number as in ARGV[9], then for every value that has
 --           rows: the value, as above, and their number }; values that are not known yet come in the order in which they were found
---           or { column }: nothing was counted, as a range of this column is too wide for the script, and all else is ANDed to it; or
---           { "" } if there is more to it
+--           or { along, column }: nothing was counted, as a range of this column is too wide for the script, and all else is ANDed to it; or
+--           { wide } if there is more to it
 --           or nil, what is wrong, .. (see ready.lua)
 local name, kind = ARGV[5], byte(ARGV[6])
 at = 11 + ARGV[10]
@@ -100,7 +100,7 @@ end
 
 local function run()
   -- include ready.lua
-  if total == 0 then return { -1, '', 0 } end
+  if total == 0 then return { 'counted', -1, '', 0 } end
   uses(name)
   local node = parse()
   if unbuilt then return refuse('building', unbuilt) end
@@ -110,9 +110,10 @@ local function run()
     for _, part in ipairs(parts_of('and', node)) do
       if part[1] == 'range' and part.wide then ranges[#ranges + 1] = part[2] else others = others or part.wide end
     end
-    return { #ranges == 1 and not others and ranges[1] or '' }
+    if #ranges == 1 and not others then return { 'along', ranges[1] } end
+    return { 'wide' }
   end
-  local reply = { -1, '', 0 }
+  local reply = { 'counted', -1, '', 0 }
   for segment = tonumber(ARGV[7]), segments - 1 do
     local own, tried, rows = nil, 0, nil
     if segment == tonumber(ARGV[7]) and ARGV[8] ~= '' then
@@ -131,7 +132,7 @@ local function run()
     if own then
       local ended = count_bitmap(own, tried, segment)
       if ended then
-        reply = { segment, call('GET', own), ended }
+        reply = { 'counted', segment, call('GET', own), ended }
         break
       end
     elseif type(rows) == 'table' then
@@ -142,7 +143,7 @@ local function run()
     end
     in_use = pinned
     if segment < segments - 1 and spent(5) then
-      reply[1] = segment + 1
+      reply[2] = segment + 1
       break
     end
   end

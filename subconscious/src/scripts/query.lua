@@ -13,18 +13,18 @@
 -- ARGV[10]  asc or desc
 -- ARGV[11]  first or last: where nulls come, or never where there are none
 -- ARGV[12]  the column's spec (see index.lua)
--- ARGV[13]  choose, or walk: not to gather
--- ARGV[14]  where the last call ended: a code and two marks (see walk.lua), "" for the first call. In the order of a column of few values,
+-- ARGV[13]  choose, or scan: to scan the order, whatever it takes
+-- ARGV[14]  where the last call ended: a word and two marks (see walk.lua), "" for the first call. In the order of a column of few values,
 --           the marks are the ordinal and the row as in a sorted set's member
 -- ARGV[15], ARGV[16]
 -- ARGV[17]  f, the number of fields to read of each row besides its number
 -- then      f names of fields, then the filter (see filter.lua)
 --
 -- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of matching rows still to leave out, code, mark,
---           mark of the first row, microseconds, rows looked at, how: scan, walk, values, gather, or many: the client goes on, as there are
---           so many rows to gather, estimated number of matching rows or -1, microseconds that it takes to evaluate the filter in all segments, about, and
+--           mark of the first row, microseconds, rows looked at, how: row scan, ordered scan, values, top-k, or estimate: the client goes
+--           on, as there are so many rows to sort, estimated number of matching rows or -1, microseconds that it takes to evaluate the filter in all segments, about, and
 --           those until the clock was last looked at },
---           of many: what read_bitmaps.lua says of the filter without a range of the order's column, {} for a column of few values and else,
+--           of an estimate: what read_bitmaps.lua says of the filter without a range of the order's column, {} for a column of few values and else,
 --           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or, if the record is gone, {} } (packed: by
 --           cmsgpack, see scripts::unpacked)
 --           or nil, what is wrong, .. (see ready.lua)
@@ -36,7 +36,7 @@ local LAST_ROW = 2147483647
 local rows, found, first = {}, 0, { '', '', '' }
 -- The last field to read; nil for ids.
 local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
-local taken, expected, bitmaps = 'scan', -1, {}
+local taken, expected, bitmaps = 'row scan', -1, {}
 -- Microseconds that it takes to evaluate the filter in all segments.
 local evaluating = 0
 -- Bytes of the fields. Lua goes through a text byte by byte, each time that it gets one or makes one.
@@ -151,7 +151,7 @@ end
 
 -- Delivers from a sorted set, in its order, what the filter lets through; probing, only as long as that is likely to be soon done.
 local function deliver_sorted(cheap, rest, range, mark, other, probing)
-  taken = 'walk'
+  taken = 'ordered scan'
   local key = p .. 's:' .. order
   local low, high = 0, nil
   if range then low, high = range.from, range.to else high = call('ZCARD', key) end
@@ -171,7 +171,7 @@ local function deliver_sorted(cheap, rest, range, mark, other, probing)
     return left < missing and 1.2 * n * left / (missing - left) or math.huge
   end
   -- As many as are likely to be enough; many, where another call did not come to the end.
-  local chunk = ARGV[13] == 'walk' and 250 or (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
+  local chunk = ARGV[13] == 'scan' and 250 or (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
   return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, probing and 64 or 16), 250)), visit, outlook, probing)
 end
 
@@ -190,8 +190,8 @@ local function deliver_values(cheap, rest, range, mark, other)
   for i = 1, #list, 2 do
     local ordinal = floor(list[i + 1] / 65536)
     local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
-    local function marks(row) return 'k', ordinal, struct.pack('>I4', row) end
-    if deliver_rows(join('and', { leaf(order, list[i]), cheap }), rest, from, descending, 'k', marks) then
+    local function marks(row) return 'value', ordinal, struct.pack('>I4', row) end
+    if deliver_rows(join('and', { leaf(order, list[i]), cheap }), rest, from, descending, 'value', marks) then
       return stop(marks(position[2]))
     end
     if i < #list - 1 and spent(5) then return stop(marks(descending and 0 or LAST_ROW)) end
@@ -229,13 +229,13 @@ local function deliver_ordered(cheap, rest, range, mark, other)
     local values = how == 'k' and call('ZCARD', p .. 'v:' .. order)
     -- include cost.lua
     if best == 'many' then
-      taken = best
+      taken = 'estimate'
       if not values then
         local first, last, step = 0, segments - 1, 1
         -- include read_bitmaps.lua
         bitmaps = reply
       end
-      return stop('k', mark, other)
+      return stop('value', mark, other)
     end
     if best == 'gather' then
       local ordinals, edges = nil, range
@@ -247,9 +247,9 @@ local function deliver_ordered(cheap, rest, range, mark, other)
       end
       local places = gather(cheap, rest, edges, ordinals, mark ~= '' and { tonumber(mark), other })
       if places then
-        taken = 'gather'
+        taken = 'top-k'
         for i, each in ipairs(places) do
-          if deliver(each[3], 'k', each[4], each[2]) or i % 16 == 0 and spent(0) then return stop('k', each[4], each[2]) end
+          if deliver(each[3], 'value', each[4], each[2]) or i % 16 == 0 and spent(0) then return stop('value', each[4], each[2]) end
         end
         return false
       end
@@ -278,17 +278,17 @@ local function ordered(node)
   if cheap == NONE then return false end
   evaluating = segments * (30 + 8 * containers(cheap))
   local code, mark, other = ARGV[14], ARGV[15], ARGV[16]
-  local ways = { 'k', 'n' }
-  if range or nulls == 'never' then ways = { 'k' } elseif nulls == 'first' then ways = { 'n', 'k' } end
+  local ways = { 'value', 'null' }
+  if range or nulls == 'never' then ways = { 'value' } elseif nulls == 'first' then ways = { 'null', 'value' } end
   for i, way in ipairs(ways) do
     if code == '' or code == way then
       if code == '' then mark, other = '', '' end
       code = ''
-      if way == 'k' then
+      if way == 'value' then
         if deliver_ordered(cheap, rest, range, mark, other) then return true end
       else
         local null = join('and', { leaf(order), cheap })
-        if deliver_rows(null, rest, tonumber(mark), descending, 'n') then return true end
+        if deliver_rows(null, rest, tonumber(mark), descending, 'null') then return true end
       end
       if i < #ways and spent(0) then return stop(ways[i + 1], '') end
     end
@@ -307,7 +307,7 @@ local function run()
       more = ordered(node)
     else
       local cheap, rest = split(settle(node))
-      more = deliver_rows(cheap, rest, tonumber(ARGV[15]), descending, 'r')
+      more = deliver_rows(cheap, rest, tonumber(ARGV[15]), descending, 'row')
     end
   end
   local head = {

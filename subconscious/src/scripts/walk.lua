@@ -10,7 +10,7 @@ local GATHER = math.min(budget * 0.4, 4000)
 -- Rows looked at one by one.
 local looked = 0
 
--- A code and up to two marks: r row | n row (among the nulls) | k score member. Without marks, from the beginning.
+-- A word and up to two marks: row row | null row (among the nulls) | value score member. Without marks, before all of them.
 local position = { '', '', '' }
 local function stop(code, first, second)
   position = { code, first, second or '' }
@@ -207,7 +207,7 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
       n = n + 1
       found = found and (not passes or passes(segment, offset, name)) and (not exact or exact(segment, offset))
       -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
-      local ends, given_up = found and visit(row, 'k', key, list[i]), nil
+      local ends, given_up = found and visit(row, 'value', key, list[i]), nil
       if not ends and n % 64 == 0 then
         soon = outlook and outlook(n) <= budget / 2
         given_up = probing and not soon
@@ -219,7 +219,7 @@ local function walk(key, low, high, cheap, rest, descending, chunk, visit, outlo
       end
       if ends then
         looked = looked + n
-        stop('k', call('ZSCORE', key, list[i]), list[i])
+        stop('value', call('ZSCORE', key, list[i]), list[i])
         return not given_up or nil
       end
     end

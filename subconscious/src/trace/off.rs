@@ -4,10 +4,8 @@ use std::task::Poll;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::query::{Asked, Book};
+use crate::query::{Stats, WatchedQuery};
 use crate::schema::ModelSchema;
-
-pub(crate) fn round_trip() {}
 
 pub(crate) fn operation<T>(
     _: &'static ModelSchema,
@@ -25,8 +23,8 @@ impl Operation {
         _: &Db,
         _: &'static ModelSchema,
         _: &'static str,
-        _: impl FnOnce() -> Asked,
-    ) -> (Self, Option<Book>) {
+        _: impl FnOnce() -> WatchedQuery,
+    ) -> (Self, Option<Stats>) {
         (Self, None)
     }
 

@@ -1,9 +1,7 @@
 //! What is told by the crate `tracing`.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::PoisonError;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -12,25 +10,15 @@ use tracing::{Level, Span, debug, debug_span, enabled, warn};
 
 use crate::bulk::{DeleteReport, SaveReport};
 use crate::check::CheckReport;
-use crate::db::Db;
+use crate::db::{Db, ROUND_TRIPS};
 use crate::error::Result;
 use crate::migrate::Migration;
 use crate::model::RedisModel;
 use crate::patch::Patched;
-use crate::query::{Asked, Book, Page, Plan};
+use crate::query::{Page, Plan, Stats, WatchedQuery};
 use crate::schema::ModelSchema;
 
 const TARGET: &str = "subconscious";
-
-thread_local! {
-    /// Round trips so far of the operation that is being polled.
-    static ROUND_TRIPS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts a round trip for the operation that is being polled.
-pub(crate) fn round_trip() {
-    ROUND_TRIPS.set(ROUND_TRIPS.get() + 1);
-}
 
 /// Runs an operation of a model and tells what came of it.
 pub(crate) async fn operation<T: Rows>(
@@ -51,7 +39,7 @@ pub(crate) struct Operation {
     waited: Duration,
     since: Option<Instant>,
     /// A query, if it is told of when it is slow, and how slow it is then.
-    asked: Option<(Asked, Duration)>,
+    asked: Option<(WatchedQuery, Duration)>,
 }
 
 impl Operation {
@@ -70,17 +58,17 @@ impl Operation {
         Self { span, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, asked: None }
     }
 
-    /// Begins that of a query, and a book to write down what it takes, if somebody listens.
+    /// Begins that of a query, and statistics of what it takes, if somebody listens.
     pub(crate) fn query(
         db: &Db,
         schema: &'static ModelSchema,
         name: &'static str,
-        asked: impl FnOnce() -> Asked,
-    ) -> (Self, Option<Book>) {
+        asked: impl FnOnce() -> WatchedQuery,
+    ) -> (Self, Option<Stats>) {
         let mut operation = Self::new(schema, name);
         operation.asked = enabled!(target: TARGET, Level::WARN).then(|| (asked(), db.slow_query()));
-        let book = operation.asked.as_ref().map(|(asked, _)| asked.book.clone());
-        (operation, book)
+        let stats = operation.asked.as_ref().map(|(asked, _)| asked.stats.clone());
+        (operation, stats)
     }
 
     /// Polls a part of it.
@@ -126,10 +114,9 @@ impl Drop for Operation {
         span.in_scope(|| debug!(target: TARGET, rows, round_trips, microseconds, "ended"));
         let Some((asked, slow)) = asked else { return };
         if *waited > *slow {
-            let spent = std::mem::take(&mut *asked.book.lock().unwrap_or_else(PoisonError::into_inner));
             let filter = asked.filter();
             let Plan { model, order, steps, looked_at, commands, bytes, .. } =
-                Plan::new(asked.schema, &asked.request, spent, *rows);
+                Plan::new(asked.schema, &asked.request, &asked.stats, *rows);
             let order = order.join(", ");
             let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
             let (limit, offset, steps) = (asked.limit, asked.offset, steps.join("; "));

@@ -1,7 +1,7 @@
 //! A filter as the engine runs it: which index entries to read, and how their rows are combined.
 //!
 //! A [`Node`] is made of a [`Condition`] once for each query. `scripts/filter.lua` evaluates it on the
-//! server, [`evaluate`](crate::query::evaluate) evaluates it in this program, segment by segment, and
+//! server, [`evaluate`](crate::query::exec::evaluate) evaluates it in this program, segment by segment, and
 //! [`Node::matches`] tests one record that was read. All three agree; the property tests compare them.
 
 use std::cmp::Ordering;
@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use redis::Value;
 
 use crate::query::filter::{Bound, Condition};
+use crate::query::plan::cost;
 use crate::schema::{ColumnSchema, ModelSchema};
 use crate::value::{Kind, SortKey, escape_beginning, index_form, list};
 
@@ -180,7 +181,7 @@ impl Node {
                 values += list.len();
             }
         });
-        nodes > super::NODES || values > super::VALUES
+        nodes > cost::NODES || values > cost::VALUES
     }
 
     /// Adds the filter as `scripts/filter.lua` parses it, in prefix form, an argument a word.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use super::{Node, Tried, walking_is_cheaper, walking_is_too_long};
+use super::Node;
+use super::cost::{Attempt, ordered_scan_is_cheaper, ordered_scan_is_too_long};
 use crate::query::filter::{Bound, Condition, DEEPEST};
 use crate::schema::{ColumnSchema, ModelSchema};
 
@@ -166,25 +167,25 @@ fn a_range_of_the_order_is_apart_from_the_rest() {
 #[test]
 fn the_cheaper_way_is_taken_and_given_up_when_it_was_not() {
     // Ten of many are soon met, ten of ten are not.
-    assert!(walking_is_cheaper(1_000_000, 4_000, 10));
-    assert!(!walking_is_cheaper(1_000_000, 10, 10));
-    assert!(walking_is_cheaper(1_000_000, 500_000, u64::MAX));
-    assert!(!walking_is_cheaper(1_000_000, 100_000, u64::MAX));
-    assert!(!walking_is_too_long(5_000, 4_000));
-    assert!(walking_is_too_long(30_000, 4_000));
+    assert!(ordered_scan_is_cheaper(1_000_000, 4_000, 10));
+    assert!(!ordered_scan_is_cheaper(1_000_000, 10, 10));
+    assert!(ordered_scan_is_cheaper(1_000_000, 500_000, u64::MAX));
+    assert!(!ordered_scan_is_cheaper(1_000_000, 100_000, u64::MAX));
+    assert!(!ordered_scan_is_too_long(5_000, 4_000));
+    assert!(ordered_scan_is_too_long(30_000, 4_000));
 }
 
 #[test]
 fn a_walk_is_given_up_when_bitmaps_would_have_cost_less() {
     let budget = Duration::from_millis(1);
-    let tried = |microseconds, looked, met| Tried { microseconds, looked, met };
+    let tried = |microseconds, looked_at, found| Attempt { microseconds, looked_at, found };
     // One of ten matches: fifty more take 2.1 ms, which is more than two calls, but not than all bitmaps of many segments.
-    assert!(tried(1_000, 500, 50).is_too_much(50, 200, budget));
-    assert!(!tried(1_000, 500, 50).is_too_much(40, 200, budget));
-    assert!(!tried(1_000, 500, 50).is_too_much(50, 3_000, budget));
-    assert!(tried(1_000, 500, 0).is_too_much(10, 3_000, budget));
+    assert!(tried(1_000, 500, 50).is_too_long(50, 200, budget));
+    assert!(!tried(1_000, 500, 50).is_too_long(40, 200, budget));
+    assert!(!tried(1_000, 500, 50).is_too_long(50, 3_000, budget));
+    assert!(tried(1_000, 500, 0).is_too_long(10, 3_000, budget));
     // Where each call does but little, the time tells.
-    assert!(tried(50_000, 1, 1).is_too_much(19, 1_500, budget));
-    assert!(!tried(2_000, 500, 0).is_too_much(1, 3_000, budget));
-    assert!(tried(3_000, 750, 0).is_too_much(1, 3_000, budget));
+    assert!(tried(50_000, 1, 1).is_too_long(19, 1_500, budget));
+    assert!(!tried(2_000, 500, 0).is_too_long(1, 3_000, budget));
+    assert!(tried(3_000, 750, 0).is_too_long(1, 3_000, budget));
 }

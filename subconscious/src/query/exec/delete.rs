@@ -3,38 +3,39 @@
 use redis::Value;
 
 use crate::error::Result;
-use crate::query::page::Place;
-use crate::query::reader::{IN_SCRIPT, Reader};
+use crate::query::exec::hit::Hit;
+use crate::query::exec::{Execution, IN_SCRIPT};
 use crate::record::{self, Seen};
 use crate::schema::ModelSchema;
 use crate::scripts::DELETE;
 
-impl Reader {
+impl Execution {
     /// Deletes up to `rows` of the rows that follow, at most [`IN_SCRIPT`], and says how many. Two round trips, and two more if somebody changes one
     /// of them meanwhile: it is deleted only if it still matches.
     pub(crate) async fn delete(&mut self, rows: usize, left: u64) -> Result<u64> {
         // A key that is not a field never changes.
-        let (schema, columns) = (self.target.schema, self.columns());
+        let (schema, columns) = (self.context.target.schema, self.context.columns());
         let mut todo = self.next(rows.min(IN_SCRIPT), left, Some(&columns)).await?;
+        let context = &self.context;
         let mut deleted = 0;
         while !todo.is_empty() {
             // One without fields is gone.
-            let seen = |place: &Place| seen(schema, &columns, place.fields.as_ref()?);
-            let calls = todo.iter().filter_map(|place| {
-                Some(record::delete_call(&self.target, place.key.clone(), &[], None, &seen(place)?))
-            });
+            let seen = |hit: &Hit| seen(schema, &columns, hit.fields.as_ref()?);
+            let calls = todo
+                .iter()
+                .filter_map(|hit| Some(record::delete_call(&context.target, hit.key.clone(), &[], None, &seen(hit)?)));
             let calls: Vec<_> = calls.collect();
-            todo.retain(|place| seen(place).is_some());
-            let replies = self.target.run_many(&self.db, &DELETE, calls).await?;
+            todo.retain(|hit| seen(hit).is_some());
+            let replies = context.target.run_many(&context.db, &DELETE, calls).await?;
             let mut changed = Vec::new();
-            for (place, reply) in todo.into_iter().zip(replies) {
+            for (hit, reply) in todo.into_iter().zip(replies) {
                 match reply?.first() {
                     Some(Value::Int(1)) => deleted += 1,
-                    Some(Value::Int(2)) => changed.push(place),
+                    Some(Value::Int(2)) => changed.push(hit),
                     _ => {}
                 }
             }
-            todo = self.read(changed, &columns).await?;
+            todo = context.read(changed, &columns).await?;
         }
         Ok(deleted)
     }

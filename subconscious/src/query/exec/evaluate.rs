@@ -10,10 +10,11 @@ use redis::Value;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::query::page::{self, Bitmaps, Words};
+use crate::query::exec::bitmaps::Bitmaps;
+use crate::query::exec::call;
+use crate::query::exec::rows::{self, Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
-use crate::query::rows::{self, Rows, SEGMENT};
-use crate::scripts::{self, Answer, LEAVES};
+use crate::scripts::{self, LEAVES};
 use crate::value::parse;
 use crate::write::Target;
 
@@ -255,18 +256,16 @@ async fn read_leaves(
     backwards: bool,
     entries: &[(usize, Vec<Vec<u8>>)],
 ) -> Result<LeavesReply> {
-    let mut command = page::begin(db, target, &LEAVES);
-    command.arg(segment.map(|segment| segment.to_string()).unwrap_or_default()).arg(page::direction(backwards));
+    let mut command = call::begin(db, target, &LEAVES);
+    command.arg(segment.map(|segment| segment.to_string()).unwrap_or_default()).arg(call::direction(backwards));
     for (_, words) in entries {
         command.arg(words);
     }
-    let reply = LEAVES.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
-    let mut words = Words(page::done(target, Answer::of(reply))?.into_iter());
-    let mut number = || words.number().unwrap_or(0);
-    let (segment, segments, total, now) = (number(), number() as u32, number(), number());
-    let segment = u32::try_from(segment).ok().filter(|segment| *segment < segments);
-    let live = words.word();
-    Ok(LeavesReply { segment, segments, total, now, live, values: words.0 })
+    let mut reply = call::run_timeless(db, target, &LEAVES, &command).await?;
+    let (segment, segments): (u32, u32) = (reply.number()?, reply.number()?);
+    let (total, now, live) = (reply.number()?, reply.number()?, reply.bytes()?);
+    let segment = Some(segment).filter(|segment| *segment < segments);
+    Ok(LeavesReply { segment, segments, total, now, live, values: reply.rest() })
 }
 
 /// Rows that are read at a time, and by how many less the next ones begin later, as some may be removed meanwhile.
@@ -282,7 +281,7 @@ async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
         command.arg(at).arg(DUE.0);
         let some = match db.send(&command).await.map_err(|error| target.wrong_type(error))? {
             Value::Array(some) => some,
-            other => return Err(page::unexpected(target, &other)),
+            other => return Err(call::unexpected(target, &other)),
         };
         let count = some.len();
         for row in some {

@@ -1,32 +1,30 @@
-//! The way along a sorted set, read by the client.
+//! Reads the members of a sorted set in their order.
 
 use futures::future::try_join_all;
-use redis::Value;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::query::page::{self, OrderKey, Position, Words};
+use crate::query::exec::call;
+use crate::query::exec::position::Member;
 use crate::query::plan::Node;
-use crate::scripts::{self, Answer, ORDER};
+use crate::query::request::OrderKey;
+use crate::scripts::{self, ORDER};
 use crate::write::Target;
 
-/// A member of a sorted set, and its score if that was asked for.
-pub(crate) type Member = (Vec<u8>, Vec<u8>);
-
-/// A way along a sorted set, or a range of it.
+/// The members of a sorted set that are in a range, one part after the other.
 #[derive(Debug)]
-pub(crate) struct Along {
-    pub(crate) key: OrderKey,
+pub(super) struct OrderReader {
+    key: OrderKey,
     /// A range of the column, or all.
-    pub(crate) range: Node,
-    /// Whether each member comes with its score, which takes four times as long.
-    pub(crate) scores: bool,
-    /// Where the last member is that was read.
-    pub(crate) last: Position,
+    range: Node,
+    /// Whether each member comes with its score, which takes four times as long; else scores are empty.
+    scores: bool,
+    /// The member to go on after.
+    last: Option<Member>,
     /// Its rank in this direction, if it was read before.
     rank: Option<u64>,
     /// Whether there may be more.
-    pub(crate) more: bool,
+    pub(super) more: bool,
     /// How many were left at that time.
     left: u64,
 }
@@ -38,21 +36,31 @@ const PART: usize = 500;
 struct Part {
     members: Vec<Member>,
     /// The member before these, where a rank was given.
-    before: Position,
-    last: Position,
-    rank: u64,
+    before: Option<Member>,
+    last: Option<Member>,
+    rank: Option<u64>,
     left: u64,
     microseconds: u64,
 }
 
-impl Along {
-    pub(crate) fn new(key: OrderKey, range: Node, scores: bool, after: Position) -> Self {
+impl OrderReader {
+    pub(super) fn new(key: OrderKey, range: Node, scores: bool, after: Option<Member>) -> Self {
         Self { key, range, scores, last: after, rank: None, more: true, left: 0 }
+    }
+
+    /// The member that was read last, or to begin after.
+    pub(super) fn last(&self) -> Option<&Member> {
+        self.last.as_ref()
+    }
+
+    /// Whether the whole column is read, and no range of it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.range == Node::All
     }
 
     /// Reads up to so many members that follow, and says how long the scripts took, if they were asked. One round
     /// trip; another one if others have added or removed members before these since the last time.
-    pub(crate) async fn read(&mut self, db: &Db, target: &Target, count: usize) -> Result<(Vec<Member>, u64)> {
+    pub(super) async fn read(&mut self, db: &Db, target: &Target, count: usize) -> Result<(Vec<Member>, u64)> {
         let mut microseconds = 0;
         if let Some(rank) = self.rank {
             // Parts that begin at ranks are read at once. Each says which member comes before it: if that is
@@ -79,9 +87,8 @@ impl Along {
     }
 
     fn take(&mut self, part: Part) -> Vec<Member> {
-        let found = !part.members.is_empty();
-        self.rank = found.then_some(part.rank);
-        (self.left, self.more) = (part.left, found && part.left > 0);
+        let found = part.last.is_some();
+        (self.rank, self.left, self.more) = (part.rank, part.left, found && part.left > 0);
         if found {
             self.last = part.last;
         }
@@ -91,27 +98,25 @@ impl Along {
     /// Reads members after the last one, or after the one at a rank.
     async fn part(&self, db: &Db, target: &Target, rank: Option<u64>, count: usize) -> Result<Part> {
         let schema = target.schema;
-        let mut command = page::begin(db, target, &ORDER);
-        command.arg(schema.columns()[self.key.column].name()).arg(page::direction(self.key.descending));
-        command.arg(&self.last.first).arg(&self.last.second);
+        let mut command = call::begin(db, target, &ORDER);
+        command.arg(schema.columns()[self.key.column].name()).arg(call::direction(self.key.descending));
+        match &self.last {
+            Some(Member { score, member }) => command.arg(score).arg(member),
+            None => command.arg("").arg(""),
+        };
         command.arg(rank.map(|rank| rank.to_string()).unwrap_or_default()).arg(count);
         command.arg(if self.scores { "scores" } else { "" }).arg(self.range.words(schema));
-        let reply = ORDER.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
-        let mut words = Words(page::done(target, Answer::of(reply))?.into_iter());
-        let mut place = || {
-            let (first, second) = (words.word(), words.word());
-            Position { code: b"k".to_vec(), first, second }
-        };
-        let (before, last) = (place(), place());
-        let mut number = || words.number().unwrap_or(0);
-        let (rank, left, microseconds) = (number(), number(), number());
-        let list = scripts::unpacked(words.0.next().unwrap_or(Value::Nil));
-        let mut list = list.map_err(|list| page::unexpected(target, &list))?.into_iter().map(scripts::bytes);
+        let mut reply = call::run_timeless(db, target, &ORDER, &command).await?;
+        let (before, last) = ([reply.bytes()?, reply.bytes()?], [reply.bytes()?, reply.bytes()?]);
+        let member = |[score, member]: [Vec<u8>; 2]| (!member.is_empty()).then_some(Member { score, member });
+        let (rank, left, microseconds) = (reply.optional()?, reply.number()?, reply.number()?);
+        let list = reply.list()?;
+        let mut list = list.into_iter().map(scripts::bytes);
         let mut members = Vec::with_capacity(list.len());
         while let Some(member) = list.next() {
             let score = if self.scores { list.next().unwrap_or_default() } else { Vec::new() };
-            members.push((member, score));
+            members.push(Member { score, member });
         }
-        Ok(Part { members, before, last, rank, left, microseconds })
+        Ok(Part { members, before: member(before), last: member(last), rank, left, microseconds })
     }
 }

@@ -4,22 +4,23 @@ use std::cmp::Ordering;
 
 use redis::Value;
 
-use crate::query::page::{OrderKey, Place, Position};
+use crate::query::exec::hit::Hit;
+use crate::query::request::OrderKey;
 use crate::schema::ModelSchema;
-use crate::value::{SortKey, parse};
+use crate::value::SortKey;
 
 /// A row with what it is ordered by; `None` for null.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(super) keys: Vec<Option<SortKey>>,
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SortEntry {
+    pub(crate) keys: Vec<Option<SortKey>>,
     /// Of a place between rows, one that no row has.
-    pub(super) row: i64,
+    pub(crate) row: i64,
 }
 
-impl Entry {
+impl SortEntry {
     /// Of a row whose columns were read; `None` if its record is gone.
-    pub(super) fn of(schema: &ModelSchema, order: &[OrderKey], columns: &[usize], place: &Place) -> Option<Self> {
-        let Value::Array(fields) = place.fields.as_ref()? else { return None };
+    pub(super) fn of(schema: &ModelSchema, order: &[OrderKey], columns: &[usize], hit: &Hit) -> Option<Self> {
+        let Value::Array(fields) = hit.fields.as_ref()? else { return None };
         let (_, fields) = fields.split_first()?;
         let key = |key: &OrderKey| {
             let column = &schema.columns()[key.column];
@@ -27,44 +28,7 @@ impl Entry {
             let Value::BulkString(stored) = fields.get(at)? else { return None };
             column.sort_key(stored)
         };
-        Some(Self { keys: order.iter().map(key).collect(), row: i64::from(place.row) })
-    }
-
-    /// Beyond which entry the rows come that follow the position; `None` if all do.
-    pub(crate) fn at(order: &[OrderKey], position: &Position) -> Option<Self> {
-        let row = parse::<i64>;
-        let only = order.first()?;
-        let (keys, row) = match &position.code[..] {
-            b"m" => (read_keys(&position.first, order.len())?, row(&position.second)?),
-            b"n" if position.first.is_empty() => (vec![None], if only.descending { i64::MAX } else { -1 }),
-            b"n" => (vec![None], row(&position.first)?),
-            b"k" if position.first.is_empty() && only.nulls_first => {
-                (vec![None], if only.descending { -1 } else { i64::MAX })
-            }
-            b"k" => {
-                let (tail, row) = position.second.split_last_chunk::<4>()?;
-                let key = SortKey { score: position.first.clone(), tail: tail.to_vec() };
-                (vec![Some(key)], i64::from(u32::from_be_bytes(*row)))
-            }
-            _ => return None,
-        };
-        Some(Self { keys, row })
-    }
-
-    /// What [`at`](Self::at) reads.
-    pub(super) fn position(&self, order: &[OrderKey]) -> Position {
-        let row = self.row.to_string().into_bytes();
-        if order.len() > 1 {
-            return Position { code: b"m".to_vec(), first: write_keys(&self.keys), second: row };
-        }
-        match self.keys.first() {
-            Some(Some(SortKey { score, tail })) => Position {
-                code: b"k".to_vec(),
-                first: score.clone(),
-                second: [tail, &(self.row as u32).to_be_bytes()[..]].concat(),
-            },
-            _ => Position { code: b"n".to_vec(), first: row, second: Vec::new() },
-        }
+        Some(Self { keys: order.iter().map(key).collect(), row: i64::from(hit.row) })
     }
 
     /// Ties are in row order, turned round with the last key.
@@ -84,7 +48,7 @@ impl Entry {
 }
 
 /// Keys as bytes: 0 for null, or 1 and score and tail, each after its length.
-fn write_keys(keys: &[Option<SortKey>]) -> Vec<u8> {
+pub(crate) fn write_keys(keys: &[Option<SortKey>]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {
         let Some(SortKey { score, tail }) = key else {
@@ -101,7 +65,7 @@ fn write_keys(keys: &[Option<SortKey>]) -> Vec<u8> {
 }
 
 /// What [`write_keys`] wrote; `None` for anything else.
-pub(super) fn read_keys(mut bytes: &[u8], count: usize) -> Option<Vec<Option<SortKey>>> {
+pub(crate) fn read_keys(mut bytes: &[u8], count: usize) -> Option<Vec<Option<SortKey>>> {
     let mut take = |length: usize| {
         let (taken, rest) = bytes.split_at_checked(length)?;
         bytes = rest;

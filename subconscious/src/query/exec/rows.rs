@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn rows_are_cut_as_in_the_scripts() {
-        let text = include_str!("../scripts/rows.lua");
+        let text = include_str!("../../scripts/rows.lua");
         let expected = format!("= {SEGMENT}, 512, 128, 64, {DIRECTORY}, {CHUNK}\n");
         assert!(
             text.contains("local SEGMENT, PROMOTE, FEW, DEMOTE, DIRECTORY, CHUNK ") && text.contains(&expected),

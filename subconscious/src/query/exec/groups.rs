@@ -1,4 +1,4 @@
-//! Counts by the values of a column.
+//! Counts the records that match by the values of a column.
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
@@ -6,48 +6,17 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use crate::codec::RecordReader;
 use crate::db::Db;
 use crate::error::Result;
-use crate::model::RedisModel;
-use crate::query::filter::Condition;
-use crate::query::page::{self, Position, Request, Words};
+use crate::query::exec::context::filter;
+use crate::query::exec::hit::Hit;
+use crate::query::exec::rows::Rows;
+use crate::query::exec::{Delivery, Execution, call};
 use crate::query::plan::Node;
-use crate::query::reader::{Delivery, Reader};
-use crate::query::rows::Rows;
+use crate::query::request::Request;
 use crate::scripts::GROUPS;
-use crate::value::list::{self, ElementValue};
-use crate::value::{ColumnType, IndexValue, Kind, index_form, parse};
+use crate::value::{Kind, index_form, list};
 use crate::write::Target;
-
-/// A column type that records can be counted by: see [`Query::count_by`](crate::Query::count_by).
-#[diagnostic::on_unimplemented(
-    message = "records cannot be counted by a column of type `{Self}`",
-    label = "has no values that can be compared"
-)]
-pub trait Grouping: ColumnType {
-    /// What the records of a group have in common: the value of the column, or an element of a list.
-    type Group: ColumnType + Send + 'static;
-}
-
-impl<T: IndexValue> Grouping for T {
-    type Group = T;
-}
-impl<T: IndexValue> Grouping for Option<T> {
-    type Group = Self;
-}
-impl<T: ElementValue> Grouping for Vec<T> {
-    type Group = T;
-}
-impl<T: ElementValue> Grouping for Option<Vec<T>> {
-    type Group = T;
-}
-impl<T: ElementValue + Ord> Grouping for BTreeSet<T> {
-    type Group = T;
-}
-impl<T: ElementValue + Ord> Grouping for Option<BTreeSet<T>> {
-    type Group = T;
-}
 
 /// Values that are looked for one by one. Of a column that has more, the records are read.
 const MANY: usize = 1000;
@@ -74,18 +43,15 @@ impl Tally {
     }
 }
 
-/// The number of matching records for each value of a column, the greatest first.
-pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
+/// Stored values and how many records have each, in the order in which they were found; `None` is null.
+pub(crate) async fn count(
     db: &Db,
-    condition: &Condition,
+    target: Target,
+    request: Request,
     column: usize,
-) -> Result<Vec<(T::Group, u64)>> {
-    let target = Target::new::<M>(db);
-    let request = Request { condition: condition.clone(), order: Vec::new(), backwards: false };
-    let filter = page::filter(target.schema, &request)?;
-    let (schema, prefix) = (target.schema, target.keys.prefix.clone());
-    let kind = schema.columns()[column].kind;
-    let indexed = match kind {
+) -> Result<Vec<(Option<Vec<u8>>, u64)>> {
+    let filter = filter(&target, &request)?;
+    let indexed = match target.schema.columns()[column].kind {
         Kind::List => None,
         // The script keeps intermediate bitmaps.
         _ if db.is_read_only() || filter.is_long() => None,
@@ -94,25 +60,10 @@ pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
             tally => tally?,
         },
     };
-    let tally = match indexed {
-        Some(tally) => tally,
-        None => by_records(db, target, request, column).await?,
-    };
-    let (columns, mut groups) = ([column], Vec::with_capacity(tally.counts.len()));
-    for (value, count) in tally.counts {
-        let place = value.as_deref().and_then(|value| schema.columns()[column].sort_key(value));
-        let stored = value.map_or(Value::Nil, Value::BulkString);
-        let mut record = RecordReader::values(schema, &columns, prefix.as_bytes(), vec![stored].into_iter());
-        groups.push((record.selected::<T::Group>()?, count, place));
+    match indexed {
+        Some(tally) => Ok(tally.counts),
+        None => Ok(by_records(db, target, request, column).await?.counts),
     }
-    groups.sort_by(|(_, one, place), (_, two, other)| {
-        two.cmp(one).then_with(|| match (place, other) {
-            (Some(place), Some(other)) => place.compare(other),
-            // Null comes last.
-            _ => place.is_none().cmp(&other.is_none()),
-        })
-    });
-    Ok(groups.into_iter().map(|(group, count, _)| (group, count)).collect())
 }
 
 /// Counts with the containers of the column; `None` if its values are too many for that, or the ranges of the filter too wide. A round trip
@@ -124,30 +75,34 @@ async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, co
     let mut found: Option<Rows> = None;
     let (mut segment, mut left, mut tried) = (0, Vec::new(), 0);
     loop {
-        let mut command = page::begin(db, target, &GROUPS);
+        let mut command = call::begin(db, target, &GROUPS);
         command.arg(schema.name()).arg(schema.kind.code().to_string()).arg(segment).arg(&left).arg(tried);
         command.arg(tally.counts.len());
         for (value, _) in &tally.counts {
             command.arg(value.as_ref().map_or_else(|| b"0".to_vec(), |value| [b"=", &value[..]].concat()));
         }
         let filter = if found.is_some() { &Node::None } else { filter };
-        let mut words = Words(page::run(db, target, &GROUPS, command, filter).await?.into_iter());
-        let first = words.word();
-        if words.0.len() == 0 {
-            let range = target.schema.columns().iter().position(|column| column.name().as_bytes() == first);
-            let Some(range) = range else { return Ok(None) };
-            let reader = Reader::new(db, target.clone(), request.clone(), Position::default(), 0)?;
-            let rows = found.insert(reader.along(range).await?);
-            match rows.take_first() {
-                Some(rows) => (segment, left) = rows,
-                None => return Ok(Some(tally)),
+        let mut reply = call::run(db, target, &GROUPS, command, filter).await?;
+        match &reply.bytes()?[..] {
+            b"counted" => {}
+            b"along" => {
+                let range = reply.bytes()?;
+                let named = target.schema.columns().iter().position(|column| column.name().as_bytes() == range);
+                let Some(range) = named else { return Err(reply.unknown(&range)) };
+                let execution = Execution::new(db, target.clone(), request.clone())?;
+                match found.insert(execution.along_range(range).await?).take_first() {
+                    Some(rows) => (segment, left) = rows,
+                    None => return Ok(Some(tally)),
+                }
+                continue;
             }
-            continue;
+            b"wide" => return Ok(None),
+            other => return Err(reply.unknown(other)),
         }
-        let next = parse::<u32>(&first);
-        (left, tried) = (words.word(), words.number().unwrap_or(0));
-        while words.0.len() > 0 {
-            let (value, count) = (words.word(), words.number().unwrap_or(0));
+        let next = reply.optional()?.map(|next| next as u32);
+        (left, tried) = (reply.bytes()?, reply.number::<u64>()?);
+        while !reply.is_done() {
+            let (value, count) = (reply.bytes()?, reply.number()?);
             tally.add(value.strip_prefix(b"=").map(<[u8]>::to_vec), count);
         }
         if tally.counts.len() > MANY {
@@ -169,16 +124,16 @@ async fn by_records(db: &Db, target: Target, request: Request, column: usize) ->
     let schema = target.schema;
     let columns: Arc<[usize]> = request.fields(schema, &[column]).into();
     let place = columns.iter().position(|&at| at == column);
-    let decode = move |found: page::Place| {
+    let decode = move |found: Hit| {
         let Some(Value::Array(mut fields)) = found.fields else { return Ok(None) };
         // The first is the row.
         Ok(place.filter(|place| place + 1 < fields.len()).map(|place| fields.swap_remove(place + 1)))
     };
     let delivery = Delivery { columns: Some(columns), decode: Arc::new(decode) };
-    let mut reader = Reader::new(db, target, request, Position::default(), 0)?;
+    let mut execution = Execution::new(db, target, request)?;
     let (mut tally, kind) = (Tally::default(), schema.columns()[column].kind);
-    while reader.position().is_some() {
-        for value in reader.items(STEP, u64::MAX, &delivery).await? {
+    while execution.position().is_some() {
+        for value in execution.items(STEP, u64::MAX, &delivery).await? {
             match value? {
                 Value::BulkString(stored) if kind == Kind::List => {
                     // What is no list has no elements, in the index neither.

@@ -1,0 +1,157 @@
+//! A call of a script that answers a query: made, and its reply read.
+
+use redis::Value;
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::expiry;
+use crate::query::exec::position::Position;
+use crate::query::plan::Node;
+use crate::scripts::{self, Answer, PURGE_EXPIRED, Script};
+use crate::value::parse;
+use crate::write::Target;
+
+/// The beginning of a call.
+pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
+    let Target { schema, keys } = target;
+    // Room for what most have.
+    let mut command = script.call_on([keys.temporary().as_bytes()].into_iter(), 40, 500);
+    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
+    command
+}
+
+/// asc or desc, as the scripts know it.
+pub(super) fn direction(descending: bool) -> &'static str {
+    if descending { "desc" } else { "asc" }
+}
+
+/// Makes a call, with the filter as its last arguments.
+pub(super) async fn run(
+    db: &Db,
+    target: &Target,
+    script: &Script,
+    mut command: redis::Cmd,
+    filter: &Node,
+) -> Result<ReplyReader> {
+    command.arg(filter.words(target.schema));
+    // Where records expire as a rule, what has expired is removed on the same way.
+    let mut purge_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
+    loop {
+        let reply = if purge_on_the_way {
+            scripts::run_both(db, (&PURGE_EXPIRED, &expiry::purge_command(target)), (script, &command)).await
+        } else {
+            script.run(db, &command).await
+        };
+        match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
+            Answer::Refused(word, _) if word == "due" => {
+                expiry::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
+                purge_on_the_way = false;
+            }
+            answer => return ReplyReader::of(target, answer),
+        }
+    }
+}
+
+/// Makes a call of a script that leaves expired records to its caller.
+pub(super) async fn run_timeless(
+    db: &Db,
+    target: &Target,
+    script: &Script,
+    command: &redis::Cmd,
+) -> Result<ReplyReader> {
+    let reply = script.run(db, command).await.map_err(|error| target.wrong_type(error))?;
+    ReplyReader::of(target, Answer::of(reply))
+}
+
+/// Refuses a reply that no script of ours makes.
+pub(super) fn unexpected(target: &Target, reply: &impl std::fmt::Debug) -> Error {
+    let Target { schema, keys } = target;
+    let reason = format!("the server answered {reply:?}");
+    Error::Corrupt { model: schema.name(), column: None, key: keys.prefix.clone(), reason }
+}
+
+/// The values of a reply, one after the other. One that is missing, or is not what it should be, is an error.
+pub(super) struct ReplyReader {
+    target: Target,
+    values: std::vec::IntoIter<Value>,
+}
+
+impl ReplyReader {
+    fn of(target: &Target, answer: Answer) -> Result<Self> {
+        match answer {
+            Answer::Done(values) => Ok(Self::new(target, values)),
+            Answer::Refused(word, details) => Err(target.refusal(None, &word, &details)),
+        }
+    }
+
+    pub(super) fn new(target: &Target, values: Vec<Value>) -> Self {
+        Self { target: target.clone(), values: values.into_iter() }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.values.len() == 0
+    }
+
+    /// The values that are left.
+    pub(super) fn rest(self) -> std::vec::IntoIter<Value> {
+        self.values
+    }
+
+    pub(super) fn value(&mut self) -> Result<Value> {
+        self.values.next().ok_or_else(|| unexpected(&self.target, &"too few values"))
+    }
+
+    /// A text; numbers as decimal text.
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>> {
+        match self.value()? {
+            value @ (Value::BulkString(_) | Value::Int(_) | Value::SimpleString(_) | Value::Double(_)) => {
+                Ok(scripts::bytes(value))
+            }
+            other => Err(unexpected(&self.target, &other)),
+        }
+    }
+
+    /// A number; `None` for one below 0.
+    pub(super) fn optional(&mut self) -> Result<Option<u64>> {
+        let text = self.bytes()?;
+        let number = parse::<i64>(&text).ok_or_else(|| unexpected(&self.target, &String::from_utf8_lossy(&text)))?;
+        Ok(u64::try_from(number).ok())
+    }
+
+    pub(super) fn number<T: TryFrom<u64>>(&mut self) -> Result<T> {
+        let number = self.optional()?.and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| unexpected(&self.target, &"a number out of its range"))
+    }
+
+    /// 1 or 0.
+    pub(super) fn flag(&mut self) -> Result<bool> {
+        match self.number::<u8>()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(unexpected(&self.target, &other)),
+        }
+    }
+
+    /// A list, which may be packed.
+    pub(super) fn list(&mut self) -> Result<Vec<Value>> {
+        let value = self.value()?;
+        scripts::unpacked(value).map_err(|value| unexpected(&self.target, &value))
+    }
+
+    /// The values of a list.
+    pub(super) fn reader(&mut self) -> Result<Self> {
+        let list = self.list()?;
+        Ok(Self::new(&self.target, list))
+    }
+
+    pub(super) fn position(&mut self) -> Result<Position> {
+        let words = [self.bytes()?, self.bytes()?, self.bytes()?];
+        let shown = words.each_ref().map(|word| word.escape_ascii().to_string());
+        Position::of(words).ok_or_else(|| unexpected(&self.target, &shown))
+    }
+
+    /// Refuses a word that the script has no business to say.
+    pub(super) fn unknown(&self, word: &[u8]) -> Error {
+        unexpected(&self.target, &String::from_utf8_lossy(word))
+    }
+}

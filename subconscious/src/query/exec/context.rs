@@ -1,0 +1,220 @@
+//! What all ways of running a query share.
+
+use std::borrow::Cow;
+
+use futures::future::try_join_all;
+use redis::Value;
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::query::exec::bitmaps::{self, Bitmaps};
+use crate::query::exec::evaluate;
+use crate::query::exec::hit::Hit;
+use crate::query::exec::lookup;
+use crate::query::exec::position::Position;
+use crate::query::exec::rows::Rows;
+use crate::query::plan::{Leaf, Node};
+use crate::query::request::Request;
+use crate::query::stats::{QueryStats, Stats};
+use crate::query::way::PlanWay;
+use crate::record;
+use crate::write::Target;
+
+/// Rows that are asked for at most in one call or pipeline.
+pub(super) const STEP: usize = 1000;
+
+/// Rows whose records are looked up in a pipeline of their own.
+const TOGETHER: usize = 250;
+
+/// A query that is running: what it asks, and how far it is.
+pub(super) struct Context {
+    pub(super) db: Db,
+    pub(super) target: Target,
+    pub(super) request: Request,
+    /// What the request filters by.
+    pub(super) filter: Node,
+    /// Whether the filter is evaluated in this program: see [`evaluate`].
+    pub(super) client_side: bool,
+    /// Rows of records that expired but are still there, as far as that is known: see [`evaluate`].
+    expired: Option<Rows>,
+    /// Matching rows still to be left out.
+    pub(super) skip: u64,
+    /// Where to go on; `None` if all was read.
+    pub(super) next: Option<Position>,
+    /// Where the first row that was found is.
+    pub(super) first: Option<Position>,
+    /// Whether `first` and `next` are wanted as they are, to begin there again: else they only say whether
+    /// there is something.
+    pub(super) exact_positions: bool,
+    /// Rows found so far, where one that moves in the order could be met again.
+    pub(super) delivered: Rows,
+    stats: Option<Stats>,
+}
+
+/// All rows that match a filter.
+pub(super) struct MatchingRows {
+    pub(super) rows: Rows,
+    pub(super) count: u64,
+    /// Whether all of them match, or their records have to be looked at.
+    pub(super) exact: bool,
+    /// Records of the model.
+    pub(super) total: u64,
+}
+
+/// Bytes of the texts in a reply.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::BulkString(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// The filter of a request, unless it can't be asked.
+pub(crate) fn filter(target: &Target, request: &Request) -> Result<Node> {
+    match request.condition.refusal(target.schema) {
+        None => Ok(Node::of(target.schema, &request.condition)),
+        Some(reason) => Err(Error::InvalidQuery { model: target.schema.name(), reason }),
+    }
+}
+
+impl Context {
+    pub(super) fn new(db: &Db, target: Target, request: Request, from: Position, skip: u64) -> Result<Self> {
+        let filter = filter(&target, &request)?;
+        // One container or sorted set the scripts read as it is.
+        let alone = matches!(
+            filter,
+            Node::All | Node::None | Node::Leaf(Leaf::Equals { .. } | Leaf::Null { .. } | Leaf::Range { .. })
+        );
+        Ok(Self {
+            client_side: db.is_read_only() && !alone || filter.is_long(),
+            db: db.clone(),
+            target,
+            request,
+            filter,
+            expired: None,
+            skip,
+            next: Some(from),
+            first: None,
+            exact_positions: false,
+            delivered: Rows::default(),
+            stats: None,
+        })
+    }
+
+    /// Writes down what it takes from now on, if there is somebody who wants to know.
+    pub(super) fn set_stats(&mut self, stats: Option<Stats>) {
+        if let Some(stats) = &stats {
+            self.db = self.db.counting(stats.traffic());
+        }
+        self.stats = stats;
+    }
+
+    pub(super) fn note(&self, note: impl FnOnce(&mut QueryStats)) {
+        if let Some(stats) = &self.stats {
+            stats.note(note);
+        }
+    }
+
+    /// Notes the bytes of replies of plain commands.
+    fn note_bytes(&self, bytes: usize) {
+        self.note(|stats| stats.bytes += bytes as u64);
+    }
+
+    /// Reads all rows that match a filter, as bitmaps, of which the first may be here.
+    pub(super) async fn matching(&mut self, filter: &Node, mut begun: Option<Bitmaps>) -> Result<MatchingRows> {
+        let mut matches = MatchingRows { rows: Rows::default(), count: 0, exact: true, total: 0 };
+        let mut next = Some(None);
+        while let Some(from) = next {
+            let part = match begun.take() {
+                Some(part) => part,
+                None => self.bitmaps(filter, from, false).await?,
+            };
+            next = part.next.map(Some);
+            matches.exact &= part.exact;
+            matches.total = part.total;
+            for (segment, bitmap) in part.bitmaps {
+                matches.rows.set_segment(segment, bitmap);
+            }
+        }
+        matches.count = matches.rows.len();
+        Ok(matches)
+    }
+
+    /// Reads the rows that match a filter, of some segments from this one on.
+    pub(super) async fn bitmaps(&mut self, filter: &Node, from: Option<u32>, backwards: bool) -> Result<Bitmaps> {
+        if !self.client_side {
+            match bitmaps::read(&self.db, &self.target, filter, from, backwards).await {
+                Err(error) if error.refuses_writes() => self.client_side = true,
+                part => return Ok(self.noted(part?)),
+            }
+        }
+        let part = evaluate::bitmaps(&self.db, &self.target, filter, from, backwards, &mut self.expired).await?;
+        Ok(self.noted(part))
+    }
+
+    fn noted(&self, part: Bitmaps) -> Bitmaps {
+        self.note(|stats| stats.call(PlanWay::Bitmaps, part.microseconds, 0, part.size()));
+        part
+    }
+
+    /// Leaves out rows that `skip` wants left out.
+    pub(super) fn leave_out(&mut self, mut hits: Vec<Hit>) -> Vec<Hit> {
+        let left_out = hits.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        self.skip -= left_out as u64;
+        hits.drain(..left_out);
+        hits
+    }
+
+    /// The columns of the filter and the order.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        self.request.fields(self.target.schema, &[])
+    }
+
+    /// The scores of rows in a column's sorted set: see [`lookup::scores`].
+    pub(super) async fn scores(&self, column: usize, rows: &[u32]) -> Result<Vec<Option<Vec<u8>>>> {
+        let scores = lookup::scores(&self.db, &self.target, column, rows).await?;
+        self.note_bytes(scores.iter().flatten().map(Vec::len).sum());
+        Ok(scores)
+    }
+
+    /// Finds the records of rows and reads the columns, and drops those that match no more. Two round trips. The
+    /// rows go in parts, so that the server reads one while the reply of another is taken apart here.
+    pub(super) async fn look_up(&self, rows: &[u32], columns: Option<&[usize]>) -> Result<Vec<Hit>> {
+        let columns = &columns.map_or_else(|| Cow::Owned(self.columns()), Cow::Borrowed);
+        let parts = rows.chunks(TOGETHER).map(async |rows| {
+            let hits = lookup::locate(&self.db, &self.target, rows).await?;
+            self.note_bytes(hits.iter().map(|hit| hit.id.len()).sum());
+            self.read(hits, columns).await
+        });
+        Ok(try_join_all(parts).await?.into_iter().flatten().collect())
+    }
+
+    /// Reads the columns of rows that were found before, and drops those that match no more.
+    pub(super) async fn read(&self, mut hits: Vec<Hit>, columns: &[usize]) -> Result<Vec<Hit>> {
+        if hits.is_empty() {
+            return Ok(hits);
+        }
+        let schema = self.target.schema;
+        let mut pipeline = redis::Pipeline::with_capacity(hits.len());
+        for hit in &hits {
+            pipeline.add_command(record::read_command(schema, &hit.key, columns));
+        }
+        let replies = self.db.send_all(&pipeline).await?;
+        self.note_bytes(replies.iter().flatten().map(size).sum());
+        for (hit, reply) in hits.iter_mut().zip(replies) {
+            // The record may have changed, or given its row to another one, since it was found.
+            let fields = reply.map_err(|error| self.target.wrong_type(error))?;
+            hit.fields = Some(fields).filter(|fields| self.still_matches(columns, hit.row, fields));
+        }
+        hits.retain(|hit| hit.fields.is_some());
+        Ok(hits)
+    }
+
+    /// Whether a record still has the row and matches, by what was read of it.
+    fn still_matches(&self, columns: &[usize], row: u32, fields: &Value) -> bool {
+        let Value::Array(fields) = fields else { return false };
+        let [Value::BulkString(found), fields @ ..] = fields.as_slice() else { return false };
+        *found == row.to_string().into_bytes() && self.filter.matches(self.target.schema, columns, fields)
+    }
+}

@@ -1,0 +1,118 @@
+//! One call of `scripts/query.lua`: a page of the rows that match, in order.
+
+use redis::Value;
+
+use crate::db::Db;
+use crate::error::Result;
+use crate::id;
+use crate::query::exec::bitmaps::Bitmaps;
+use crate::query::exec::call;
+use crate::query::exec::hit::Hit;
+use crate::query::exec::position::Position;
+use crate::query::plan::Node;
+use crate::query::request::Request;
+use crate::query::way::PlanWay;
+use crate::scripts::QUERY;
+use crate::write::{Target, index_spec};
+
+/// What a call is to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageRequest<'a> {
+    pub(super) from: &'a Position,
+    /// Rows to find at most, and matching rows to leave out first.
+    pub(super) rows: usize,
+    pub(super) skip: u64,
+    /// Rows that will be wanted in all.
+    pub(super) left: u64,
+    /// Positions of the columns to read.
+    pub(super) columns: Option<&'a [usize]>,
+    /// Whether the call may choose another way than to scan the order.
+    pub(super) choose: bool,
+}
+
+/// What a call did.
+#[derive(Debug)]
+pub(super) struct PageReply {
+    pub(super) hits: Vec<Hit>,
+    /// `None` if nothing follows.
+    pub(super) next: Option<Position>,
+    /// Matching rows still to be left out.
+    pub(super) skip: u64,
+    /// Where the first of the rows is.
+    pub(super) first: Position,
+    /// How the call went about it; [`PlanWay::Estimate`] if the client goes on with less effort.
+    pub(super) way: PlanWay,
+    /// Of the server.
+    pub(super) microseconds: u64,
+    /// Rows that were looked at one by one.
+    pub(super) looked_at: u64,
+    /// Matching rows, as the call estimated.
+    pub(super) estimated: Option<u64>,
+    /// Microseconds that it takes the server to evaluate the filter in all segments, about.
+    pub(super) evaluating: u64,
+    /// Microseconds of a call that ended before it was done, about.
+    pub(super) spent: u64,
+    /// Of an estimate: bitmaps of the filter without a range of the order's column.
+    pub(super) bitmaps: Option<Bitmaps>,
+}
+
+/// Finds rows, fewer than asked for where the call ended before. One round trip.
+pub(super) async fn read(
+    db: &Db,
+    target: &Target,
+    request: &Request,
+    filter: &Node,
+    page: PageRequest<'_>,
+) -> Result<PageReply> {
+    let Target { schema, keys } = target;
+    let mut command = call::begin(db, target, &QUERY);
+    command.arg(if page.columns.is_some() { "page" } else { "ids" });
+    command.arg(page.rows).arg(page.skip).arg(page.skip.saturating_add(page.left).min(1 << 40));
+    match request.order.first() {
+        Some(key) => {
+            let column = &schema.columns()[key.column];
+            command.arg(column.name()).arg(call::direction(key.descending));
+            let nulls = if key.nulls_first { "first" } else { "last" };
+            command.arg(if column.is_nullable() { nulls } else { "never" }).arg(index_spec(column, 0));
+        }
+        None => {
+            command.arg("").arg(call::direction(request.backwards)).arg("never").arg("");
+        }
+    }
+    command.arg(if page.choose { "choose" } else { "scan" }).arg(&page.from.words());
+    let columns = page.columns.unwrap_or_default();
+    command.arg(columns.len());
+    for &at in columns {
+        command.arg(schema.columns()[at].name());
+    }
+    let mut reply = call::run(db, target, &QUERY, command, filter).await?;
+    let (mut head, mut bitmaps, rows) = (reply.reader()?, reply.reader()?, reply.list()?);
+    let (more, next) = (head.flag()?, head.position()?);
+    let (skip, first) = (head.number()?, head.position()?);
+    let (microseconds, looked_at) = (head.number()?, head.number()?);
+    let way = match &head.bytes()?[..] {
+        b"row scan" => PlanWay::Scan,
+        b"ordered scan" => PlanWay::Walk,
+        b"values" => PlanWay::Values,
+        b"top-k" => PlanWay::Gather,
+        b"estimate" => PlanWay::Estimate,
+        other => return Err(head.unknown(other)),
+    };
+    let (estimated, evaluating, spent) = (head.optional()?, head.number()?, head.number()?);
+    let bitmaps = if bitmaps.is_done() { None } else { Some(Bitmaps::of(&mut bitmaps)?) };
+    let mut hits = Vec::with_capacity(rows.len() / 2);
+    let mut values = rows.into_iter();
+    while let Some(row) = values.next() {
+        let (Value::Int(row), Some(directory)) = (&row, values.next()) else {
+            return Err(call::unexpected(target, &row));
+        };
+        let fields = if page.columns.is_some() { values.next() } else { None };
+        // A row without an entry in the directory has no record: something else removed its key.
+        let Value::BulkString(stored) = directory else { continue };
+        let Some(id) = id::from_directory(schema, stored) else { continue };
+        let key = keys.record(&id);
+        hits.push(Hit { row: *row as u32, id, key, fields });
+    }
+    let next = more.then_some(next);
+    Ok(PageReply { hits, next, skip, first, way, microseconds, looked_at, estimated, evaluating, spent, bitmaps })
+}

@@ -1,0 +1,227 @@
+//! The row scan of this program: through all that matches in row order, or through one value of a column
+//! after the other, by bitmaps.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::slice;
+
+use redis::Value;
+
+use crate::error::Result;
+use crate::query::exec::call;
+use crate::query::exec::context::{Context, MatchingRows};
+use crate::query::exec::hit::Hit;
+use crate::query::exec::position::{Member, Position};
+use crate::query::exec::rows::{Rows, SEGMENT};
+use crate::query::plan::{Leaf, Node};
+use crate::query::request::OrderKey;
+use crate::scripts;
+use crate::value::parse;
+
+pub(super) struct RowScan {
+    /// The run that was begun, and those to come.
+    runs: VecDeque<Run>,
+    /// What else the rows have to be among.
+    within: Option<MatchingRows>,
+    backwards: bool,
+    /// Rows of the segment that was begun.
+    rows: VecDeque<u32>,
+    /// Segments to come, of those that were read.
+    bitmaps: VecDeque<(u32, Vec<u8>)>,
+    /// The segment to be read next, the first one, or none.
+    next: Option<Option<u32>>,
+    /// Whether all rows match, or their records have to be looked at.
+    exact: bool,
+    /// The row to begin after.
+    after: Option<u32>,
+    /// Where to go on when it is done.
+    then: Option<Position>,
+}
+
+/// Rows that follow each other in row order.
+struct Run {
+    filter: Node,
+    kind: RunKind,
+}
+
+/// What the rows of a run have in common, which is a part of their positions.
+enum RunKind {
+    All,
+    Null,
+    Ordinal(u16),
+}
+
+impl Run {
+    fn position(&self, row: u32) -> Position {
+        match &self.kind {
+            RunKind::All => Position::Row(row),
+            RunKind::Null => Position::Null(Some(row)),
+            RunKind::Ordinal(ordinal) => {
+                let (score, member) = (ordinal.to_string().into_bytes(), row.to_be_bytes().to_vec());
+                Position::Value(Some(Member { score, member }))
+            }
+        }
+    }
+}
+
+impl RowScan {
+    /// Begins after the position, which is one in the first run.
+    fn new(runs: VecDeque<Run>, from: &Position, backwards: bool) -> Self {
+        let after = match from {
+            Position::Row(row) => Some(*row),
+            Position::Null(row) => *row,
+            Position::Value(member) => member.as_ref().map(Member::row),
+            Position::Start | Position::Entry(_) => None,
+        };
+        let first = match after {
+            Some(row) if backwards => Some(row.saturating_sub(1) / SEGMENT),
+            Some(row) => Some(row.saturating_add(1) / SEGMENT),
+            None => None,
+        };
+        let (rows, bitmaps, next) = (VecDeque::new(), VecDeque::new(), Some(first));
+        Self { runs, within: None, backwards, rows, bitmaps, next, exact: true, after, then: None }
+    }
+
+    /// Through all that matches.
+    pub(super) fn all(context: &Context, from: &Position) -> Self {
+        let run = Run { filter: context.filter.clone(), kind: RunKind::All };
+        Self::new(VecDeque::from([run]), from, context.request.backwards)
+    }
+
+    /// Through the nulls of an order.
+    pub(super) fn nulls(context: &Context, key: OrderKey, from: &Position) -> Self {
+        let filter = Node::and(vec![context.filter.clone(), Node::Leaf(Leaf::Null { column: key.column })]);
+        let runs = VecDeque::from([Run { filter, kind: RunKind::Null }]);
+        let then = key.nulls_first.then_some(Position::Value(None));
+        Self { then, ..Self::new(runs, from, key.descending) }
+    }
+
+    /// Through the order of a column of few values, value by value, as far as the rows are among those that match.
+    /// One round trip.
+    pub(super) async fn values(
+        context: &Context,
+        key: OrderKey,
+        from: &Position,
+        matches: MatchingRows,
+    ) -> Result<Self> {
+        let (schema, at) = (context.target.schema, key.column);
+        let column = &schema.columns()[at];
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(context.target.keys.values(column.name())).arg(0).arg(-1);
+        let reply = context.db.send(&command).await.map_err(|error| context.target.wrong_type(error))?;
+        let Value::Array(values) = reply else { return Err(call::unexpected(&context.target, &reply)) };
+        let (range, _) = context.filter.split_range(at);
+        let mut runs = Vec::new();
+        for value in values {
+            let (within, stored) = (range.matches(schema, &[at], slice::from_ref(&value)), scripts::bytes(value));
+            if let Some(ordinal) = column.ordinal_of(&stored).filter(|_| within) {
+                let filter = Node::Leaf(Leaf::Equals { column: at, value: stored });
+                runs.push(Run { filter, kind: RunKind::Ordinal(ordinal) });
+            }
+        }
+        if column.is_nullable() {
+            runs.push(Run { filter: Node::Leaf(Leaf::Null { column: at }), kind: RunKind::Null });
+        }
+        runs.sort_by(|one, two| match (&one.kind, &two.kind) {
+            (RunKind::Ordinal(one), RunKind::Ordinal(two)) if key.descending => two.cmp(one),
+            (RunKind::Ordinal(one), RunKind::Ordinal(two)) => one.cmp(two),
+            (one, _) if matches!(one, RunKind::Null) == key.nulls_first => Ordering::Less,
+            _ => Ordering::Greater,
+        });
+        let begin = match from {
+            Position::Value(Some(member)) => parse::<u16>(&member.score),
+            _ => None,
+        };
+        runs.retain(|run| match (from, &run.kind) {
+            (Position::Null(_), kind) => key.nulls_first || matches!(kind, RunKind::Null),
+            (Position::Value(_), RunKind::Ordinal(ordinal)) => {
+                begin.is_none_or(|begin| if key.descending { *ordinal <= begin } else { *ordinal >= begin })
+            }
+            (Position::Value(_), RunKind::Null) => !key.nulls_first,
+            _ => true,
+        });
+        // Its value may be gone.
+        let here = runs.first().is_some_and(|run| match run.kind {
+            RunKind::Ordinal(ordinal) => Some(ordinal) == begin,
+            _ => matches!(from, Position::Null(_)),
+        });
+        let from = if here { from } else { &Position::Start };
+        Ok(Self { within: Some(matches), ..Self::new(runs.into(), from, key.descending) })
+    }
+
+    /// Whether nothing follows.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_read() && self.then.is_none()
+    }
+
+    /// Whether it has no more rows.
+    fn is_read(&self) -> bool {
+        self.rows.is_empty() && self.bitmaps.is_empty() && self.next.is_none() && self.runs.len() <= 1
+    }
+
+    /// Finds up to so many of the rows that follow, to the end of a run.
+    pub(super) async fn next(
+        &mut self,
+        context: &mut Context,
+        rows: usize,
+        columns: Option<&[usize]>,
+    ) -> Result<Vec<Hit>> {
+        let mut taken = Vec::new();
+        while taken.len() < rows {
+            if self.exact && context.skip > 0 {
+                let left_out = self.rows.len().min(usize::try_from(context.skip).unwrap_or(usize::MAX));
+                self.rows.drain(..left_out);
+                context.skip -= left_out as u64;
+            }
+            let some = self.rows.len().min(rows - taken.len());
+            taken.extend(self.rows.drain(..some));
+            if !self.rows.is_empty() {
+                continue;
+            }
+            let Some(run) = self.runs.front() else { break };
+            if let Some((segment, bitmap)) = self.bitmaps.pop_front() {
+                let mut set = Rows::default();
+                set.set_segment(segment, bitmap);
+                if self.backwards {
+                    self.rows = set.iter().rev().filter(|&row| self.after.is_none_or(|after| row < after)).collect();
+                } else {
+                    self.rows = set.iter().filter(|&row| self.after.is_none_or(|after| row > after)).collect();
+                }
+                if !context.request.order.is_empty() {
+                    let within = |row| self.within.as_ref().is_none_or(|within| within.rows.has(row));
+                    self.rows.retain(|&row| within(row) && !context.delivered.has(row));
+                }
+            } else if let Some(from) = self.next {
+                let part = context.bitmaps(&run.filter, from, self.backwards).await?;
+                self.next = part.next.map(Some);
+                self.exact &= part.exact && self.within.as_ref().is_none_or(|within| within.exact);
+                self.bitmaps = part.bitmaps.into();
+            } else if self.runs.len() > 1 && taken.is_empty() {
+                self.runs.pop_front();
+                (self.next, self.after) = (Some(None), None);
+            } else {
+                break;
+            }
+        }
+        let Some(run) = self.runs.front() else { return Ok(Vec::new()) };
+        context.next = match taken.last() {
+            // What comes then is the next call's, so that a full page ends with a row.
+            Some(&last) if !self.is_done() => Some(run.position(last)),
+            _ if self.is_read() => self.then.take(),
+            _ => return Ok(Vec::new()),
+        };
+        if !context.request.order.is_empty() {
+            for &row in &taken {
+                context.delivered.insert(row);
+            }
+        }
+        let mut hits = context.look_up(&taken, columns).await?;
+        if !self.exact {
+            hits = context.leave_out(hits);
+        }
+        if context.first.is_none() {
+            context.first = hits.first().map(|hit| run.position(hit.row));
+        }
+        Ok(hits)
+    }
+}

@@ -1,0 +1,58 @@
+//! What a query asks for, without its model.
+
+use std::collections::BTreeSet;
+
+use crate::query::filter::Condition;
+use crate::schema::ModelSchema;
+
+/// One key of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OrderKey {
+    /// The position of the column in the schema.
+    pub(crate) column: usize,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
+}
+
+impl OrderKey {
+    /// The ascending order of a column, nulls last.
+    pub(crate) fn ascending(column: usize) -> Self {
+        Self { column, descending: false, nulls_first: false }
+    }
+}
+
+/// A filter and an order.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) condition: Condition,
+    /// Row order without.
+    pub(crate) order: Vec<OrderKey>,
+    /// From the last row to the first, where there is no order.
+    pub(crate) backwards: bool,
+}
+
+impl Request {
+    /// In row order.
+    pub(crate) fn of(condition: Condition) -> Self {
+        Self { condition, order: Vec::new(), backwards: false }
+    }
+
+    /// The columns that it is about, and these, as far as they are fields of the record's hash.
+    pub(crate) fn fields(&self, schema: &ModelSchema, others: &[usize]) -> Vec<usize> {
+        let mut columns: BTreeSet<usize> = others.iter().copied().collect();
+        self.condition.columns(&mut columns);
+        columns.extend(self.order.iter().map(|key| key.column));
+        // A key that is not a field can't be a part of a filter or an order.
+        columns.into_iter().filter(|at| schema.stored.contains(at)).collect()
+    }
+
+    /// The same from the end to the beginning.
+    pub(crate) fn reversed(&self) -> Self {
+        let turned = |key: &OrderKey| OrderKey { descending: !key.descending, nulls_first: !key.nulls_first, ..*key };
+        Self {
+            condition: self.condition.clone(),
+            order: self.order.iter().map(turned).collect(),
+            backwards: !self.backwards,
+        }
+    }
+}

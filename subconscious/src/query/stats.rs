@@ -1,0 +1,52 @@
+//! What a query takes, written down while it runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::db::Traffic;
+use crate::query::way::{PlanStep, PlanWay};
+
+/// The statistics of a query that is running, shared with who wants to know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stats {
+    query: Arc<Mutex<QueryStats>>,
+    /// Counted by the connection.
+    traffic: Arc<Traffic>,
+}
+
+/// What a query took, besides its traffic: see [`Plan`](crate::Plan).
+#[derive(Debug, Default)]
+pub(crate) struct QueryStats {
+    pub(crate) steps: Vec<PlanStep>,
+    pub(crate) estimated: Option<u64>,
+    pub(crate) looked_at: u64,
+    pub(crate) script_microseconds: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Stats {
+    pub(crate) fn note(&self, note: impl FnOnce(&mut QueryStats)) {
+        note(&mut self.query.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What it took until now.
+    pub(crate) fn take(&self) -> QueryStats {
+        std::mem::take(&mut self.query.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+}
+
+impl QueryStats {
+    /// Notes a call of a script.
+    pub(super) fn call(&mut self, way: PlanWay, microseconds: u64, looked_at: u64, bytes: usize) {
+        match self.steps.last_mut() {
+            Some(step) if step.way == way => step.calls += 1,
+            _ => self.steps.push(PlanStep { way, calls: 1 }),
+        }
+        self.looked_at += looked_at;
+        self.script_microseconds += microseconds;
+        self.bytes += bytes as u64;
+    }
+}
