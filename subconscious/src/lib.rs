@@ -79,6 +79,7 @@ mod expiry;
 pub mod fuzzing;
 pub mod id;
 mod keys;
+mod layout;
 mod migrate;
 mod model;
 mod patch;

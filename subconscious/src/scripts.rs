@@ -3,15 +3,136 @@
 //! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover or SCRIPT FLUSH, the call is made again
 //! by EVAL, with the text of the script, so that it can't be missing again: a script that was not found has done nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
 use rmpv::ValueRef;
 
 use crate::db::Db;
+use crate::layout;
+use crate::query::plan::cost;
+use crate::value::Kind;
 
+/// A line that begins a stage: see [`Script::new`].
 const STAGE: &str = "-- stage\n";
+
+/// What comes before the name of a file in a line that stands for its text.
+const INCLUDE: &str = "-- include ";
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("scripts/", $name)))),*] };
+}
+
+/// The texts of all files.
+const FILES: &[(&str, &str)] = files![
+    "apply.lua",
+    "bitmaps.lua",
+    "budget.lua",
+    "build.lua",
+    "check_counts.lua",
+    "check_entries.lua",
+    "check_records.lua",
+    "check_rows.lua",
+    "check_values.lua",
+    "cost.lua",
+    "count.lua",
+    "delete.lua",
+    "describe.lua",
+    "drop.lua",
+    "due.lua",
+    "elements.lua",
+    "evaluate.lua",
+    "expire.lua",
+    "filter.lua",
+    "groups.lua",
+    "ids.lua",
+    "index.lua",
+    "inspect.lua",
+    "leaves.lua",
+    "migrate.lua",
+    "nodes.lua",
+    "offsets.lua",
+    "order.lua",
+    "ordered_scan.lua",
+    "patch.lua",
+    "plain.lua",
+    "purge_expired.lua",
+    "put.lua",
+    "query.lua",
+    "read_bitmaps.lua",
+    "ready.lua",
+    "remove.lua",
+    "rights.lua",
+    "row_scan.lua",
+    "rows.lua",
+    "save.lua",
+    "save_many.lua",
+    "scan.lua",
+    "schema.lua",
+    "scratch.lua",
+    "sets.lua",
+    "sorted_set.lua",
+    "tester.lua",
+];
+
+/// The text of a file, with the texts of the files that it includes, and of those that they do.
+fn load(name: &str) -> Result<String, String> {
+    fn push(name: &str, within: &[&str], out: &mut String) -> Result<(), String> {
+        if within.contains(&name) {
+            return Err(format!("{name} includes itself: {}", within.join(" includes ")));
+        }
+        let Some((_, text)) = FILES.iter().find(|(file, _)| *file == name) else {
+            return Err(format!("{} includes {name}, which is no file", within.last().unwrap_or(&"nothing")));
+        };
+        let within = [within, &[name]].concat();
+        for line in text.split_inclusive('\n') {
+            match line.trim().strip_prefix(INCLUDE) {
+                Some(file) => push(file, &within, out)?,
+                None => out.push_str(line),
+            }
+        }
+        Ok(())
+    }
+    let mut text = String::new();
+    push(name, &[], &mut text)?;
+    Ok(text)
+}
+
+/// What the names in capitals stand for that the scripts do not define: numbers that Rust has, too.
+fn constants() -> HashMap<&'static str, String> {
+    let layout = [
+        ("SEGMENT", layout::SEGMENT.into()),
+        ("PROMOTE", layout::PROMOTE.into()),
+        ("PROMOTE_EARLY", layout::PROMOTE_EARLY.into()),
+        ("DEMOTE", layout::DEMOTE.into()),
+        ("DIRECTORY", layout::DIRECTORY.into()),
+        ("CHUNK", layout::CHUNK.into()),
+        ("LAST_ROW", layout::LAST_ROW.into()),
+        ("LAST_DEADLINE", layout::LAST_DEADLINE),
+    ];
+    let kinds = [("KIND_DECIMAL", Kind::Decimal), ("KIND_FLOAT", Kind::Float), ("KIND_LIST", Kind::List)];
+    let layout = layout.into_iter().map(|(name, number): (_, u64)| (name, number.to_string()));
+    let kinds = kinds.into_iter().map(|(name, kind)| (name, u32::from(kind.code()).to_string()));
+    let costs = cost::SCRIPTS.into_iter().map(|(name, cost)| (name, cost.to_string()));
+    layout.chain(kinds).chain(costs).collect()
+}
+
+/// A text with the values of constants in the place of their names.
+fn substitute(text: &str, constants: &HashMap<&str, String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_word = |char: char| char == '_' || char.is_ascii_alphanumeric();
+        let length = rest.find(|char| !is_word(char)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(length);
+        out.push_str(constants.get(word).map_or(word, String::as_str));
+        let length = after.find(is_word).unwrap_or(after.len());
+        out.push_str(&after[..length]);
+        rest = &after[length..];
+    }
+    out
+}
 
 /// A script's text and the hash that the server knows it by.
 pub(crate) struct Script {
@@ -20,23 +141,11 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// A script of parts one after the other, with the files in it that its lines include.
-    fn new(parts: &[&str]) -> Self {
-        let text = parts
-            .concat()
-            .replace("-- include put.lua\n", include_str!("scripts/put.lua"))
-            .replace("-- include ready.lua\n", include_str!("scripts/ready.lua"))
-            .replace("-- include cost.lua\n", include_str!("scripts/cost.lua"))
-            .replace("-- include read_bitmaps.lua\n", include_str!("scripts/read_bitmaps.lua"))
-            .replace("-- include plain.lua\n", include_str!("scripts/plain.lua"))
-            .replace("-- include schema.lua\n", include_str!("scripts/schema.lua"))
-            .replace("-- include due.lua\n", include_str!("scripts/due.lua"))
-            .replace("-- include ids.lua\n", include_str!("scripts/ids.lua"))
-            .replace("-- include index.lua\n", include_str!("scripts/index.lua"))
-            .replace("-- include elements.lua\n", include_str!("scripts/elements.lua"))
-            .replace("-- include remove.lua\n", include_str!("scripts/remove.lua"))
-            .replace("-- include apply.lua\n", include_str!("scripts/apply.lua"))
-            .replace("-- include expire.lua\n", include_str!("scripts/expire.lua"));
+    /// The script in a file.
+    fn new(file: &str) -> Self {
+        // A test loads them all. If one can't be, the server says why.
+        let text = load(file).unwrap_or_else(|why| format!("error('{why}')"));
+        let text = substitute(&text, &constants());
         // What comes after such a line is a function of its own. To make a function, Lua looks for each variable of the one around it that it uses among
         // all of those that functions use, one after the other; what is further out it finds at once. With three such lines, the 50 functions
         // of a query are made in 15 us instead of 27.
@@ -224,38 +333,37 @@ pub(crate) fn is_unknown(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-const ROWS: &str = include_str!("scripts/rows.lua");
-const INSPECT: &str = include_str!("scripts/inspect.lua");
-const FILTER: &str = include_str!("scripts/filter.lua");
-const WALK: &str = include_str!("scripts/walk.lua");
-
 macro_rules! scripts {
-    ($($name:ident = [$($part:expr),*];)*) => {$(
-        pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&[$($part),*]));
-    )*};
+    ($($name:ident = $file:literal;)*) => {
+        $(pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| Script::new($file));)*
+
+        /// The files that are scripts, rather than parts of some.
+        #[cfg(test)]
+        const SCRIPTS: &[&str] = &[$($file),*];
+    };
 }
 scripts! {
-    SAVE = [ROWS, include_str!("scripts/save.lua")];
-    SAVE_MANY = [ROWS, include_str!("scripts/save_many.lua")];
-    PATCH = [ROWS, include_str!("scripts/patch.lua")];
-    DELETE = [ROWS, include_str!("scripts/delete.lua")];
-    PURGE_EXPIRED = [ROWS, include_str!("scripts/purge_expired.lua")];
-    MIGRATE = [include_str!("scripts/migrate.lua")];
-    DROP = [include_str!("scripts/drop.lua")];
-    BUILD = [ROWS, include_str!("scripts/build.lua")];
-    DESCRIBE = [include_str!("scripts/describe.lua")];
-    CHECK_RECORDS = [ROWS, INSPECT, include_str!("scripts/check_records.lua")];
-    CHECK_ENTRIES = [ROWS, INSPECT, include_str!("scripts/check_entries.lua")];
-    CHECK_ROWS = [ROWS, INSPECT, include_str!("scripts/check_rows.lua")];
-    CHECK_VALUES = [ROWS, INSPECT, include_str!("scripts/check_values.lua")];
-    CHECK_COUNTS = [ROWS, INSPECT, include_str!("scripts/check_counts.lua")];
-    QUERY = [ROWS, FILTER, WALK, include_str!("scripts/query.lua")];
-    BITMAPS = [ROWS, FILTER, include_str!("scripts/bitmaps.lua")];
-    ORDER = [ROWS, FILTER, include_str!("scripts/order.lua")];
-    COUNT = [ROWS, FILTER, WALK, include_str!("scripts/count.lua")];
-    LEAVES = [ROWS, FILTER, include_str!("scripts/leaves.lua")];
-    RIGHTS = [include_str!("scripts/rights.lua")];
-    GROUPS = [ROWS, FILTER, include_str!("scripts/groups.lua")];
+    SAVE = "save.lua";
+    SAVE_MANY = "save_many.lua";
+    PATCH = "patch.lua";
+    DELETE = "delete.lua";
+    PURGE_EXPIRED = "purge_expired.lua";
+    MIGRATE = "migrate.lua";
+    DROP = "drop.lua";
+    BUILD = "build.lua";
+    DESCRIBE = "describe.lua";
+    CHECK_RECORDS = "check_records.lua";
+    CHECK_ENTRIES = "check_entries.lua";
+    CHECK_ROWS = "check_rows.lua";
+    CHECK_VALUES = "check_values.lua";
+    CHECK_COUNTS = "check_counts.lua";
+    QUERY = "query.lua";
+    BITMAPS = "bitmaps.lua";
+    ORDER = "order.lua";
+    COUNT = "count.lua";
+    LEAVES = "leaves.lua";
+    GROUPS = "groups.lua";
+    RIGHTS = "rights.lua";
 }
 
 /// What a script answered: it did its work, or says in words what it found wrong before it wrote anything.

@@ -1,49 +1,73 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use redis::Value;
 
-use super::{DELETE, QUERY, SAVE, SAVE_MANY, unpacked};
+use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, load, unpacked};
 
 /// The head of a script, from which a reader learns how to call it.
 fn head(text: &str) -> String {
     text.lines().take_while(|line| line.starts_with("--")).collect::<Vec<_>>().join("\n")
 }
 
+/// Every file is in the table, says at its head what it is for, and is a script or a part of one.
 #[test]
-fn every_script_says_what_it_takes_and_returns() {
-    let mut called = 0;
-    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scripts")).unwrap() {
-        let path = file.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let head = head(&text);
+fn every_file_says_what_it_is_for() {
+    let mut included = BTreeSet::new();
+    for (name, text) in FILES {
+        let head = head(text);
         assert!(head.starts_with(&format!("-- {name}: ")), "{name} does not begin with its name and what it does");
         let body = &text[head.len()..];
-        for include in body.lines().filter_map(|line| line.trim().strip_prefix("-- include ")) {
-            assert!(path.with_file_name(include).exists(), "{name} includes {include}");
-        }
-        let prose = head.replace("\n-- ", " ");
-        if ["It is included in", "It comes ", "It is not called"].iter().any(|words| prose.contains(words)) {
-            continue;
-        }
-        called += 1;
-        for word in ["KEYS[1]", "ARGV[1]", "Returns"] {
+        included.extend(body.lines().filter_map(|line| line.trim().strip_prefix(INCLUDE)));
+        // A part has the arguments of the script that includes it.
+        let words: &[&str] =
+            if SCRIPTS.contains(name) { &["KEYS[1]", "ARGV[1]", "Returns"] } else { &["KEYS", "ARGV"] };
+        for word in words {
             assert!(head.contains(word), "{name}: no {word} in its head");
         }
         // The greatest fixed argument that the code reads is described.
         let fixed = |text: &str| (1..=30).filter(|at| text.contains(&format!("ARGV[{at}]"))).max();
-        assert!(fixed(&head) >= fixed(body), "{name} reads an argument that its head does not describe");
+        if SCRIPTS.contains(name) {
+            assert!(fixed(&head) >= fixed(body), "{name} reads an argument that its head does not describe");
+        }
     }
-    assert!(called >= 15, "{called}");
+    let files: BTreeSet<&str> = FILES.iter().map(|(name, _)| *name).collect();
+    let parts = files.iter().filter(|name| !SCRIPTS.contains(name)).copied();
+    assert_eq!(included, parts.collect(), "what is included, and what is no script");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scripts");
+    let found = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(found.collect::<BTreeSet<_>>(), files.into_iter().map(String::from).collect());
 }
 
 #[test]
 fn what_a_script_includes_is_in_its_text() {
-    for script in
-        [&SAVE, &SAVE_MANY, &DELETE, &QUERY, &super::PATCH, &super::PURGE_EXPIRED, &super::BUILD, &super::CHECK_ROWS]
-    {
-        assert!(!script.text.contains("-- include "), "{}", script.text);
+    for file in SCRIPTS {
+        let text = load(file).unwrap();
+        assert!(!text.contains(INCLUDE), "{file}");
     }
+    assert!(load("nothing.lua").unwrap_err().contains("nothing.lua"));
+}
+
+/// No name in capitals is left in a script that nothing defines, and no constant is left that no script uses.
+#[test]
+fn names_of_constants_are_replaced_by_their_values() {
+    let constants = constants();
+    let mut unused: BTreeSet<&str> = constants.keys().copied().collect();
+    for (name, text) in FILES {
+        let code = text.lines().map(|line| line.split("--").next().unwrap()).collect::<Vec<_>>().join("\n");
+        let words = code.split(|char: char| char != '_' && !char.is_ascii_alphanumeric());
+        for word in words {
+            unused.remove(word);
+        }
+        // A word of a command would be replaced, too.
+        for name_of in constants.keys() {
+            assert!(!code.contains(&format!("'{name_of}'")), "{name}: {name_of}");
+        }
+    }
+    assert_eq!(unused, BTreeSet::new());
+    let text = Script::new("order.lua").text;
+    assert!(!text.contains("SEGMENT") && text.contains("261888"));
+    assert_eq!(super::substitute("CHUNK + CHUNKS + 'CHUNK'", &constants), "128 + CHUNKS + '128'");
 }
 
 #[test]

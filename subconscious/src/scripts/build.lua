@@ -18,6 +18,9 @@
 --           { dropping } (see drop.lua)
 --
 -- A row may be entered twice: what is there already stays.
+
+-- include rows.lua
+
 local p, width, n = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
 local names, specs, positions, lacking = 6, 6 + n, 6 + 2 * n, 6 + 3 * n
 local meta = call('HMGET', KEYS[1], 'schema', 'dropping', 'built', 'rows', 'due')

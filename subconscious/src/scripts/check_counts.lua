@@ -5,6 +5,10 @@
 -- then      the greatest segment that has rows in use, or -1
 --
 -- Returns   { found }: see inspect.lua
+
+-- include rows.lua
+-- include inspect.lua
+
 local count, free = 0, p .. 'free'
 if not has_type(free, 'zset') then
   report('type', free, nil, call('TYPE', free).ok, true)

@@ -6,6 +6,10 @@
 --           where to go on, 0 at first
 --
 -- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap; entries gone through, found }: see inspect.lua
+
+-- include rows.lua
+-- include inspect.lua
+
 local key, what, i = ARGV[rest + 1], ARGV[rest + 2], tonumber(ARGV[rest + 3])
 local part, value, cursor = tonumber(ARGV[rest + 4]), ARGV[rest + 5] == 'v' and ARGV[rest + 6], ARGV[rest + 7]
 local name, how, kind = ARGV[names + i], 117, nil

@@ -6,6 +6,10 @@
 -- Returns   { found }: see inspect.lua
 --
 -- A record without a row is given the next one; its index entries are then missing, which check_rows.lua mends.
+
+-- include rows.lua
+-- include inspect.lua
+
 for at = rest + 1, #ARGV do
   local key = ARGV[at]
   local id, type = sub(key, #p + 3), call('TYPE', key).ok

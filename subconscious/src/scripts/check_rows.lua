@@ -8,6 +8,10 @@
 -- Returns   { records, rows handed out, rows without a record.., found }: see inspect.lua
 --
 -- A row without a record is freed only if it is among those rows: a row that is used again must have no entries left.
+
+-- include rows.lua
+-- include inspect.lua
+
 local first, last, lost_only = tonumber(ARGV[rest + 1]), math.min(tonumber(ARGV[rest + 2]), rows - 1), ARGV[rest + 3] == '1'
 local empty, lost, records = {}, {}, 0
 for at = rest + 4, #ARGV do empty[ARGV[at]] = true end

@@ -5,6 +5,10 @@
 -- then      the column's name; value and ordinal, and so on
 --
 -- Returns   { found }: see inspect.lua
+
+-- include rows.lua
+-- include inspect.lua
+
 local name = ARGV[rest + 1]
 local key = p .. 'v:' .. name
 if not has_type(key, 'zset') then

@@ -1,24 +1,30 @@
--- count.lua: counts the rows that match a filter. Includes rows.lua, filter.lua, walk.lua and ready.lua.
+-- count.lua: counts the rows that match a filter.
 --
 -- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   microseconds after which the call ends where it is, see filter.lua
+-- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
--- ARGV[5]   where the last call ended: a word and two marks (see walk.lua), "" for the first call
+-- ARGV[5]   where the last call ended: a word and two marks (see scan.lua), "" for the first call
 -- ARGV[6], ARGV[7]
 -- ARGV[8]   the column whose range that call went along, or ""
--- ARGV[9]   the first word of the filter (see filter.lua), whose other words follow
+-- ARGV[9]   the first word of the filter (see nodes.lua), whose other words follow
 --
 -- Returns   { done, count }, { more, count, word, mark, mark, column }: there is more to count, or { along, 0, column }: nothing was counted, as the
 --           client does it better along the column's range
 --           or nil, what is wrong, .. (see ready.lua)
-at = 9
+
+-- include filter.lua
+-- include offsets.lua
+-- include scan.lua
+-- include row_scan.lua
+-- include ordered_scan.lua
 
 local function run()
-  -- include ready.lua
-  local n, more = 0, false
-  local node = parse()
+  local refusal = not_ready()
+  if refusal then return refusal end
+  local n, more, node = 0, false, parse_filter(9)
+  local unbuilt = needs_unbuilt()
   if unbuilt then return refuse('building', unbuilt) end
   local word, first, second, walked = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
   local function visit()
@@ -39,25 +45,25 @@ local function run()
       end
       others[#others + 1] = part
     end
-    local cheap, rest
-    if range then cheap, rest = split(settle(join('and', others))) end
-    if word == '' and range and range.to - range.from > LISTED and (range.to - range.from) * 0.5 < estimate(cheap) * 2.5 then
+    local filter, residual
+    if range then filter, residual = split(join('and', others)) end
+    if word == '' and range and range.to - range.from > LISTED and (range.to - range.from) * ROW_PASSED < estimate(filter) * RECORD_READ * 2 then
       word, walked = 'value', range[2]
     end
     if word == 'value' then
       -- Without a range any more, nothing matches any more.
-      if range and not rest and ARGV[9] == 'and' then
+      if range and not residual and ARGV[9] == 'and' then
         -- The client has the bitmaps of the rest, and goes along the range with less effort. A range that is one only here, as all other
         -- parts of an OR are empty, it does not know.
         return { 'along', 0, range[2] }
       elseif range then
         local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
-        more = walk(range.key, low, range.to, cheap, rest, false, 200, visit)
+        more = ordered_scan(range.key, low, range.to, filter, residual, false, 200, visit)
       end
     else
-      cheap, rest = split(settle(node))
+      filter, residual = split(node)
       walked = ''
-      more = scan(cheap, rest, tonumber(first), false, 'row', visit, function(segment, set, within)
+      more = row_scan(filter, residual, tonumber(first), false, 'row', visit, function(segment, set, within)
         if not within then
           n = n + size(set)
         elseif type(set) == 'string' then

@@ -15,6 +15,9 @@
 -- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields } } or { 0 }; { 2 } if one of the c
 --           fields has changed
 --           or nil, what is wrong, ..: { schema, stored schema }, { conflict, version }, { corrupt, why }
+
+-- include rows.lua
+
 local p, key, schema, width, n = ARGV[1], KEYS[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local names, specs, positions = 8, 8 + n, nil
 local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))

@@ -7,7 +7,7 @@
 if deadline then
   call('HSET', p .. 'x:' .. floor(row / CHUNK), row % CHUNK, cmsgpack.pack(kept))
   if deadline ~= true then
-    deadline = math.min(deadline, LAST)
+    deadline = math.min(deadline, LAST_DEADLINE)
     call('PEXPIREAT', key, text('%d', deadline))
     local at = text('%d', deadline)
     call('ZADD', p .. 'ttl', at, text('%d', row))

@@ -1,9 +1,9 @@
--- groups.lua: counts the rows that match a filter by the value of an indexed column. Includes rows.lua, filter.lua, ready.lua and plain.lua.
+-- groups.lua: counts the rows that match a filter by the value of an indexed column.
 --
 -- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   microseconds after which the call ends where it is, see filter.lua
+-- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   the column
 -- ARGV[6]   its kind, a byte
@@ -11,7 +11,7 @@
 -- ARGV[8]   the rows of that segment that are to be counted as a bitmap, or "" for those that match
 -- ARGV[9]   number of the values below that have none of these rows, as they were counted before
 -- ARGV[10]  v, the number of values that are known
--- then      v values in the order in which they were found, each after a =, 0 for null; then the filter (see filter.lua)
+-- then      v values in the order in which they were found, each after a =, 0 for null; then the filter (see nodes.lua)
 --
 -- The values of a column are in no list: which there are is found out by looking at a row that none of the known ones has.
 --
@@ -20,8 +20,10 @@
 --           or { along, column }: nothing was counted, as a range of this column is too wide for the script, and all else is ANDed to it; or
 --           { wide } if there is more to it
 --           or nil, what is wrong, .. (see ready.lua)
+
+-- include filter.lua
+
 local name, kind = ARGV[5], byte(ARGV[6])
-at = 11 + ARGV[10]
 local values, counts = { unpack(ARGV, 11, 10 + ARGV[10]) }, {}
 for _, value in ipairs(values) do counts[value] = 0 end
 
@@ -36,7 +38,7 @@ end
 
 -- What the record of a row has, or nil if it is gone.
 local function value_of(row)
-  effort = effort + 6
+  effort = effort + GROUP_READ
   local id = id_in(entry_of(row))
   local record = id and call('HMGET', p .. 'r:' .. id, '#', name)
   if not record or record[1] ~= text('%d', row) then return nil end
@@ -48,12 +50,12 @@ local function take(own, value, segment)
   local rest, count = decimal[segment] .. (value ~= '0' and ':' .. sub(value, 2) or ''), 0
   local set = p .. 'b:' .. name .. ':' .. rest
   if call('EXISTS', set) == 1 then
-    effort = effort + 25
-    local before = in_use
+    effort = effort + VALUE_COUNTED
+    local before = in_use()
     local both = bitop('AND', { own, set })
     count = both and call('BITCOUNT', both) or 0
     if count > 0 then call('BITOP', 'XOR', own, own, both) end
-    in_use = before
+    release(before)
     return count
   end
   local offsets = call('SMEMBERS', p .. 'i:' .. name .. ':' .. rest)
@@ -99,15 +101,17 @@ local function count_bitmap(own, tried, segment)
 end
 
 local function run()
-  -- include ready.lua
+  local refusal = not_ready()
+  if refusal then return refusal end
   if total == 0 then return { 'counted', -1, '', 0 } end
-  uses(name)
-  local node = parse()
+  needs_unbuilt(name)
+  local node = parse_filter(11 + ARGV[10])
+  local unbuilt = needs_unbuilt()
   if unbuilt then return refuse('building', unbuilt) end
-  node = settle(node)
-  if node.wide then
+  local filter, residual = split(node)
+  if residual then
     local ranges, others = {}, false
-    for _, part in ipairs(parts_of('and', node)) do
+    for _, part in ipairs(parts_of('and', residual)) do
       if part[1] == 'range' and part.wide then ranges[#ranges + 1] = part[2] else others = others or part.wide end
     end
     if #ranges == 1 and not others then return { 'along', ranges[1] } end
@@ -120,7 +124,7 @@ local function run()
       own, tried = temporary(), tonumber(ARGV[9])
       call('SET', own, ARGV[8])
     else
-      rows = evaluate(node, segment)
+      rows = evaluate(filter, segment)
       if type(rows) == 'string' then own = bitop('OR', { rows }) end
     end
     if not own and rows and #rows > 64 then
@@ -141,8 +145,8 @@ local function run()
         if value then add(value, 1) end
       end
     end
-    in_use = pinned
-    if segment < segments - 1 and spent(5) then
+    release()
+    if segment < segments - 1 and spent(CONTAINER) then
       reply[2] = segment + 1
       break
     end

@@ -94,7 +94,7 @@ for i = 1, n do
           -- The value may be new, or go with its last row.
           if values and members < 2 then call('ZCARD', values) end
           -- With its share of the rows so far, it will have enough for a bitmap when the segment is full.
-          if adds and members >= FEW and members * SEGMENT >= 8 * call('STRLEN', p .. 'live:' .. segment) * PROMOTE then members = PROMOTE end
+          if adds and members >= PROMOTE_EARLY and members * SEGMENT >= 8 * call('STRLEN', p .. 'live:' .. segment) * PROMOTE then members = PROMOTE end
           plan[planned + 4], plan[planned + 5], plan[planned + 6], plan[planned + 7] = members, values, value, sub(spec, 3)
         end
         plan[planned + 1], plan[planned + 2], plan[planned + 3] = container, bytes, adds

@@ -1,4 +1,4 @@
--- leaves.lua: reads what a client needs of one segment to evaluate a filter itself. Includes rows.lua, filter.lua and ready.lua.
+-- leaves.lua: reads what a client needs of one segment to evaluate a filter itself.
 --
 -- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
@@ -6,7 +6,7 @@
 -- ARGV[3], ARGV[4]: as in query.lua
 -- ARGV[5]   the segment, "" for the first one
 -- ARGV[6]   asc or desc, the order of the segments
--- then      leaves of a filter, one after the other (see filter.lua)
+-- then      leaves of a filter, one after the other (see nodes.lua)
 --
 -- Returns   { segment, segments, records there are, the time in milliseconds if there are records that expired before, else 0, the rows in
 --           use as a bitmap, then for each leaf, as far as there is time, at least for one:
@@ -16,42 +16,42 @@
 --           range: the container of null, then 1 and the rows in the range, or 0 and the rows that are neither in it nor
 --           null, or neither if both are many }
 --           or nil, what is wrong, .. (see ready.lua)
-at, timeless = 7, true
+
+-- include filter.lua
 
 local function run()
-  -- include ready.lua
+  local refusal = not_ready(true)
+  if refusal then return refusal end
   local segment = tonumber(ARGV[5])
   if not segment then segment = ARGV[6] == 'desc' and math.max(segments - 1, 0) or 0 end
   local reply = { segment, segments, total, 0, '' }
   if segment >= segments then return reply end
-  if meta[4] then
-    local time = call('TIME')
-    local now = time[1] * 1000 + floor(time[2] / 1000)
-    if tonumber(meta[4]) <= now then reply[4] = text('%d', now) end
-  end
-  reply[5] = call('GET', p .. 'live:' .. decimal[segment]) or ''
+  local now = now_if_due()
+  if now then reply[4] = text('%d', now) end
+  reply[5] = call('GET', live(segment)) or ''
 
   local function read(node)
     local number = decimal[segment]
     local bitmap = call('GET', node[2] .. number .. node[4])
-    effort = effort + 2
+    effort = effort + CONTAINER
     if bitmap then
-      -- Lua takes as long for 32 KB as for 40 small commands.
-      effort = effort + #bitmap / 800
+      effort = effort + BITMAP_READ * #bitmap * 8 / SEGMENT
       return bitmap
     end
     local list = call('SMEMBERS', node[3] .. number .. node[4])
-    effort = effort + #list / 4
+    effort = effort + #list * MEMBER
     return { cmsgpack.pack(list) }
   end
   local function add_rows(found, key, from, to)
     for _, member in ipairs(from < to and call('ZRANGE', key, from, to - 1) or {}) do found[#found + 1] = row_of(member) end
-    effort = effort + to - from
+    effort = effort + (to - from) * LISTED_ROW
   end
 
+  local at = 7
   while at <= #ARGV do
-    local operator, name, found = ARGV[at], ARGV[at + 1], nil
-    local node = parse()
+    local operator, name, found, node = ARGV[at], ARGV[at + 1], nil, nil
+    node, at = parse_leaf(at)
+    local unbuilt = needs_unbuilt()
     if unbuilt then return refuse('building', unbuilt) end
     if operator == 'equals' or operator == 'null' then
       found = read(node)
@@ -74,7 +74,7 @@ local function run()
       end
     end
     reply[#reply + 1] = found
-    if spent(1) then break end
+    if spent(0) then break end
   end
   return reply
 end

@@ -1,4 +1,4 @@
--- order.lua: reads some rows of a sorted set in its order. Includes rows.lua, filter.lua and ready.lua.
+-- order.lua: reads some rows of a sorted set in its order.
 --
 -- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
@@ -10,16 +10,19 @@
 -- ARGV[9]   a rank in this direction, to begin after the member that has it; "" to begin after ARGV[7] and ARGV[8]
 -- ARGV[10]  number of rows
 -- ARGV[11]  scores if each member is to be followed by its score, else ""
--- then      the filter: of a range of the column, or all (see filter.lua)
+-- then      the filter: of a range of the column, or all (see nodes.lua)
 --
 -- Returns   { score and member at the rank that was given, score and member of the last row, its rank in this direction, number of
 --           rows that follow, microseconds, the members, packed by cmsgpack }
 --           or nil, what is wrong, .. (see ready.lua)
-at, timeless = 12, true
+
+-- include filter.lua
 
 local function run()
-  -- include ready.lua
-  local node, key, mark, rank_given = parse(), p .. 's:' .. ARGV[5], ARGV[7], tonumber(ARGV[9])
+  local refusal = not_ready(true)
+  if refusal then return refusal end
+  local node, key, mark, rank_given = parse_filter(12), p .. 's:' .. ARGV[5], ARGV[7], tonumber(ARGV[9])
+  local unbuilt = needs_unbuilt()
   if unbuilt then return refuse('building', unbuilt) end
   local low, high, count = node.from or 0, node.to or call('ZCARD', key), tonumber(ARGV[10])
   if node == NONE then high = 0 end

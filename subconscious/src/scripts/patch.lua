@@ -19,6 +19,9 @@
 -- Returns   { 1, new value of each column with + or v }
 --           or nil, what is wrong, ..: { schema, stored schema }, { missing }, { conflict, version }, { duplicate, column, value },
 --           { overflow, column, value }, { lacks, column }, { number, column, value }, { corrupt, why }
+
+-- include rows.lua
+
 -- A function that adds two integers of any size, as decimal text; with a true third argument it subtracts the second.
 local function sums()
   local byte, sub, text, floor = string.byte, string.sub, string.format, math.floor
@@ -83,7 +86,7 @@ elseif word == 'at' then
 elseif word == 'never' then
   deadline = false
 end
-if deadline then deadline = math.min(deadline, LAST) end
+if deadline then deadline = math.min(deadline, LAST_DEADLINE) end
 
 local reply, sum = { 1 }, nil
 for i = 1, m do

@@ -11,6 +11,9 @@
 --
 -- Returns   { records removed, 1 or 0: whether there are more }
 --           or nil, what is wrong, ..: { schema, stored schema }
+
+-- include rows.lua
+
 local p, schema, width, n, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local names, specs, known = 5, 5 + n, true
 local meta = call('HMGET', KEYS[1], 'schema', 'due', 'count')

@@ -1,9 +1,9 @@
--- query.lua: reads a page of the rows that match a filter, in order. Includes rows.lua, filter.lua, walk.lua and ready.lua.
+-- query.lua: reads a page of the rows that match a filter, in order.
 --
 -- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   microseconds after which the call ends where it is, see filter.lua
+-- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   ids (a page without records) or page
 -- ARGV[6]   greatest number of rows
@@ -14,11 +14,11 @@
 -- ARGV[11]  first or last: where nulls come, or never where there are none
 -- ARGV[12]  the column's spec (see index.lua)
 -- ARGV[13]  choose, or scan: to scan the order, whatever it takes
--- ARGV[14]  where the last call ended: a word and two marks (see walk.lua), "" for the first call. In the order of a column of few values,
+-- ARGV[14]  where the last call ended: a word and two marks (see scan.lua), "" for the first call. In the order of a column of few values,
 --           the marks are the ordinal and the row as in a sorted set's member
 -- ARGV[15], ARGV[16]
 -- ARGV[17]  f, the number of fields to read of each row besides its number
--- then      f names of fields, then the filter (see filter.lua)
+-- then      f names of fields, then the filter (see nodes.lua)
 --
 -- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of matching rows still to leave out, code, mark,
 --           mark of the first row, microseconds, rows looked at, how: row scan, ordered scan, values, top-k, or estimate: the client goes
@@ -28,11 +28,15 @@
 --           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or, if the record is gone, {} } (packed: by
 --           cmsgpack, see scripts::unpacked)
 --           or nil, what is wrong, .. (see ready.lua)
-at = 18 + ARGV[17]
+
+-- include filter.lua
+-- include offsets.lua
+-- include scan.lua
+-- include row_scan.lua
+-- include ordered_scan.lua
+
 local wanted, skip, order = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[9]
 local descending, nulls, how = ARGV[10] == 'desc', ARGV[11], sub(ARGV[12], 1, 1)
--- The greatest number that a row may have.
-local LAST_ROW = 2147483647
 local rows, found, first = {}, 0, { '', '', '' }
 -- The last field to read; nil for ids.
 local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
@@ -50,7 +54,7 @@ local function deliver(row, code, mark, other)
   end
   if found == 0 then first = { code, mark, other or '' } end
   found = found + 1
-  effort = effort + 10
+  effort = effort + DELIVERED
   local entry = entry_of(row)
   local n = #rows
   rows[n + 1], rows[n + 2] = row, entry
@@ -61,18 +65,18 @@ local function deliver(row, code, mark, other)
     rows[n + 3] = record
     local length = 0
     for i = 2, #record do length = length + #(record[i] or '') end
-    bytes, effort = bytes + length, effort + length / 500
+    bytes, effort = bytes + length, effort + length * DELIVERED_BYTE
   end
   return found == wanted
 end
 
 -- Delivers rows in row order; `marks` makes the marks of a row, if they are others than the row.
-local function deliver_rows(cheap, rest, from, backwards, code, marks)
+local function deliver_rows(filter, residual, from, backwards, code, marks)
   local function visit(row)
     if marks then return deliver(row, marks(row)) end
     return deliver(row, code, row)
   end
-  return scan(cheap, rest, from, backwards, code, visit, function(segment, set, within)
+  return row_scan(filter, residual, from, backwards, code, visit, function(segment, set, within)
     if skip > 0 and not within then
       local n = size(set)
       if n <= skip then
@@ -97,8 +101,8 @@ end
 
 -- The few rows that match and come after the edge, as far as they are wanted, with their places in the order, sorted; nil if they are too
 -- many. What was gathered is of no use before it is whole, so it may take half as long again as other calls.
-local function gather(cheap, rest, range, ordinals, edge)
-  local kind, test, places, most, gathered = byte(ARGV[12], 2), rest and tester(rest), {}, skip + wanted, {}
+local function top_k(filter, residual, range, ordinals, edge)
+  local kind, test, places, most, gathered = byte(ARGV[12], 2), residual and tester(residual), {}, skip + wanted, {}
   local function place_row(row, score, member)
     local number, last = tonumber(score), places[most]
     if last and (descending and number < last[1] or not descending and number > last[1]) then return end
@@ -114,22 +118,22 @@ local function gather(cheap, rest, range, ordinals, edge)
     places[most + 1] = nil
   end
   for segment = 0, segments - 1 do
-    local set = evaluate(cheap, segment)
+    local set = evaluate(filter, segment)
     local list = set or {}
-    if type(set) == 'string' then list = offsets(set, nil, 0, GATHER + 1, false) end
+    if type(set) == 'string' then list = offsets(set, nil, 0, TOP_K + 1, false) end
     if test then
       local kept = {}
       for i, offset in ipairs(list) do
         if test(segment, offset) then kept[#kept + 1] = offset end
-        if i % 16 == 0 and spent(60, 1.5) then return nil end
+        if i % 16 == 0 and spent(16 * RECORD_READ, 1.5) then return nil end
       end
       list = kept
     end
     looked = looked + #list
-    if looked > GATHER then return nil end
+    if looked > TOP_K then return nil end
     for _, offset in ipairs(list) do gathered[#gathered + 1] = segment * SEGMENT + offset end
-    in_use = pinned
-    if segment ~= segments - 1 and spent(10, 1.5) then return nil end
+    release()
+    if segment ~= segments - 1 and spent(SEGMENT_SCANNED, 1.5) then return nil end
   end
   local members, scores = {}, {}
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
@@ -141,23 +145,23 @@ local function gather(cheap, rest, range, ordinals, edge)
       local id = id_in(entry_of(row))
       score = ordinals[id and call('HGET', p .. 'r:' .. id, order) or false]
     elseif not score then
-      score, member = standing(row, order, kind)
+      score, member = place_of(row, order, kind)
     end
     if score then place_row(row, score, member) end
-    if i % 16 == 0 and spent(30, 1.5) then return nil end
+    if i % 16 == 0 and spent(16 * ROW_TESTED, 1.5) then return nil end
   end
   return places
 end
 
 -- Delivers from a sorted set, in its order, what the filter lets through; probing, only as long as that is likely to be soon done.
-local function deliver_sorted(cheap, rest, range, mark, other, probing)
+local function deliver_sorted(filter, residual, range, mark, other, probing)
   taken = 'ordered scan'
   local key = p .. 's:' .. order
   local low, high = 0, nil
   if range then low, high = range.from, range.to else high = call('ZCARD', key) end
   if mark ~= '' and descending then high = math.min(high, rank(key, mark, other)) end
   if mark ~= '' and not descending then low = math.max(low, rank(key, mark, other .. '\0')) end
-  if cheap == ALL and not rest then
+  if filter == ALL and not residual then
     local passed = math.min(skip, math.max(high - low, 0))
     skip = skip - passed
     if descending then high = high - passed else low = low + passed end
@@ -172,11 +176,11 @@ local function deliver_sorted(cheap, rest, range, mark, other, probing)
   end
   -- As many as are likely to be enough; many, where another call did not come to the end.
   local chunk = ARGV[13] == 'scan' and 250 or (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
-  return walk(key, low, high, cheap, rest, descending, math.ceil(math.min(math.max(chunk, probing and 64 or 16), 250)), visit, outlook, probing)
+  return ordered_scan(key, low, high, filter, residual, descending, math.ceil(math.min(math.max(chunk, probing and 64 or 16), 250)), visit, outlook, probing)
 end
 
 -- The same for a column of few values: one value's container after the other.
-local function deliver_values(cheap, rest, range, mark, other)
+local function deliver_values(filter, residual, range, mark, other)
   taken = 'values'
   local lowest, highest, list = range and range.from or '-inf', range and range.to or '+inf', nil
   -- A value of which no row follows is not looked at again.
@@ -191,10 +195,10 @@ local function deliver_values(cheap, rest, range, mark, other)
     local ordinal = floor(list[i + 1] / 65536)
     local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
     local function marks(row) return 'value', ordinal, struct.pack('>I4', row) end
-    if deliver_rows(join('and', { leaf(order, list[i]), cheap }), rest, from, descending, 'value', marks) then
+    if deliver_rows(join('and', { leaf(order, list[i]), filter }), residual, from, descending, 'value', marks) then
       return stop(marks(position[2]))
     end
-    if i < #list - 1 and spent(5) then return stop(marks(descending and 0 or LAST_ROW)) end
+    if i < #list - 1 and spent(CONTAINER) then return stop(marks(descending and 0 or LAST_ROW)) end
   end
   return false
 end
@@ -209,13 +213,13 @@ local function is_common(node)
 end
 
 -- The rows that are not null in the column to order by.
-local function deliver_ordered(cheap, rest, range, mark, other)
-  if ARGV[13] == 'choose' and (rest or cheap ~= ALL) then
+local function deliver_ordered(filter, residual, range, mark, other)
+  if ARGV[13] == 'choose' and (residual or filter ~= ALL) then
     local horizon = tonumber(ARGV[8])
-    if how ~= 'k' and is_common(cheap) then
+    if how ~= 'k' and is_common(filter) then
       -- What is met soon needs no estimate.
       local missing = wanted - found + skip
-      local done = deliver_sorted(cheap, rest, range, mark, other, true)
+      local done = deliver_sorted(filter, residual, range, mark, other, true)
       if done ~= nil then
         expected = math.ceil(total * (missing - (wanted - found + skip)) / math.max(looked, 1))
         return done
@@ -223,12 +227,12 @@ local function deliver_ordered(cheap, rest, range, mark, other)
       mark, other = position[2], position[3]
     end
     -- Sets that the estimate is made of are met again.
-    if cheap ~= ALL then cheap.sets = cheap.sets or {} end
-    local matches = estimate(cheap)
+    if filter ~= ALL then filter.sets = filter.sets or {} end
+    local matches = estimate(filter)
     expected = math.ceil(matches)
     local values = how == 'k' and call('ZCARD', p .. 'v:' .. order)
     -- include cost.lua
-    if best == 'many' then
+    if best == 'estimate' then
       taken = 'estimate'
       if not values then
         local first, last, step = 0, segments - 1, 1
@@ -237,7 +241,7 @@ local function deliver_ordered(cheap, rest, range, mark, other)
       end
       return stop('value', mark, other)
     end
-    if best == 'gather' then
+    if best == 'top-k' then
       local ordinals, edges = nil, range
       if values then
         ordinals = {}
@@ -245,7 +249,7 @@ local function deliver_ordered(cheap, rest, range, mark, other)
         for i = 1, #list, 2 do ordinals[list[i]] = tostring(floor(list[i + 1] / 65536)) end
         edges = nil
       end
-      local places = gather(cheap, rest, edges, ordinals, mark ~= '' and { tonumber(mark), other })
+      local places = top_k(filter, residual, edges, ordinals, mark ~= '' and { tonumber(mark), other })
       if places then
         taken = 'top-k'
         for i, each in ipairs(places) do
@@ -255,8 +259,8 @@ local function deliver_ordered(cheap, rest, range, mark, other)
       end
     end
   end
-  if how == 'k' then return deliver_values(cheap, rest, range, mark, other) end
-  return deliver_sorted(cheap, rest, range, mark, other)
+  if how == 'k' then return deliver_values(filter, residual, range, mark, other) end
+  return deliver_sorted(filter, residual, range, mark, other)
 end
 
 local function containers(node)
@@ -274,9 +278,9 @@ local function ordered(node)
   for _, part in ipairs(parts_of('and', node)) do
     if not range and part.of == order then range = part else others[#others + 1] = part end
   end
-  local cheap, rest = split(settle(join('and', others)))
-  if cheap == NONE then return false end
-  evaluating = segments * (30 + 8 * containers(cheap))
+  local filter, residual = split(join('and', others))
+  if filter == NONE then return false end
+  evaluating = segments * (SEGMENT_EVALUATED + CONTAINER_EVALUATED * containers(filter))
   local code, mark, other = ARGV[14], ARGV[15], ARGV[16]
   local ways = { 'value', 'null' }
   if range or nulls == 'never' then ways = { 'value' } elseif nulls == 'first' then ways = { 'null', 'value' } end
@@ -285,10 +289,10 @@ local function ordered(node)
       if code == '' then mark, other = '', '' end
       code = ''
       if way == 'value' then
-        if deliver_ordered(cheap, rest, range, mark, other) then return true end
+        if deliver_ordered(filter, residual, range, mark, other) then return true end
       else
-        local null = join('and', { leaf(order), cheap })
-        if deliver_rows(null, rest, tonumber(mark), descending, 'null') then return true end
+        local null = join('and', { leaf(order), filter })
+        if deliver_rows(null, residual, tonumber(mark), descending, 'null') then return true end
       end
       if i < #ways and spent(0) then return stop(ways[i + 1], '') end
     end
@@ -297,22 +301,23 @@ local function ordered(node)
 end
 
 local function run()
-  -- include ready.lua
-  local more = false
+  local refusal, more = not_ready(), false
+  if refusal then return refusal end
   if total > 0 and wanted > 0 then
-    uses(order)
-    local node = parse()
+    needs_unbuilt(order)
+    local node = parse_filter(18 + ARGV[17])
+    local unbuilt = needs_unbuilt()
     if unbuilt then return refuse('building', unbuilt) end
     if order ~= '' then
       more = ordered(node)
     else
-      local cheap, rest = split(settle(node))
-      more = deliver_rows(cheap, rest, tonumber(ARGV[15]), descending, 'row')
+      local filter, residual = split(node)
+      more = deliver_rows(filter, residual, tonumber(ARGV[15]), descending, 'row')
     end
   end
   local head = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    took(), looked, taken, expected, evaluating, floor(measured - began),
+    took(), looked, taken, expected, evaluating, since(),
   }
   -- To pack a row spares three microseconds here and there, as many as Lua takes for 2,000 bytes.
   return { cmsgpack.pack(head), bitmaps, bytes <= 2000 * found and cmsgpack.pack(rows) or rows }

@@ -1,21 +1,21 @@
 -- read_bitmaps.lua: reads the rows that match, segment by segment. It is included in the place of a line that names it; KEYS, ARGV and Returns are those
 -- of the script that includes it, and these locals of it:
 --
--- cheap, rest         what `split` made of the filter
+-- filter, residual    what `split` made of the filter
 -- first, last, step   the segments
 -- reply               set here to { next segment, or -1 if there is none, records there are, 1 or 0: whether all of these rows match, or their
 --                     records have to be looked at, microseconds, then for every segment with rows: segment, and its bitmap or a
 --                     list of offsets }
-local reply = { -1, total, rest and 0 or 1, 0 }
+local reply = { -1, total, residual and 0 or 1, 0 }
 for segment = first, last, step do
-  local set = evaluate(cheap, segment)
+  local set = evaluate(filter, segment)
   if type(set) == 'string' then set = call('BITPOS', set, 1) >= 0 and call('GET', set) end
   if set then
     reply[#reply + 1] = segment
     reply[#reply + 1] = set
   end
-  in_use = pinned
-  if segment ~= last and spent(60) then
+  release()
+  if segment ~= last and spent(BITMAP_READ) then
     reply[1] = segment + step
     break
   end

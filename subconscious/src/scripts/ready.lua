@@ -1,15 +1,28 @@
--- ready.lua: looks whether a query can be answered. It is included in the place of a line that names it, in a function that returns what the
--- script does; KEYS and ARGV are those of that script.
+-- ready.lua: whether a query can be answered, and how large the model is. A library of scripts that answer queries. KEYS and ARGV are
+-- those of the script that includes it:
 --
--- It returns what is wrong: { schema, stored schema }, { due } (there are records that expired, see purge_expired.lua), but for scripts that leave
--- these to the client; parsing the filter then finds out { building, column }.
-local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count', 'due')
-total = tonumber(meta[3] or 0)
-if total > 0 then
-  if meta[4] and not timeless then
-    local now = call('TIME')
-    if tonumber(meta[4]) <= now[1] * 1000 + floor(now[2] / 1000) then return refuse('due') end
-  end
+-- ARGV[2]   fingerprint of the schema
+--
+-- Exports   total, handed, segments   records there are, rows handed out, and segments that may have rows
+--           building                  columns whose indexes are being built, as :name:name:, or nil
+--           first_due                 when the first record expires, in milliseconds, or false
+--           now_if_due()              the time in milliseconds if records have expired that are not removed yet; nil if none
+--           not_ready(timeless)       what is wrong, nil if nothing is: { schema, stored schema }, or, unless records that
+--                                     expired are left to the client, { due }
+local total, handed, segments, building, first_due = 0, 0, 0, nil, nil
+
+local function now_if_due()
+  if not first_due then return nil end
+  local time = call('TIME')
+  local now = time[1] * 1000 + floor(time[2] / 1000)
+  return tonumber(first_due) <= now and now or nil
+end
+
+local function not_ready(timeless)
+  local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count', 'due')
+  total, first_due = tonumber(meta[3] or 0), meta[4]
+  if total == 0 then return nil end
+  if not timeless and now_if_due() then return refuse('due') end
   if meta[1] == ARGV[2] .. '+' then
     -- A migration to this schema is under way.
     building = call('HGET', p .. 'meta', 'building') or ''

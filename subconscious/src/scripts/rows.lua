@@ -4,11 +4,8 @@
 --
 -- A row is a record's number; a segment is SEGMENT rows, so that a bitmap of one takes 32,736 bytes and fits its
 -- allocation class together with its header. A container is a bitmap where that takes no more than 64 bytes a row: from PROMOTE rows on,
--- in a segment that is not full from FEW if it has its share of PROMOTE, and down to DEMOTE rows. The row directory is cut into strings of DIRECTORY entries, or
+-- in a segment that is not full from PROMOTE_EARLY if it has its share of PROMOTE, and down to DEMOTE rows. The row directory is cut into strings of DIRECTORY entries, or
 -- hashes of CHUNK. Numbers beyond 2^53 never become Lua numbers: they stay text.
-local SEGMENT, PROMOTE, FEW, DEMOTE, DIRECTORY, CHUNK = 261888, 512, 128, 64, 65472, 128
--- The end of the year 9999 in milliseconds: a record that shall live longer lives until then.
-local LAST = 253402300799999
 local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub
 -- text('%d', number): passed as they are, numbers are formatted as doubles, which takes longer than a small command.
 local text = string.format

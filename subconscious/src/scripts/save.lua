@@ -13,6 +13,9 @@
 -- then      n names of indexed columns; a names of columns that Redis assigns; the record's arguments: see put.lua
 --
 -- Returns   what put.lua says
+
+-- include rows.lua
+
 local p, mode, schema, width, n, a, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local key, names, at, meta, several = KEYS[1], 7, 7 + n + a, nil, false
 -- include put.lua

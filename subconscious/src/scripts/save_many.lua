@@ -15,6 +15,9 @@
 -- Returns   for each record what put.lua says, or nil, failed and why if it met a key of another type or the like
 --
 -- That one record is refused or fails does not keep the others from being saved.
+
+-- include rows.lua
+
 local p, mode, schema, width, n, a, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local names, at, replies = 7, 7 + n + a, {}
 local meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')

@@ -2,14 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Rows of a segment, as `scripts/rows.lua` has it.
-pub(crate) const SEGMENT: u32 = 261_888;
-
-/// Rows of a string of the row directory, as `scripts/rows.lua` has it.
-pub(crate) const DIRECTORY: u32 = 65_472;
-
-/// Rows of a hash of the row directory, as `scripts/rows.lua` has it.
-pub(crate) const CHUNK: u32 = 128;
+pub(crate) use crate::layout::{CHUNK, DIRECTORY, SEGMENT};
 
 /// A set of rows: a bitmap for each segment in which there is one, the first row in the highest bit of the first byte.
 #[derive(Debug, Default)]
@@ -96,17 +89,7 @@ fn place(row: u32) -> (usize, u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, DIRECTORY, Rows, SEGMENT};
-
-    #[test]
-    fn rows_are_cut_as_in_the_scripts() {
-        let text = include_str!("../../scripts/rows.lua");
-        let expected = format!("= {SEGMENT}, 512, 128, 64, {DIRECTORY}, {CHUNK}\n");
-        assert!(
-            text.contains("local SEGMENT, PROMOTE, FEW, DEMOTE, DIRECTORY, CHUNK ") && text.contains(&expected),
-            "{expected}"
-        );
-    }
+    use super::Rows;
 
     #[test]
     fn a_set_has_what_was_put_in() {

@@ -1,7 +1,7 @@
 //! A filter as the engine runs it: which index entries to read, and how their rows are combined.
 //!
 //! A [`Node`] is made of a [`Condition`] once for each query. `scripts/filter.lua` evaluates it on the
-//! server, [`evaluate`](crate::query::exec::evaluate) evaluates it in this program, segment by segment, and
+//! server, `exec/evaluate.rs` evaluates it in this program, segment by segment, and
 //! [`Node::matches`] tests one record that was read. All three agree; the property tests compare them.
 
 use std::cmp::Ordering;

@@ -1,0 +1,158 @@
+-- evaluate.lua: the rows of a segment that match a filter, as a set (see sets.lua). A library of scripts that answer
+-- queries; it comes after nodes.lua. KEYS, ARGV and Returns are those of the script that includes it.
+--
+-- Exports   container(node, segment)   the rows of a container
+--           evaluate(node, segment)    the rows that match a node without wide ranges. A node with `sets` keeps what it
+--                                      evaluates to, as it is asked again
+--           live(segment)              the key of the rows in use
+
+local function container(node, segment)
+  local number = decimal[segment]
+  local key = node[2] .. number .. node[4]
+  effort = effort + CONTAINER
+  if call('EXISTS', key) == 1 then return key end
+  local list = call('SMEMBERS', node[3] .. number .. node[4])
+  if #list == 0 then return nil end
+  effort = effort + #list * MEMBER
+  for i = 1, #list do list[i] = tonumber(list[i]) end
+  return list
+end
+
+local function live(segment) return p .. 'live:' .. decimal[segment] end
+
+-- The rows of a range that is listed, as a list for each segment.
+local function listed(node)
+  if not node.lists then
+    local lists = {}
+    for _, member in ipairs(call('ZRANGE', node.key, node.from, node.to - 1)) do
+      local row = row_of(member)
+      local segment = floor(row / SEGMENT)
+      local list = lists[segment]
+      if not list then
+        list = {}
+        lists[segment] = list
+      end
+      list[#list + 1] = row - segment * SEGMENT
+    end
+    effort = effort + (node.to - node.from) * LISTED_ROW
+    node.lists = lists
+  end
+  return node.lists
+end
+
+-- The bitmaps of a node's parts if all are containers that are bitmaps there: one question instead of one for each.
+local function bitmaps(node, segment)
+  local keys, number = {}, decimal[segment]
+  for i = 2, #node do
+    local part = node[i]
+    if part[1] ~= 'equals' then return nil end
+    keys[i - 1] = part[2] .. number .. part[4]
+  end
+  if #keys < 4000 and call('EXISTS', unpack(keys)) == #keys then return keys end
+end
+
+local evaluate
+
+local function intersection(node, segment)
+  local lists, keys, without = {}, bitmaps(node, segment), {}
+  if keys then return bitop('AND', keys) end
+  keys = {}
+  for i = 2, #node do
+    local part = node[i]
+    if part[1] == 'not' then
+      without[#without + 1] = part[2]
+    else
+      local set = evaluate(part, segment)
+      if not set then return nil end
+      if type(set) == 'table' then lists[#lists + 1] = set else keys[#keys + 1] = set end
+    end
+  end
+  if #lists > 0 then
+    table.sort(lists, function(x, y) return #x < #y end)
+    local list = lists[1]
+    for i = 2, #lists do list = list and keep(list, member_test(lists[i], #list), true) end
+    for _, key in ipairs(keys) do list = list and keep(list, member_test(key, #list), true) end
+    for _, part in ipairs(without) do list = list and keep(list, member_test(evaluate(part, segment), #list), false) end
+    return list
+  end
+  if #keys == 0 then keys[1] = live(segment) end
+  local own, result = #keys > 1, keys[1]
+  if own then result = bitop('AND', keys) end
+  for _, part in ipairs(without) do
+    local set = result and evaluate(part, segment)
+    if type(set) == 'table' then
+      if not own then result, own = bitop('OR', { result }), true end
+      effort = effort + #set * BIT_TESTED
+      for _, offset in ipairs(set) do call('SETBIT', result, text('%d', offset), '0') end
+    elseif set then
+      -- a XOR (a AND b) is a without b, whatever the lengths; NOT would end at the shorter one.
+      local both = bitop('AND', { result, set })
+      if both then result, own = bitop('XOR', { result, both }), true end
+    end
+  end
+  return result
+end
+
+local function union(node, segment)
+  local lists, keys, count = {}, bitmaps(node, segment), 0
+  if keys then return bitop('OR', keys) end
+  keys = {}
+  for i = 2, #node do
+    local set = evaluate(node[i], segment)
+    if type(set) == 'table' then
+      lists[#lists + 1] = set
+      count = count + #set
+    elseif set then
+      keys[#keys + 1] = set
+    end
+  end
+  if #keys == 0 and #lists <= 1 then return lists[1] end
+  if #keys == 0 and count <= 8 * PROMOTE then
+    local seen, all = {}, {}
+    for _, list in ipairs(lists) do
+      for _, offset in ipairs(list) do
+        if not seen[offset] then
+          seen[offset] = true
+          all[#all + 1] = offset
+        end
+      end
+    end
+    return all
+  end
+  if #lists == 0 and #keys == 1 then return keys[1] end
+  local result = #keys > 0 and bitop('OR', keys) or nil
+  if not result and count > 0 then
+    -- The name may have served another segment before.
+    result = temporary()
+    call('DEL', result)
+  end
+  effort = effort + count * BIT_TESTED
+  for _, list in ipairs(lists) do
+    for _, offset in ipairs(list) do call('SETBIT', result, text('%d', offset), '1') end
+  end
+  return result
+end
+
+local evaluators = {
+  equals = container,
+  ['and'] = intersection,
+  ['or'] = union,
+  ['not'] = function(node, segment) return intersection({ 'and', node }, segment) end,
+  range = function(node, segment) return listed(node)[segment] end,
+  unique = function(node, segment) return node.lists[segment] end,
+  all = function(_, segment)
+    local key = live(segment)
+    if call('EXISTS', key) == 1 then return key end
+  end,
+  none = function() return nil end,
+}
+
+function evaluate(node, segment)
+  local sets = node.sets
+  if not sets then return evaluators[node[1]](node, segment) end
+  if sets[segment] == nil then
+    sets[segment] = evaluators[node[1]](node, segment) or false
+    pin()
+  end
+  return sets[segment] or nil
+end

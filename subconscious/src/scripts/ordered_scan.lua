@@ -1,0 +1,89 @@
+-- ordered_scan.lua: goes through the rows that match a filter in the order of a column. A library of scripts that answer
+-- queries; it comes after scan.lua. KEYS, ARGV and Returns are those of the script that includes it.
+--
+-- Exports   ordered_scan(key, low, high, filter, residual, descending, chunk, visit, outlook, probing)   see scan.lua
+
+-- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. The function
+-- `outlook`, if there is one, says how many microseconds are left to go after so many rows: if few, this takes half as long
+-- again as other calls; if many and this is but `probing`, it ends and answers nil.
+local function ordered_scan(key, low, high, filter, residual, descending, chunk, visit, outlook, probing)
+  -- How many rows of each segment this call comes to, of so many in all, as if they were spread evenly; where to evaluate all segments would take
+  -- most of its time, few.
+  local function each(rows) return math.min(rows, high - low, budget / 6) / segments end
+  expect_rows(each(outlook and chunk or budget))
+  -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
+  local lead, parts = nil, ranked(filter)
+  if parts[1][1] == 'equals' or is_evaluated(parts[1]) and not is_read(parts[1]) then
+    lead = table.remove(parts, 1)
+    lead.sets = lead.sets or {}
+  end
+  local others, exact = join('and', parts), residual and tester(residual)
+  others.ranked = true
+  local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, in_use(), false
+  local whole = {}
+  while low < high do
+    local list
+    if n > 0 then
+      local rows = math.min(high - low, outlook and outlook(n) or budget, budget)
+      expect_rows(each(rows))
+      -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a function for it would take as long as asking.
+      if rows > 100 * segments then
+        for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and member_test(key, math.huge) end
+      end
+    end
+    if descending then
+      local first = math.max(low, high - chunk)
+      list = call('ZRANGE', key, first, high - 1)
+      high = first
+    else
+      list = call('ZRANGE', key, low, math.min(low + chunk, high) - 1)
+      low = low + chunk
+    end
+    local start, last, step = 1, #list, 1
+    if descending then start, last, step = #list, 1, -1 end
+    for i = start, last, step do
+      local a, b, c, d = byte(list[i], -4, -1)
+      local row = ((a * 256 + b) * 256 + c) * 256 + d
+      local offset = row % SEGMENT
+      local segment, found, name = (row - offset) / SEGMENT, true, nil
+      if lead then
+        local key = bitmaps[segment]
+        if key == nil then
+          local set = evaluate(lead, segment)
+          key = type(set) == 'string' and set
+          bitmaps[segment], lists[segment] = key, not key and lookup(set or {})
+        end
+        if whole[segment] then
+          found = whole[segment](offset)
+        elseif key then
+          name = text('%d', offset)
+          found = call('GETBIT', key, name) == 1
+        else
+          found = lists[segment][offset]
+        end
+      end
+      n = n + 1
+      found = found and (not passes or passes(segment, offset, name)) and (not exact or exact(segment, offset))
+      -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
+      local ends, given_up = found and visit(row, 'value', key, list[i]), nil
+      if not ends and n % 64 == 0 then
+        soon = outlook and outlook(n) <= budget / 2
+        given_up = probing and not soon
+        ends = given_up or spent(64 * ROW_PASSED, soon and 1.5)
+      elseif not ends and in_use() > kept then
+        -- The sets of a segment that was not met before may have been much work.
+        kept = in_use()
+        ends = spent(0, soon and 1.5)
+      end
+      if ends then
+        looked = looked + n
+        stop('value', call('ZSCORE', key, list[i]), list[i])
+        return not given_up or nil
+      end
+    end
+    -- A row takes about a microsecond.
+    chunk = outlook and math.ceil(math.min(math.max(outlook(n), 16), 200)) or 200
+  end
+  looked = looked + n
+  return false
+end
