@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use redis::Value;
 
@@ -100,4 +102,44 @@ fn what_asks_for_rights_declares_a_key() {
     assert_eq!(super::key_of(&call), b"{User}:t:0");
     let arguments: Vec<_> = call.args_iter().collect();
     assert!(matches!(arguments[..3], [redis::Arg::Simple(b"EVAL"), _, redis::Arg::Simple(b"1")]));
+}
+
+/// No global that nothing defines, nothing that is unused within a file. Parts shadow each other, and not every script uses all of a part. By `luacheck`, where it is installed; `LUACHECK=required` makes it an error if it is not.
+#[test]
+fn the_linter_has_nothing_to_say() {
+    let settings = [
+        "--std=lua51",
+        "--codes",
+        "--no-color",
+        "--no-max-line-length",
+        "--ignore",
+        "4..",
+        "211",
+        "311",
+        "--read-globals",
+        "redis",
+        "KEYS",
+        "cjson",
+        "cmsgpack",
+        "struct",
+        "bit",
+        "--globals",
+        "ARGV",
+        "--",
+        "-",
+    ];
+    for file in SCRIPTS {
+        let started = Command::new("luacheck").args(settings).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut linter = match started {
+            Err(error) if std::env::var("LUACHECK").is_ok_and(|required| required == "required") => {
+                panic!("luacheck: {error}")
+            }
+            Err(_) => return,
+            Ok(linter) => linter,
+        };
+        let text = Script::new(file).text;
+        linter.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let done = linter.wait_with_output().unwrap();
+        assert!(done.status.success(), "{file}:\n{}", String::from_utf8_lossy(&done.stdout));
+    }
 }

@@ -1,6 +1,8 @@
 //! The repository's own commands. All see to a server first, so that they work on a machine that has none.
 
+mod api;
 mod browser;
+mod linter;
 mod machine;
 mod matrix;
 mod plan;
@@ -51,6 +53,12 @@ enum Verb {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Compare the library's public interface with subconscious/public-api.txt
+    PublicApi {
+        /// Write the file anew
+        #[arg(long)]
+        write: bool,
+    },
     /// Run the pastebin, on REDIS_URL or on a server of its own
     Demo {
         /// Passed on to the pastebin
@@ -75,6 +83,7 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
     // Those of the faults need no browser.
     let is_all = matches!(verb, Verb::Test { .. });
     let (task, cargo_args, args) = match verb {
+        Verb::PublicApi { write } => return api::run(write).map(|()| ExitCode::SUCCESS),
         Verb::Matrix { only, args } => return matrix::run(&only, &args, &folder),
         Verb::Test { args } => (Task::Test, ["test", "--workspace", "--all-features"].as_slice(), args),
         Verb::Faults { rounds, seed, args } => {
@@ -94,6 +103,7 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
     server.set_env(&mut command);
     if is_all {
         browser::find(&machine, &mut command);
+        linter::find(&machine, &mut command);
     }
     command.envs(variables.into_iter().map(|(name, value)| (name, value.to_string())));
     let shown: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();

@@ -17,6 +17,8 @@ pub(crate) enum Software {
     Server,
     /// Chromium, and the program that drives it for tests.
     Browser,
+    /// luacheck.
+    Linter,
 }
 
 /// A way to a server.
@@ -93,8 +95,17 @@ fn prefix(manager: Manager, machine: &Machine) -> Result<&'static [&'static str]
 
 /// Ways to a browser: commands, one after the other, until there is one.
 pub(crate) fn browser(machine: &Machine) -> Vec<Vec<String>> {
+    installing(machine, Software::Browser)
+}
+
+/// Commands that install the linter of the scripts, to be tried one after the other.
+pub(crate) fn linter(machine: &Machine) -> Vec<Vec<String>> {
+    installing(machine, Software::Linter)
+}
+
+fn installing(machine: &Machine, software: Software) -> Vec<Vec<String>> {
     let ways = machine.managers.iter().filter_map(|&manager| Some((manager, prefix(manager, machine).ok()?)));
-    ways.flat_map(|(manager, prefix)| commands(manager, prefix, Software::Browser)).collect()
+    ways.flat_map(|(manager, prefix)| commands(manager, prefix, software)).collect()
 }
 
 fn commands(manager: Manager, prefix: &[&str], software: Software) -> Vec<Vec<String>> {
@@ -110,6 +121,14 @@ fn commands(manager: Manager, prefix: &[&str], software: Software) -> Vec<Vec<St
             "apt-get update",
             "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium chromium-driver",
         ],
+        (Manager::AptGet, Software::Linter) => &[
+            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends lua-check",
+            "apt-get update",
+            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends lua-check",
+        ],
+        (Manager::Brew, Software::Linter) => &["brew install luacheck"],
+        (Manager::Dnf, Software::Linter) => &["dnf install -y luacheck"],
+        (Manager::Apk, Software::Linter) => &["apk add --no-cache luacheck"],
         (Manager::Brew, Software::Server) => &["brew install valkey", "brew install redis"],
         (Manager::Brew, Software::Browser) => &["brew install --cask chromium chromedriver"],
         (Manager::Dnf, Software::Server) => &["dnf install -y valkey", "dnf install -y redis"],

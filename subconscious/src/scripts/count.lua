@@ -63,7 +63,7 @@ local function run()
     else
       filter, residual = split(node)
       walked = ''
-      more = row_scan(filter, residual, tonumber(first), false, 'row', visit, function(segment, set, within)
+      more = row_scan(filter, residual, tonumber(first), false, 'row', visit, function(_, set, within)
         if not within then
           n = n + size(set)
         elseif type(set) == 'string' then

@@ -151,7 +151,7 @@ local function run()
       break
     end
   end
-  for i, value in ipairs(values) do
+  for _, value in ipairs(values) do
     if counts[value] > 0 then
       reply[#reply + 1] = value
       reply[#reply + 1] = counts[value]

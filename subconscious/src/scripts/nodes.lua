@@ -99,6 +99,11 @@ local parsers = {
   unique = function(name)
     local first, rows, lists = at + 1, {}, {}
     at = first + ARGV[at]
+    if at == first + 1 then
+      local row = tonumber(call('HGET', p .. 'u:' .. name, ARGV[first]))
+      if not row then return NONE end
+      return { 'unique', rows = { row }, lists = { [floor(row / SEGMENT)] = { row % SEGMENT } } }
+    end
     for i = first, at - 1, 4000 do
       for _, row in ipairs(call('HMGET', p .. 'u:' .. name, unpack(ARGV, i, math.min(i + 3999, at - 1)))) do
         row = tonumber(row)

@@ -116,7 +116,9 @@ local function test_parts(node)
   end
 end
 
-local testers = {
+-- Made when it is needed: many queries test no rows.
+local testers
+local function make_testers() return {
   all = function() return function() return true end end,
   none = function() return function() return false end end,
   equals = function(node) return test_parts({ 'and', node }) end,
@@ -139,5 +141,8 @@ local testers = {
       return score and not (low and earlier(score, member, low)) and (not high or earlier(score, member, high)) or false
     end
   end,
-}
-function tester(node) return testers[node[1]](node) end
+} end
+function tester(node)
+  testers = testers or make_testers()
+  return testers[node[1]](node)
+end
