@@ -18,6 +18,7 @@ mod once;
 mod oracle;
 mod original;
 mod queries;
+mod readme;
 mod replica;
 mod rights;
 mod segments;
