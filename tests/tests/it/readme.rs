@@ -21,7 +21,8 @@ fn dependencies(lines: &str) -> String {
     let library = format!("path = \"{}\"", repository().join("subconscious").display());
     let lines = lines.lines().map(|line| match line.strip_prefix("subconscious = { ") {
         Some(rest) => {
-            let (_, others) = rest.split_once("\", ").expect("a path or a version, then features");
+            let (_, others) =
+                rest.split_once("\", ").unwrap_or_else(|| panic!("a path or a version, then features: {line}"));
             format!("subconscious = {{ {library}, {others}\n")
         }
         None => format!("{line}\n"),
