@@ -60,8 +60,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let asked_for = std::env::var("PASTEBIN_ADDR").ok();
     let listener = serve::listen(asked_for.as_deref().unwrap_or(ADDRESS), asked_for.is_none()).await?;
     // The address of the database is not printed, as it may have a password.
-    let database =
-        if server.is_some() { "a private one, gone when this program stops" } else { "REDIS_URL" };
+    let database = if server.is_some() { "a private one, gone when this program stops" } else { "REDIS_URL" };
     println!("pastebin: http://{}/ (database: {database}; stop with Ctrl-C)", listener.local_addr()?);
 
     let (live, watching) = Live::start(db.clone());
