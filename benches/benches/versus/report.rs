@@ -63,7 +63,11 @@ impl Report {
         let versions: Vec<String> = self.versions.iter().map(|(side, version)| format!("{side}: {version}")).collect();
         let _ = writeln!(
             text,
-            "`{}`\n\n{}; load before {}; {}",
+            "# All measurements of queries\n\n\
+             The same questions are asked of this library, of plain commands, of Lua scripts written by hand, and of RediSearch, each in the fastest \
+             form that gives the right answer. [The comparison](comparison.md#queries) explains the main figures. The last table of each size says \
+             which form that was.\n\n\
+             `{}`\n\n{}; load before {}; {}",
             self.run.command,
             self.about(),
             self.run.load,
