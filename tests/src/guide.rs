@@ -14,6 +14,7 @@ documents! {
     Columns "../../docs/src/columns.md"
     Keys "../../docs/src/keys.md"
     Queries "../../docs/src/queries.md"
+    Web "../../docs/src/web.md"
     Writing "../../docs/src/writing.md"
     Expiry "../../docs/src/expiry.md"
     Schema "../../docs/src/schema.md"
@@ -27,6 +28,8 @@ documents! {
     Rights "../../docs/src/rights.md"
     Reliability "../../docs/src/reliability.md"
     Tracing "../../docs/src/tracing.md"
+    Servers "../../docs/src/servers.md"
+    Comparison "../../docs/src/comparison.md"
     Pastebin "../../docs/src/pastebin.md"
     Versus "../../docs/src/versus.md"
 }

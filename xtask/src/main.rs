@@ -32,12 +32,12 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run all tests on each supported server under both protocols, and write the outcome into README.md
+    /// Run all tests on each supported server under both protocols, and write the outcome into docs/src/servers.md
     Matrix {
-        /// Only these servers, such as valkey-9.1,redis-7.0; then README.md is left as it is
+        /// Only these servers, such as valkey-9.1,redis-7.0; then docs/src/servers.md is left as it is
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
-        /// Passed on to the tests; then README.md is left as it is
+        /// Passed on to the tests; then docs/src/servers.md is left as it is
         #[arg(last = true)]
         args: Vec<String>,
     },

@@ -17,10 +17,10 @@ use table::{Row, Tests};
 /// Asks the tests for a protocol: see `with_protocol` in `tests/src/lib.rs`.
 const PROTOCOL_VARIABLE: &str = "SUBCONSCIOUS_TEST_PROTOCOL";
 const PROTOCOLS: [&str; 2] = ["resp2", "resp3"];
-/// The tests that need a server. What they do is the same on all of them but for those of the compiler's messages.
+/// The tests that need a server. Those of the compiler's messages and of the README are left out: they do the same on all.
 const TESTS: [&str; 8] =
     ["--profile", "matrix", "--package", "subconscious-tests", "--all-features", "--test", "it", "--no-run"];
-const SKIPPED: [&str; 2] = ["--skip", "ui::"];
+const SKIPPED: [&str; 4] = ["--skip", "ui::", "--skip", "readme::"];
 
 /// A server by its name, such as `redis-7.4`: what it is, and the beginning of its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
-/// Runs the tests on the servers, prints a table, and writes it into the README if it is of all servers and tests.
+/// Runs the tests on the servers, prints a table, and writes it into the guide if it is of all servers and tests.
 pub(crate) fn run(only: &[String], args: &[String], folder: &Path) -> Result<ExitCode, String> {
     let kinds = chosen(only)?;
     let folder = folder.join("matrix");
@@ -104,7 +104,7 @@ pub(crate) fn run(only: &[String], args: &[String], folder: &Path) -> Result<Exi
     println!("{table}");
     if only.is_empty() && args.is_empty() {
         let date = output("date", &["-u", "+%Y-%m-%d"])?;
-        write_readme(&table, date.trim())?;
+        write_page(&table, date.trim())?;
     }
     if rows.iter().all(|row| row.outcome.is_err()) {
         return Err("no server could be fetched".to_owned());
@@ -193,12 +193,16 @@ fn repository() -> &'static Path {
     package.parent().unwrap_or(package)
 }
 
-fn write_readme(table: &str, date: &str) -> Result<(), String> {
-    let path = repository().join("README.md");
+/// The page of the guide that has the table.
+const PAGE: &str = "docs/src/servers.md";
+
+fn write_page(table: &str, date: &str) -> Result<(), String> {
+    let path = repository().join(PAGE);
     let problem = |error: std::io::Error| format!("{}: {error}", path.display());
-    let readme = fs::read_to_string(&path).map_err(problem)?;
-    let readme = table::between_marks(&readme, &format!("`cargo xtask matrix`, on {date}:\n\n{table}"))?;
-    fs::write(&path, readme).map_err(problem)
+    let page = fs::read_to_string(&path).map_err(problem)?;
+    let page = table::between_marks(&page, &format!("`cargo xtask matrix`, on {date}:\n\n{table}"))
+        .map_err(|error| format!("{PAGE}: {error}"))?;
+    fs::write(&path, page).map_err(problem)
 }
 
 /// The exact version of a server of this kind; an error if it is another one's or does not run here.
@@ -226,6 +230,12 @@ mod tests {
         };
         assert_eq!(names(&["valkey-9.1", "redis-7.0"]), Ok(vec!["redis-7.0", "valkey-9.1"]));
         assert!(names(&["redis-6.2"]).is_err_and(|error| error.contains("redis-6.2: there are redis-7.0, ")));
+    }
+
+    #[test]
+    fn the_page_has_a_place_for_the_table() {
+        let page = fs::read_to_string(repository().join(PAGE)).unwrap();
+        assert!(table::between_marks(&page, "new").is_ok_and(|page| page.contains("new")));
     }
 
     #[test]

@@ -42,17 +42,18 @@ impl Report {
         let _ = writeln!(
             text,
             "# The pastebin beside other ways to build it\n\n`{command}`\n\n{machine}; {}; {date}; load before {load}; {}\n\n\
-             The [pastebin](../../examples/pastebin/src) is asked for pages by five connections (`wrk -t1 -c5`), and so are two others with the same \
-             pastes, each with a title and a text of 1 KiB. *By hand* is the same web server with the same pages, but redis-rs on plain keys: a hash for \
-             each paste and one sorted set. Its answers are compared with those of the pastebin before anything is measured, headers and bodies, byte for byte; \
-             only the list of all pastes, filters, expiry and what else it takes are not there. *Python* is the demo of the Python mapper that this library follows, \
-             with plainer pages, and five pastes on its first page where the others have ten.\n\n\
-             All three have the same cores, each with a Redis of its own over a unix socket, and one is busy at a time; what both programs of a side take of the \
-             processor decides. Tokio starts a worker for each core that it is given, here as by default; \
-             `TOKIO_WORKER_THREADS` would say otherwise, and `--cores 0,1` gives the web servers both cores, of which the Python one, a single process, can use one.\n\n\
-             Requests a second, median of {} rounds of {} seconds in turns, and in brackets how many times as fast ours is; then what 99 of a hundred \
-             requests took less than. Of a page that takes more than a tenth of a round, each connection asks for one instead, and the longest is told. The list pages, which \
-             count the pastes of each language and of each author as well, are there to show what they take.\n",
+             Five connections (`wrk -t1 -c5`) ask the [pastebin](../../examples/pastebin/src) for pages, and two other programs with the same \
+             pastes, each with a title and a text of 1 KiB. *By hand* is the same web server with the same pages, but with redis-rs on plain keys: a \
+             hash for each paste and one sorted set. Before anything is measured, its answers are compared with those of the pastebin, headers and \
+             bodies, byte for byte. It has no list of all pastes, no filters and no expiry. *Python* is the demo of the Python mapper where the idea of \
+             this library comes from, with plainer pages, and with five pastes on its first page instead of ten.\n\n\
+             All three have the same cores, and each has a Redis of its own over a unix socket. Only one of them is busy at a time, so the processor \
+             time of its web server and its Redis decides. Tokio starts a worker for each core that it is given, as by default (`TOKIO_WORKER_THREADS` \
+             changes that). With `--cores 0,1` the web servers have both cores; the Python one is a single process and can use one.\n\n\
+             The table has requests a second, the median of {} rounds of {} seconds in turns, and in brackets how many times as fast ours is. The last \
+             column is the time within which 99 of 100 requests were answered. If a page takes more than a tenth of a round, each connection asks for \
+             it once, and the column is the longest time. The list pages also count the pastes of each language and of each author; the others do \
+             not have them.\n",
             self.cores,
             self.versions.join(", "),
             self.rounds,
@@ -80,8 +81,8 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\nWhat a request takes: microseconds of the processor, of the web server and of Redis; how often Redis read from its connections, which \
-             is less than the round trips where requests share them; and the calls of its commands, those within scripts among them.\n"
+            "\nThis is what a request takes: processor time of the web server and of Redis in microseconds; how often Redis read from its \
+             connections, which is less than the round trips if requests share a read; and the commands that it ran, also those in scripts.\n"
         );
         let _ = writeln!(text, "| page | pastes | side | web server, us | Redis, us | reads | commands |");
         let _ = writeln!(text, "| --- | ---: | --- | ---: | ---: | ---: | --- |");

@@ -63,7 +63,11 @@ impl Report {
         let versions: Vec<String> = self.versions.iter().map(|(side, version)| format!("{side}: {version}")).collect();
         let _ = writeln!(
             text,
-            "`{}`\n\n{}; load before {}; {}",
+            "# All measurements of queries\n\n\
+             The same questions are asked of this library, of plain commands, of Lua scripts written by hand, and of RediSearch, each in the fastest \
+             form that gives the right answer. [The comparison](comparison.md#queries) explains the main figures. The last table of each size says \
+             which form that was.\n\n\
+             `{}`\n\n{}; load before {}; {}",
             self.run.command,
             self.about(),
             self.run.load,
@@ -81,10 +85,10 @@ impl Report {
         let _ = writeln!(text, "\n### {} records\n", number(size.records as f64));
         let _ = writeln!(
             text,
-            "How many records a question's filter matches (median of the questions), then operations a second (rows a second for \
-             `all rows` and `bulk save`), median of {} rounds (of the tenths of the data for `bulk save`); in brackets how many times \
-             as fast ours is, and a dash for a side without a right answer. Then the server's processor time for an operation (for one \
-             record of `bulk save`) in microseconds, and how often our server had to read a request for one.\n",
+            "`matches` is how many records the filter of a question matches (the median of the questions). The next columns are operations a \
+             second (rows a second for `all rows` and `bulk save`), the median of {} rounds (for `bulk save`, of the tenths of the data). In \
+             brackets is how many times as fast ours is; a dash is a side without a right answer. Then come the processor time of the server \
+             for an operation in microseconds (for `bulk save`, for a record), and how often our server read a request for an operation.\n",
             self.rounds
         );
         let cpu = names.join(" / ");
@@ -112,7 +116,7 @@ impl Report {
                 size.pings.iter().map(|ping| ping.map(|time| format!("{time:.0}")).join(", ")).collect();
             let _ = writeln!(
                 text,
-                "\nPING of a second connection while the questions are asked, microseconds, 50th, 99th and 99.9th percentile: {} ({cpu}).",
+                "\nPING of a second connection while the questions were asked, in microseconds, 50th, 99th and 99.9th percentile: {} ({cpu}).",
                 pings.join(" / ")
             );
         }
@@ -124,7 +128,7 @@ impl Report {
             .collect();
         let _ = writeln!(
             text,
-            "\nCalls on our server of more than 2 ms by the clock: {count}, the longest {longest} us. {}",
+            "\nCalls that kept our server for more than 2 ms by the clock: {count}, the longest {longest} us. {}",
             slow.join("; ")
         );
         let _ = writeln!(text, "\n| workload |{}", columns(&|name| format!(" {name} |")));

@@ -1,15 +1,16 @@
-//! The same by JSON: `/api/pastes` and `/api/languages`.
+//! The same as JSON: `/api/pastes` and `/api/languages`.
 //!
 //! | | |
 //! | --- | --- |
-//! | `POST /api/pastes` | pastes `{"text": "..", "title"?, "author"?, "language"?, "expires"?: "10m", "unlisted"?, "burn"?}`, and answers with its `id` and `delete_key` |
-//! | `GET /api/pastes?language=..&author=..&after=..` | a page of those that are listed, and the `next` cursor |
-//! | `GET /api/pastes/{id}` | a paste; without its text if that may be read once |
-//! | `POST /api/pastes/{id}/burn` | a paste that may be read once, which it then was |
-//! | `DELETE /api/pastes/{id}` | deletes it, with its key as `Authorization: Bearer ..` |
-//! | `GET /api/languages?author=..` | how many pastes there are in each |
+//! | `POST /api/pastes` | creates a paste, and answers with its `id` and `delete_key` |
+//! | `GET /api/pastes?language=..&author=..&after=..` | a page of listed pastes, and `next` |
+//! | `GET /api/pastes/{id}` | a paste; without its text if it can be read once |
+//! | `POST /api/pastes/{id}/burn` | reads and deletes a paste that can be read once |
+//! | `DELETE /api/pastes/{id}` | deletes a paste, by `Authorization: Bearer <delete_key>` |
+//! | `GET /api/languages?author=..` | the number of pastes in each language |
 //!
-//! What goes wrong is told as `{"error": ".."}`.
+//! A new paste is `{"text": ".."}`. It may also have `title`, `author`, `language`, `unlisted`,
+//! `burn`, and `expires` (`10m`, `1h`, `1d` or `never`). An error is `{"error": ".."}`.
 
 use std::net::SocketAddr;
 

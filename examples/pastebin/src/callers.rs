@@ -1,14 +1,15 @@
-//! How much each address may paste.
+//! Limits how many pastes an address creates in a minute.
 
 use std::net::IpAddr;
 
 use chrono::Utc;
 use subconscious::{Db, RedisModel, Result};
 
-/// Pastes that an address may make in a minute.
+/// Pastes that an address may create in a minute.
 pub(crate) const PASTES: u32 = 30;
 
-/// What an address did in a minute. All instances of the program count in the same place, and Redis forgets it by itself.
+/// The number of pastes of an address in a minute. All instances of the program share it, and it
+/// expires by itself.
 #[derive(Debug, RedisModel)]
 #[model(ttl = "2m")]
 struct Caller {
@@ -18,9 +19,9 @@ struct Caller {
     pastes: u32,
 }
 
-/// Counts a paste. Whether it is one too many.
+/// Counts a paste, and says whether it is one too many.
 pub(crate) async fn is_too_many(db: &Db, address: IpAddr) -> Result<bool> {
-    // Whoever has an address of the sixth version has a whole network of them.
+    // With IPv6, one caller usually has a whole /64 network.
     let network = match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("{:x?}", &address.segments()[..4]),
@@ -34,7 +35,7 @@ pub(crate) async fn is_too_many(db: &Db, address: IpAddr) -> Result<bool> {
         }
         match (Caller { id: id.clone(), pastes: 1 }).insert(db).await {
             Ok(()) => return Ok(false),
-            // Another paste was first.
+            // Another request has inserted it meanwhile.
             Err(error) if error.is_already_exists() => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! What someone sends to be pasted, by a form or as JSON, and whether it can be.
+//! A new paste as it is sent, by a form or as JSON, and the rules for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,10 +19,12 @@ use crate::view::size;
 
 pub(crate) const TEXT_LIMIT: usize = 256 * 1024;
 const AUTHOR_LIMIT: usize = 40;
-/// A form sends a byte as up to three, and a line's end, which we keep as one, as two of those. JSON takes up to six.
+/// A form sends a byte as up to three bytes. A line's end, which is stored as one byte, is sent as
+/// two characters and so as six bytes. JSON takes up to six bytes for one.
 const BODY_LIMIT: usize = 6 * TEXT_LIMIT + 16 * 1024;
-/// So many times that is read of a body that is too long, and so long of any.
+/// How many times `BODY_LIMIT` is read of a body that is too long, before the connection is closed.
 const PATIENCE: usize = 20;
+/// How long any body may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Default, Deserialize)]
@@ -50,36 +52,38 @@ impl Draft {
         let Some(body) = body else {
             let limit = size(TEXT_LIMIT);
             let text =
-                format!("That is far too long: a paste can have {limit}. Go back to what you typed and shorten it.");
+                format!("The text is far too long: a paste can have {limit}. Go back to the form and shorten it.");
             return Err(Failure::not_a_paste(StatusCode::PAYLOAD_TOO_LARGE, text));
         };
         E::from_request(Request::from_parts(head, body.into()), &()).await.map_err(Into::into)
     }
 
-    /// Makes it a paste, and tells those who watch the list.
+    /// Saves the paste, and updates the pages that show the newest ones.
     pub(crate) async fn submit(&self, app: &App, caller: SocketAddr) -> Result<Paste, Failure> {
         let title = self.title.trim();
         let author = self.author.trim();
         let (status, text) = if self.text.trim().is_empty() {
-            (StatusCode::UNPROCESSABLE_ENTITY, "There is nothing to paste yet: write or paste some text.".to_owned())
+            (StatusCode::UNPROCESSABLE_ENTITY, "There is nothing to paste yet. Enter some text.".to_owned())
         } else if title.chars().count() > TITLE_LIMIT {
             (StatusCode::UNPROCESSABLE_ENTITY, format!("The title is too long: it can have {TITLE_LIMIT} characters."))
         } else if author.chars().count() > AUTHOR_LIMIT {
             (StatusCode::UNPROCESSABLE_ENTITY, format!("The name is too long: it can have {AUTHOR_LIMIT} characters."))
         } else if self.text.len() > TEXT_LIMIT {
             let (found, limit) = (size(self.text.len()), size(TEXT_LIMIT));
-            (StatusCode::PAYLOAD_TOO_LARGE, format!("That is too long: it has {found}, and a paste can have {limit}."))
+            (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("The text is too long: it has {found}, and a paste can have {limit}."),
+            )
         } else if callers::is_too_many(&app.db, caller.ip()).await? {
-            let text =
-                format!("You paste too fast: an address can make {PASTES} pastes a minute. Try again in a minute.");
+            let text = format!("Too many pastes: you can create {PASTES} in a minute. Try again in a minute.");
             (StatusCode::TOO_MANY_REQUESTS, text)
         } else {
-            // The beginning of a text that may be read once must not head it.
-            let title = if self.burn && title.is_empty() { "Burns after reading" } else { title };
+            // Without this, the title would show the beginning of a text that can be read once.
+            let title = if self.burn && title.is_empty() { "Burn after reading" } else { title };
             let mut paste = Paste::new(title, self.text.clone());
             paste.language = self.language;
             paste.author = Some(author.to_owned()).filter(|author| !author.is_empty());
-            // What can be read once is for one reader.
+            // In a list, anybody could use up a paste that can be read once.
             paste.listed = !self.unlisted && !self.burn;
             paste.burn = self.burn;
             paste.expires_at = self.expires.after(paste.created_at);
@@ -91,8 +95,8 @@ impl Draft {
     }
 }
 
-/// The body, or `None` if it is too long. Some of the rest of that is read and thrown away: a browser shows a broken connection,
-/// not the answer, if it gets one while it is still sending.
+/// The body, or `None` if it is too long. Some of the rest is read and thrown away: a browser that
+/// gets an answer while it is still sending shows a broken connection instead of the answer.
 async fn read(body: Body) -> Result<Option<Bytes>, axum::Error> {
     let (mut kept, mut length) = (Vec::new(), 0);
     let mut chunks = body.into_data_stream();

@@ -1,4 +1,4 @@
-//! Why there is no answer, and the page that says so.
+//! What went wrong, and the page that says so.
 
 use askama::Template;
 use axum::extract::rejection::{FormRejection, JsonRejection, QueryRejection};
@@ -15,30 +15,30 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn no_such_page() -> Self {
-        Self { status: StatusCode::NOT_FOUND, title: "Nothing here", text: "There is no paste at this address.".into() }
+        Self { status: StatusCode::NOT_FOUND, title: "Not found", text: "There is no paste at this address.".into() }
     }
 
     pub(crate) fn wrong_key() -> Self {
-        let text = "That is not the key of this paste. Whoever pasted it was shown it.".into();
-        Self { status: StatusCode::FORBIDDEN, title: "Not yours", text }
+        let text = "This is not the key of the paste. Whoever created the paste has it.".into();
+        Self { status: StatusCode::FORBIDDEN, title: "Wrong key", text }
     }
 
     pub(crate) fn slow() -> Self {
-        Self::not_a_paste(StatusCode::REQUEST_TIMEOUT, "It took too long to arrive.".into())
+        Self::not_a_paste(StatusCode::REQUEST_TIMEOUT, "The paste took too long to arrive. Please try again.".into())
     }
 
     pub(crate) fn not_a_paste(status: StatusCode, text: String) -> Self {
-        Self { status, title: "That was no paste", text }
+        Self { status, title: "Paste not accepted", text }
     }
 
     fn no_such_list(text: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, title: "No such list", text }
+        Self { status: StatusCode::BAD_REQUEST, title: "List not found", text }
     }
 
-    /// The details are for those who run the pastebin, not for those who use it.
+    /// The log has the details. The page does not show them.
     fn ours(status: StatusCode, error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %error, "no answer");
-        Self { status, title: "Out of order", text: "Something is wrong on our side. Please try again later.".into() }
+        Self { status, title: "Not available", text: "Something is wrong on our side. Please try again later.".into() }
     }
 }
 
@@ -51,9 +51,9 @@ impl IntoResponse for Failure {
 impl From<subconscious::Error> for Failure {
     fn from(error: subconscious::Error) -> Self {
         match error {
-            // All that is not the program's in its queries are cursors, which come from addresses.
+            // In the queries of this program, only the cursor comes from the address.
             subconscious::Error::InvalidQuery { .. } | subconscious::Error::Unsupported(_) => {
-                Self::no_such_list("This address is not of a page of this list.".into())
+                Self::no_such_list("This link does not lead to a page of this list.".into())
             }
             error => Self::ours(StatusCode::SERVICE_UNAVAILABLE, &error),
         }

@@ -1,4 +1,5 @@
-//! Texts in colours: HTML with the classes that `style.css` knows. As it takes work, it is kept in Redis for an hour.
+//! Highlights texts: HTML with the classes of `style.css`. It takes time, so the result is cached
+//! in Redis for an hour.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ use crate::view::{escape, numbered, plain};
 
 static SYNTAXES: LazyLock<SyntaxSet> = LazyLock::new(SyntaxSet::load_defaults_newlines);
 
-/// What the grammars find, by the beginning of its name, and the class that it has in the page. The generator of `syntect` writes all names, which
-/// makes a text ten times as long.
+/// Prefixes of the scopes that the grammars find, and their classes in the page. The generator of
+/// `syntect` writes all scopes, which makes a text ten times as long.
 static CLASSES: LazyLock<Vec<(Scope, &str)>> = LazyLock::new(|| {
     let classes = [
         ("comment", "comment"),
@@ -37,14 +38,14 @@ static CLASSES: LazyLock<Vec<(Scope, &str)>> = LazyLock::new(|| {
     classes.iter().filter_map(|(scope, class)| Some((Scope::new(scope).ok()?, *class))).collect()
 });
 
-/// Beyond these a text stays as it is: nobody's paste is to keep a core busy.
+/// Beyond these limits a text is not highlighted, so that no paste keeps a core busy.
 const HIGHLIGHTED_TEXT: usize = 64 * 1024;
 const HIGHLIGHTED_LINE: usize = 2_000;
 const HIGHLIGHTED_TIME: Duration = Duration::from_secs(5);
-/// So many texts at a time.
+/// How many texts are highlighted at the same time.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// A text in colours. All instances of the program share them, and none outlives its paste.
+/// A highlighted text. All instances of the program share it, and it expires with its paste.
 #[derive(Debug, RedisModel)]
 struct Highlighted {
     #[column(primary_key)]
@@ -84,7 +85,7 @@ pub(crate) async fn forget(db: &Db, id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `None` if that is too much work.
+/// `None` if the text is beyond the limits.
 fn highlight(text: &str, language: Language) -> Option<String> {
     let syntax = SYNTAXES.find_syntax_by_token(&language.key())?;
     let (mut state, mut scopes) = (ParseState::new(syntax), ScopeStack::new());
@@ -112,7 +113,7 @@ fn highlight(text: &str, language: Language) -> Option<String> {
     Some(html)
 }
 
-/// That of the innermost scope that has one.
+/// The class of the innermost scope that has one.
 fn class(scopes: &ScopeStack) -> Option<&'static str> {
     let class = |scope: &Scope| CLASSES.iter().find(|(kind, _)| kind.is_prefix_of(*scope)).map(|(_, class)| *class);
     scopes.as_slice().iter().rev().find_map(class)
@@ -125,6 +126,7 @@ fn each_language_has_a_grammar() {
         assert_eq!(html.is_some(), language != Language::Text, "{name}");
     }
     let html = highlight("let x = \"<b>\"; // &\nx", Language::Rust).unwrap();
-    let expected = "<b class=keyword>let</b> x <b class=keyword>=</b> <b class=string>&#34;&#60;b&#62;&#34;</b>; <b class=comment>// &#38;</b>\nx";
+    let expected = "<b class=keyword>let</b> x <b class=keyword>=</b> \
+                    <b class=string>&#34;&#60;b&#62;&#34;</b>; <b class=comment>// &#38;</b>\nx";
     assert_eq!(html, expected);
 }

@@ -1,4 +1,4 @@
-//! What is done around each request, whatever answers it.
+//! What is done for each request: headers and a line in the log.
 
 use std::time::Instant;
 
@@ -7,22 +7,22 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// The headers of each answer.
+/// Adds the headers that every answer has.
 pub(crate) async fn guard(mut response: Response) -> Response {
-    // What is pasted never runs, even if a mistake of ours let it into a page as it is.
+    // A pasted script does not run, even if a bug in this program put it into a page unescaped.
     let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
                   form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // The address of an unlisted paste is known to nobody else.
+    // The address of an unlisted paste must not reach other sites.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // What was burnt, deleted or has expired is gone.
+    // No cache may keep a paste that is read once, deleted or expired.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-/// A line for each request: with its route, as the address of a paste may be a secret.
+/// Logs the route of a request, not its address: that of a paste may be a secret.
 pub(crate) async fn log(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();

@@ -1,7 +1,7 @@
-//! The newest pastes, sent to each open page as they come.
+//! Sends the list of the newest pastes to each open page when it changes.
 //!
-//! One task asks the database for all pages at once: when a paste was made here, and each second for those that other
-//! instances of the program made. While nobody watches, it asks nothing.
+//! One task asks the database for all pages: when this program has created a paste, and each second
+//! for those of other instances. While no page is open, it asks nothing.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,13 +36,13 @@ impl Newest {
 
 #[derive(Clone)]
 pub(crate) struct Live {
-    /// One receiver, however often this is cloned, so that others are those of pages.
+    /// All clones share this one receiver, so every other receiver is that of a page.
     newest: Arc<watch::Receiver<Vec<Entry>>>,
     changed: Arc<Notify>,
 }
 
 impl Live {
-    /// Watches until it is aborted, which ends the streams of all pages.
+    /// Starts the task. To abort it ends the streams of all pages.
     pub(crate) fn start(db: Db) -> (Self, AbortHandle) {
         let (sender, newest) = watch::channel(Vec::new());
         let changed = Arc::new(Notify::new());
@@ -50,17 +50,17 @@ impl Live {
         (Self { newest: Arc::new(newest), changed }, task.abort_handle())
     }
 
-    /// There is another paste.
+    /// To be called when the list may have changed.
     pub(crate) fn tell(&self) {
         self.changed.notify_one();
     }
 
-    /// The list as it is, and again each time it changes.
+    /// The list as it is now, and then after each change.
     pub(crate) async fn events(
         &self,
         db: &Db,
     ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Failure> {
-        // Before the list is asked for, so that no change after it is missed.
+        // Subscribed before the list is read, so that no later change is missed.
         let changes = self.subscribe();
         let now = Newest::of(db).await?.entries;
         let changes = stream::unfold(changes, async |mut changes| {
@@ -86,7 +86,7 @@ async fn watch(db: Db, newest: watch::Sender<Vec<Entry>>, changed: Arc<Notify>) 
         if watchers(&newest) == 0 {
             continue;
         }
-        // A failure is told of there; the next attempt may go better.
+        // `Newest::of` logs a failure; the next attempt is in a second.
         if let Ok(Newest { entries: found }) = Newest::of(&db).await {
             newest.send_if_modified(|known| {
                 let differs = *known != found;

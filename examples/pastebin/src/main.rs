@@ -1,6 +1,10 @@
-//! A pastebin on Redis. `REDIS_URL` names the database; without it the program starts one of its own, which lives as long
-//! as it does. `PASTEBIN_ADDR` is where it listens, by default 127.0.0.1:3000. `RUST_LOG` is what it logs, by default `info`:
-//! as JSON, unless a terminal reads it.
+//! A pastebin on Redis.
+//!
+//! - `REDIS_URL` is the database. Without it, the program starts a server of its own and stops it
+//!   at the end.
+//! - `PASTEBIN_ADDR` is where it listens. Without it, that is 127.0.0.1:3000, or a free port if
+//!   that one is taken.
+//! - `RUST_LOG` is what it logs, by default `info`: as text to a terminal, else as JSON.
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
@@ -31,7 +35,7 @@ mod view;
 
 const ADDRESS: &str = "127.0.0.1:3000";
 
-/// What all pages need.
+/// What all handlers share.
 #[derive(Clone)]
 struct App {
     db: Db,
@@ -55,14 +59,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (db, server) = open().await?;
     let asked_for = std::env::var("PASTEBIN_ADDR").ok();
     let listener = serve::listen(asked_for.as_deref().unwrap_or(ADDRESS), asked_for.is_none()).await?;
-    // The address of the database stays unsaid, as it may hold a password.
-    let database = if server.is_some() { "its own, which forgets all when it stops" } else { "that of REDIS_URL" };
-    println!("pastebin: http://{}/ (database: {database}; Ctrl-C stops it)", listener.local_addr()?);
+    // The address of the database is not printed, as it may have a password.
+    let database = if server.is_some() { "a private one, gone when this program stops" } else { "REDIS_URL" };
+    println!("pastebin: http://{}/ (database: {database}; stop with Ctrl-C)", listener.local_addr()?);
 
     let (live, watching) = Live::start(db.clone());
     let stopped = async move {
         tokio::select! { _ = tokio::signal::ctrl_c() => (), _ = terminated.recv() => () }
-        // Pages that watch the list would keep their connections.
+        // Otherwise pages with the live list would keep their connections open.
         watching.abort();
     };
     serve::serve(listener, site::router(App { db, live }), Limits::default(), stopped).await;

@@ -1,4 +1,4 @@
-//! The pages: a form with the newest pastes, a list of all that are listed, a paste, its text alone.
+//! The pages: the form with the newest pastes, the list of listed pastes, a paste, its text alone.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use crate::live::Newest;
 use crate::paste::{self, Entry, Expiry, ID_LENGTH, Language, Listing, Paste};
 
 const PAGE: u64 = 20;
-/// Of the authors those with the most pastes.
+/// How many authors the list offers: those with the most pastes.
 const AUTHORS: usize = 12;
 
 #[derive(Template)]
@@ -40,11 +40,11 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let Form(mut draft) = Draft::read::<Form<Draft>>(request).await?;
-    // A form ends lines by CRLF, whatever was typed or pasted into it.
+    // A form always sends CRLF at the end of a line.
     draft.text = draft.text.replace("\r\n", "\n");
     match draft.submit(&app, caller).await {
         Ok(paste) => {
-            // The browser that pasted it may delete it.
+            // The browser that created the paste may delete it.
             let key =
                 format!("key={}; Path=/{}; Max-Age=31536000; HttpOnly; SameSite=Strict", paste.delete_key, paste.id);
             Ok((AppendHeaders([(header::SET_COOKIE, key)]), Redirect::to(&format!("/{}", paste.id))).into_response())
@@ -91,7 +91,7 @@ pub(crate) async fn list(
     let page = turn.page(&of, &db).await?;
     let (listed, any_language, any_author) =
         (Paste::listed(&of), Paste::listed(&of.in_language(None)), Paste::listed(&of.by_author(None)));
-    // They travel together.
+    // At the same time: they share round trips.
     let (count, languages, authors) = tokio::try_join!(
         listed.count(&db),
         any_language.count_by(&db, |p| p.language),
@@ -106,9 +106,9 @@ pub(crate) async fn list(
 #[template(path = "paste.html")]
 struct Shown {
     paste: Paste,
-    /// None of a paste that is not to be shown yet, as that would be the end of it.
+    /// `None` if the paste can be read once and was not asked for yet.
     html: Option<String>,
-    /// The key of the paste, if whoever looks at it has it.
+    /// The key of the paste, if this browser has it; else empty.
     key: String,
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn show(
     Ok(Html(Shown { paste, html, key }.render()?))
 }
 
-/// Shows what may be read once. Not by `GET`, as programs follow links before people do.
+/// Shows a paste that can be read once. Not by `GET`, as programs such as chats open links too.
 pub(crate) async fn burn(
     State(app): State<App>,
     id: Result<Path<String>, PathRejection>,
@@ -135,7 +135,7 @@ pub(crate) async fn burn(
     Ok(Html(Shown { paste, html, key: String::new() }.render()?))
 }
 
-/// Of several readers, one gets it.
+/// Reads and deletes. Of several readers at the same time, one gets the paste.
 pub(crate) async fn take(db: &Db, id: Result<Path<String>, PathRejection>) -> Result<Paste, Failure> {
     let paste = find(db, id).await?;
     if !paste.burn {
@@ -180,7 +180,7 @@ pub(crate) async fn remove(app: &App, id: Result<Path<String>, PathRejection>, k
 
 pub(crate) async fn find(db: &Db, id: Result<Path<String>, PathRejection>) -> Result<Paste, Failure> {
     match id {
-        // Also keeps from the database what it would refuse as an id.
+        // Other lengths are no ids, and the database would refuse very long ones.
         Ok(Path(id)) if id.len() == ID_LENGTH => Paste::load(db, id).await?.ok_or_else(Failure::no_such_page),
         _ => Err(Failure::no_such_page()),
     }

@@ -1,28 +1,28 @@
-//! What a paste is, and which there are.
+//! The model of a paste, and the queries for lists.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use subconscious::{ColumnEnum, Db, Page, Query, RedisModel, Result};
 use uuid::Uuid;
 
-/// The whole database schema, but for what is counted and kept for a while.
+/// The main model. `Caller` and `Highlighted` are the others; they expire soon.
 #[derive(Debug, Clone, RedisModel)]
 pub(crate) struct Paste {
     #[column(primary_key)]
     pub(crate) id: String,
-    /// That given, or the beginning of the text.
+    /// As entered, or the first line of the text.
     pub(crate) title: String,
     pub(crate) text: String,
-    /// Of the text in bytes, so that a list need not read the texts.
+    /// The size of the text in bytes, so that a list need not read the text.
     pub(crate) size: u32,
     #[column(index)]
     pub(crate) language: Language,
     #[column(index)]
     pub(crate) author: Option<String>,
-    /// Whether lists show it: it is one of those that all may see.
+    /// Whether lists show it.
     #[column(index)]
     pub(crate) listed: bool,
-    /// Whether it is gone when it has been read.
+    /// Whether it is deleted when it is read.
     pub(crate) burn: bool,
     /// Whoever knows it may delete the paste.
     pub(crate) delete_key: String,
@@ -35,7 +35,7 @@ pub(crate) struct Paste {
 pub(crate) const ID_LENGTH: usize = 12;
 pub(crate) const TITLE_LIMIT: usize = 120;
 
-/// What a list shows of a paste.
+/// The columns that a list shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Entry {
     pub(crate) id: String,
@@ -47,7 +47,7 @@ pub(crate) struct Entry {
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
-/// Which pastes a list has. The keys of an address' query.
+/// The filters of a list, as they are in its address.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 pub(crate) struct Listing {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ impl Paste {
         }
     }
 
-    /// Those that all may see, the newest first.
+    /// Listed pastes that pass the filters, newest first.
     pub(crate) fn listed(of: &Listing) -> Query<Self> {
         let mut listed = Self::filter_by(|paste| paste.listed.eq(true)).order_by(|paste| paste.created_at.desc());
         if let Some(language) = of.language {
@@ -89,7 +89,7 @@ impl Paste {
 
 /// A page of a list.
 pub(crate) async fn entries(listed: Query<Paste>, db: &Db) -> Result<Page<Entry>> {
-    // Not the texts, which may be long.
+    // Without the texts, which may be long.
     let columns = listed.select(|p| (p.id, p.title, p.size, p.language, p.author, p.created_at, p.expires_at));
     let page = columns.page(db).await?;
     Ok(page.map(|(id, title, size, language, author, created_at, expires_at)| Entry {
@@ -103,14 +103,14 @@ pub(crate) async fn entries(listed: Query<Paste>, db: &Db) -> Result<Page<Entry>
     }))
 }
 
-/// Nobody can guess 60 random bits. The letters are those that can't be taken for one another when read aloud.
+/// 60 random bits, which cannot be guessed. Without `i`, `l`, `o` and `u`, which people misread.
 fn secret() -> String {
     let random = Uuid::new_v4().as_u128();
     let letter = |at| char::from(b"0123456789abcdefghjkmnpqrstvwxyz"[(random >> (5 * at)) as usize & 31]);
     (0..ID_LENGTH).map(letter).collect()
 }
 
-/// As much of a text as a heading has room for.
+/// A text on one line, cut to the length of a title.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
@@ -146,7 +146,7 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// With their names as people write them.
+    /// With the names that people see.
     pub(crate) const ALL: [(Self, &str); 21] = [
         (Self::Text, "Plain text"),
         (Self::Bash, "Bash"),

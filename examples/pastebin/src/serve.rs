@@ -1,6 +1,6 @@
-//! Serves the pages, and bears clients that are slow, silent or too many.
+//! Serves the pages, with limits for clients that are slow, silent or too many.
 //!
-//! `axum::serve` has no limits: a client that sends a byte a minute, or nothing at all, keeps its connection for ever.
+//! `axum::serve` has none: a client that sends a byte a minute keeps its connection for ever.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,13 +21,13 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 pub(crate) struct Limits {
-    /// Clients that are served at a time; others wait until they are accepted.
+    /// Clients that are served at the same time. Others wait to be accepted.
     pub(crate) connections: usize,
-    /// How long the head of a request may take, the first and each further one on a connection.
+    /// How long the head of each request may take.
     pub(crate) head: Duration,
     /// How long a connection may last, whatever it does.
     pub(crate) connection: Duration,
-    /// How long requests that are under way may take when the program is told to stop.
+    /// How long running requests may take when the program stops.
     pub(crate) grace: Duration,
 }
 
@@ -62,13 +62,13 @@ pub(crate) async fn serve(listener: TcpListener, pages: Router, limits: Limits, 
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Such as too many open files, which passes.
+                // Too many open files, for example. It passes.
                 tracing::error!(error = %error, "a client can't be served");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        // An answer is not to wait for the acknowledgement of the one before.
+        // An answer does not wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let pages = pages.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -78,13 +78,13 @@ pub(crate) async fn serve(listener: TcpListener, pages: Router, limits: Limits, 
         });
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            // What goes wrong here is the client's doing.
+            // An error here is a client that left or broke the protocol.
             let _ = timeout(limits.connection, connection).await;
             drop(place);
         });
     }
     drop(listener);
-    // One client that never finishes its request must not keep the program.
+    // A client that never finishes its request must not keep the program running.
     let _ = timeout(limits.grace, connections.shutdown()).await;
 }
 

@@ -1,4 +1,4 @@
-//! Which address leads where.
+//! Which function answers which address.
 
 use axum::Router;
 use axum::extract::State;
@@ -27,7 +27,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/languages", get(api::languages))
         .route("/healthz", get(health))
         .route("/style.css", get(fixed("text/css; charset=utf-8", include_str!("../templates/style.css"))))
-        .route("/live.js", get(fixed("text/javascript; charset=utf-8", include_str!("../templates/live.js"))))
+        .route("/live.js", get(script(include_str!("../templates/live.js"))))
+        .route("/copy.js", get(script(include_str!("../templates/copy.js"))))
         .fallback(async || Failure::no_such_page())
         .layer(middleware::map_response(layers::guard))
         .layer(middleware::from_fn(layers::log))
@@ -37,6 +38,10 @@ pub(crate) fn router(app: App) -> Router {
 /// A file that is the same until the program changes.
 fn fixed(kind: &'static str, text: &'static str) -> impl IntoResponse + Clone {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=600")], text)
+}
+
+fn script(text: &'static str) -> impl IntoResponse + Clone {
+    fixed("text/javascript; charset=utf-8", text)
 }
 
 /// Whether the database answers.

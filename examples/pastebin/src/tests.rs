@@ -144,7 +144,7 @@ async fn what_is_pasted_is_shown_and_sent_raw() {
 #[tokio::test]
 async fn the_ten_newest_are_listed_newest_first() {
     let site = Site::new().await;
-    assert!(site.get("/").await.body.contains("Nothing yet"));
+    assert!(site.get("/").await.body.contains("No pastes yet"));
     for number in 11..=22 {
         site.paste(&format!("number {number}"), "text").await;
     }
@@ -310,7 +310,7 @@ async fn lists_are_of_a_language_and_an_author_page_by_page() {
     let odd: Vec<String> = (0..50).rev().map(|half| format!("n{:02}", 2 * half + 1)).collect();
     assert_eq!(seen, odd);
 
-    // A page of one list is none of another, and what is no cursor is none.
+    // Refused: a cursor of another list, a text that is no cursor, an unknown language.
     let other = path.replace("python", "rust");
     for path in [other.as_str(), "/pastes?after=x", "/pastes?language=klingon"] {
         let answer = site.get(path).await;
@@ -480,7 +480,7 @@ async fn what_is_no_form_is_refused() {
     let caller = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
     let answer = site.send(Request::post("/").extension(caller).body("text=x".into()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert!(answer.body.contains("That was no paste"), "{}", answer.body);
+    assert!(answer.body.contains("Paste not accepted"), "{}", answer.body);
     site.close().await;
 }
 
@@ -494,7 +494,7 @@ async fn a_database_that_is_gone_is_said_without_details() {
     for path in ["/", address.as_str()] {
         let answer = site.get(path).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(answer.body.contains("Out of order") && !answer.body.contains("subc-"), "{}", answer.body);
+        assert!(answer.body.contains("Not available") && !answer.body.contains("subc-"), "{}", answer.body);
     }
 }
 
@@ -504,7 +504,7 @@ async fn a_database_that_refuses_is_as_one_that_is_gone() {
     let db = Db::open(full.url()).await.unwrap();
     let answer = Site::on(db, Some(full)).post("text=x".to_owned()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.body.contains("Out of order") && !answer.body.contains("maxmemory"), "{}", answer.body);
+    assert!(answer.body.contains("Not available") && !answer.body.contains("maxmemory"), "{}", answer.body);
 }
 
 #[tokio::test]
@@ -516,7 +516,7 @@ async fn an_address_that_pastes_too_fast_is_slowed_down_and_others_are_not() {
     assert!((PASTES..=2 * PASTES).contains(&(pasted as u32)), "{pasted}");
     let refused = answers.iter().find(|answer| answer.status != StatusCode::SEE_OTHER).unwrap();
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(refused.body.contains("You paste too fast"), "{}", refused.body);
+    assert!(refused.body.contains("Too many pastes"), "{}", refused.body);
     for address in ["127.0.0.2", "2001:db8::1", "2001:db8:0:1::1"] {
         let answer = site.post_from(address.parse().unwrap(), "text=x".to_owned()).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);

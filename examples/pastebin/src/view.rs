@@ -1,4 +1,4 @@
-//! How the templates say things: texts, times, sizes, addresses.
+//! Texts, times, sizes and addresses for the templates.
 
 use askama::filters::{Escaper as _, Html};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -6,22 +6,22 @@ use subconscious::Cursor;
 
 use crate::paste::{Entry, Language, Listing, Paste};
 
-/// Numbers for more lines than this make a page slow.
+/// With more lines than this, line numbers make a page slow.
 const NUMBERED_LINES: usize = 5_000;
 
-/// A text as it is, with numbered lines.
+/// A text without highlighting, with numbered lines.
 pub(crate) fn plain(text: &str) -> String {
     numbered(&escape(text))
 }
 
 pub(crate) fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len() + text.len() / 8);
-    // A string takes what is written to it.
+    // Writing to a `String` does not fail.
     let _ = Html.write_escaped_str(&mut html, text);
     html
 }
 
-/// With an element before each line, which the style sheet numbers. No tag has a line's end in it.
+/// Puts an element before each line, which the style sheet numbers. No tag spans two lines.
 pub(crate) fn numbered(html: &str) -> String {
     if html.lines().count() > NUMBERED_LINES {
         return html.to_owned();
@@ -38,7 +38,7 @@ impl Listing {
             ("after", after.map(Cursor::to_string)),
         ];
         let given: Vec<(&str, String)> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        // Pairs of texts can be written.
+        // Pairs of strings can always be written.
         format!("/pastes?{}", serde_urlencoded::to_string(given).unwrap_or_default())
     }
 
@@ -55,7 +55,7 @@ pub(crate) fn date(at: &DateTime<Utc>) -> String {
     at.format("%-d %B %Y, %H:%M UTC").to_string()
 }
 
-/// How long ago, or from now.
+/// How long ago or from now a time is.
 pub(crate) fn distance(at: &DateTime<Utc>) -> String {
     let distance = *at - Utc::now();
     let (is_ahead, length) = (distance > TimeDelta::zero(), distance.abs());
@@ -89,7 +89,7 @@ pub(crate) fn size(bytes: usize) -> String {
         1 => "1 byte".to_owned(),
         0..1024 => format!("{bytes} bytes"),
         _ if bytes.is_multiple_of(1024) => format!("{} KiB", bytes / 1024),
-        // Rounded up, so that what is a little too long never seems to fit.
+        // Rounded up, so that a text just above a limit does not seem to be within it.
         _ => format!("{:.1} KiB", (bytes as f64 / 102.4).ceil() / 10.0),
     }
 }

@@ -1,4 +1,5 @@
-//! A first model: saved, loaded and queried. `REDIS_URL` names the database; without it, a private server is started.
+//! A first model: saved, loaded and queried. `REDIS_URL` is the database; without it, the program
+//! starts a private server.
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
@@ -35,9 +36,9 @@ fn user(name: &str, age: u8, gender: Option<Gender>, country_code: &str) -> User
 
 #[tokio::main]
 async fn main() -> subconscious::Result<()> {
-    // The namespace keeps this program's keys apart from all others on your server.
+    // The namespace separates the keys of this program from others on your server.
     let quickstart = Db::builder().namespace("quickstart");
-    let private; // lives to the end of main, and the server with it
+    let private; // the server stops when this is dropped, at the end of main
     let db = match std::env::var("REDIS_URL") {
         Ok(url) if !url.is_empty() => quickstart.open(&url).await?,
         _ => {
@@ -46,7 +47,7 @@ async fn main() -> subconscious::Result<()> {
         }
     };
 
-    // A save writes the record and all its index entries in one step, and one round trip.
+    // A save writes the record and all its index entries in one step and one round trip.
     let mut john = user("John Doe", 30, Some(Gender::Male), "USA");
     john.save(&db).await?;
     println!("loaded: {:?}", User::load(&db, john.uuid).await?);
@@ -60,8 +61,8 @@ async fn main() -> subconscious::Result<()> {
     ];
     User::save_many(&db, &mut users).await?.into_result()?;
 
-    // A filter is checked by the compiler: a column without an index does not compile, nor does a value of another type.
-    // `!` matches also where there is no value, so Kim is found.
+    // The compiler checks the filter: a column without an index does not compile, and neither does
+    // a value of another type. `!` also matches null, so Kim is found.
     let mut promo = User::filter_by(|u| {
         u.age.is_in([18, 19, 20, 21, 22]) & u.country_code.eq("USA") & !u.gender.eq(Gender::Female)
     })
@@ -72,7 +73,7 @@ async fn main() -> subconscious::Result<()> {
         println!("promo for {}, {}", user.name, user.age);
     }
 
-    // A server of yours keeps none of them.
+    // Clean up, in case this is your server.
     for user in users.iter().chain([&john]) {
         user.delete(&db).await?;
     }

@@ -3,13 +3,14 @@
 use subconscious::testing::TestServer;
 use subconscious::{Db, Result};
 
-/// Opens the database that `REDIS_URL` names, or a private one, which lives as long as the server that comes with it.
+/// Opens the database of `REDIS_URL`, or a private one, which is gone when the server that is
+/// returned with it is dropped.
 ///
 /// # Errors
 ///
-/// If there is none, or no server to start.
+/// If the database does not answer, or no server can be started.
 pub async fn open(namespace: &str) -> Result<(Db, Option<TestServer>)> {
-    // The namespace keeps this program's keys apart from all others on your server.
+    // The namespace separates the keys of this program from others on your server.
     let builder = Db::builder().namespace(namespace);
     match std::env::var("REDIS_URL") {
         Ok(url) if !url.is_empty() => Ok((builder.open(&url).await?, None)),

@@ -19,6 +19,7 @@ mod oracle;
 mod original;
 mod queries;
 mod refused;
+mod readme;
 mod replica;
 mod rights;
 mod segments;

@@ -82,7 +82,7 @@ fn cells(run: &Result<Tests, String>) -> String {
 pub(super) fn between_marks(text: &str, new: &str) -> Result<String, String> {
     const MARKS: [&str; 2] = ["<!-- matrix -->", "<!-- /matrix -->"];
     let parts = text.split_once(MARKS[0]).and_then(|(before, rest)| Some((before, rest.split_once(MARKS[1])?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("README.md has no {} with {} after it", MARKS[0], MARKS[1]))?;
+    let (before, after) = parts.ok_or_else(|| format!("there is no {} with {} after it", MARKS[0], MARKS[1]))?;
     Ok(format!("{before}{}\n{}\n{}{after}", MARKS[0], new.trim(), MARKS[1]))
 }
 

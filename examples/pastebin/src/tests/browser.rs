@@ -1,10 +1,12 @@
-//! The pages in a real browser: Chromium, driven by ChromeDriver. Pictures of them are left in `target/pastebin`.
+//! The pages in a real browser: Chromium, driven by ChromeDriver. Pictures of them are left in
+//! `target/pastebin`.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
+use fantoccini::key::Key;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use futures::FutureExt;
@@ -25,10 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CODE: &str =
     "// Greets whoever is named.\nfn greet(name: &str) -> String {\n    format!(\"Hello, {name}! {}\", 42)\n}\n";
 
+#[derive(Clone, Copy)]
 enum Look {
     Light,
     Dark,
     Phone,
+    DarkPhone,
     WithoutScripts,
 }
 
@@ -55,14 +59,16 @@ impl Browser {
             .spawn()
             .expect("needs `chromium` and `chromedriver` on PATH: `cargo xtask test` installs them where it can");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let mut said = String::new();
         let port: u16 = loop {
-            let line = lines.next_line().await.unwrap().expect("chromedriver says its port");
+            let Some(line) = lines.next_line().await.unwrap() else { panic!("chromedriver ended: {said}") };
+            said += &line;
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 break port.trim_end_matches('.').parse().unwrap();
             }
         };
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities(&look))
+            .capabilities(capabilities(look))
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("chromedriver starts a browser");
@@ -124,13 +130,24 @@ impl Browser {
         std::fs::write(folder.join(name).with_extension("png"), self.client.screenshot().await.unwrap()).unwrap();
     }
 
+    /// Nothing is wider than the page, in its margin, or a label on two lines.
     async fn fits_the_window(&self) {
+        let page = self.client.current_url().await.unwrap();
         let widths = self.run("return [document.documentElement.scrollWidth, window.innerWidth]").await;
-        assert!(widths[0].as_u64() <= widths[1].as_u64(), "{widths} at {}", self.client.current_url().await.unwrap());
+        assert!(widths[0].as_u64() <= widths[1].as_u64(), "{widths} at {page}");
+        let beyond = "const end = window.innerWidth - parseFloat(getComputedStyle(document.body).paddingRight); \
+            return [...document.querySelectorAll('header *, main *, footer')] \
+            .filter(element => element.getBoundingClientRect().right > end + 0.5) \
+            .map(element => element.outerHTML.slice(0, 80))";
+        assert_eq!(self.run(beyond).await, json!([]), "in the margin at {page}");
+        let wrapped = "return [...document.querySelectorAll('form label, .top a, button')] \
+            .filter(element => element.getClientRects().length > 1 || element.offsetHeight > 48) \
+            .map(element => element.innerText)";
+        assert_eq!(self.run(wrapped).await, json!([]), "on two lines at {page}");
     }
 }
 
-fn capabilities(look: &Look) -> Capabilities {
+fn capabilities(look: Look) -> Capabilities {
     // It runs as root in containers, and looks for nothing beyond this machine.
     let mut arguments = vec![
         "--headless",
@@ -142,16 +159,16 @@ fn capabilities(look: &Look) -> Capabilities {
         "--disable-component-update",
         "--disable-sync",
         "--no-first-run",
-        "--window-size=1200,900",
+        "--window-size=1280,900",
     ];
-    if matches!(look, Look::Dark) {
+    if matches!(look, Look::Dark | Look::DarkPhone) {
         arguments.push("--blink-settings=preferredColorScheme=0");
     }
     let mut options = json!({ "args": arguments });
     match look {
-        Look::Phone => {
+        Look::Phone | Look::DarkPhone => {
             options["mobileEmulation"] =
-                json!({ "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0, "mobile": true } });
+                json!({ "deviceMetrics": { "width": 360, "height": 780, "pixelRatio": 2.0, "mobile": true } });
         }
         Look::WithoutScripts => {
             options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
@@ -222,13 +239,13 @@ async fn one_reads_a_paste_that_burns_and_then_nobody() {
         browser.type_into("#text", "the combination is 1234").await;
         browser.click("input[name=burn]").await;
         browser.follow(Locator::Css("button[type=submit]")).await;
-        assert_eq!(browser.text("h1").await, "Burns after reading");
+        assert_eq!(browser.text("h1").await, "Burn after reading");
         let address = browser.client.current_url().await.unwrap();
         browser.picture("burns").await;
         browser.follow(Locator::Css(".sorry button")).await;
         assert_eq!(browser.text("pre").await, "the combination is 1234");
         browser.client.goto(address.as_str()).await.unwrap();
-        assert_eq!(browser.text("h1").await, "Nothing here");
+        assert_eq!(browser.text("h1").await, "Not found");
     })
     .await;
 }
@@ -247,7 +264,7 @@ async fn a_paste_is_gone_when_its_time_is_over() {
         // The open page loses it by itself.
         browser.until("document.querySelector('#list .empty')").await;
         browser.client.goto(address.as_str()).await.unwrap();
-        assert_eq!(browser.text("h1").await, "Nothing here");
+        assert_eq!(browser.text("h1").await, "Not found");
     })
     .await;
 }
@@ -260,7 +277,7 @@ async fn one_filters_and_turns_pages() {
         browser.fits_the_window().await;
         browser.picture("pastes").await;
         browser.follow(Locator::LinkText("Python 30")).await;
-        assert_eq!(browser.text("main > .facts").await, "30 pastes in Python, the newest first");
+        assert_eq!(browser.text("main > .facts").await, "30 pastes in Python, newest first");
         assert_eq!(browser.text(".entries .heading").await, "Example 88");
         browser.follow(Locator::Css("a[rel=next]")).await;
         assert_eq!(browser.text(".entries .heading").await, "Example 28");
@@ -270,7 +287,7 @@ async fn one_filters_and_turns_pages() {
         browser.follow(Locator::Css("a[rel=prev]")).await;
         assert_eq!(browser.text(".entries .heading").await, "Example 88");
         browser.follow(Locator::LinkText("Grace 22")).await;
-        assert_eq!(browser.text("main > .facts").await, "22 pastes in Python by Grace, the newest first");
+        assert_eq!(browser.text("main > .facts").await, "22 pastes in Python by Grace, newest first");
     })
     .await;
 }
@@ -284,29 +301,76 @@ async fn whoever_pasted_it_may_delete_it() {
         assert_eq!(browser.text("pre").await, "a mistake");
         browser.click("summary").await;
         browser.follow(Locator::Css(".delete button")).await;
-        assert_eq!(browser.text(".empty").await, "Nothing yet. Yours will be the first.");
+        assert_eq!(browser.text(".empty").await, "No pastes yet.");
         assert_eq!(Paste::all().count(&site.db).await.unwrap(), 0);
     })
     .await;
 }
 
 #[tokio::test]
-async fn it_fits_a_phone() {
-    Browser::open(Look::Phone, async |browser, site| {
+async fn one_copies_a_paste() {
+    Browser::open(Look::Light, async |browser, site| {
+        let mut paste = Paste::new("A greeting", CODE.into());
+        paste.language = Language::Rust;
+        paste.insert(&site.db).await.unwrap();
+        browser.goto(&format!("/{}", paste.id)).await;
+        browser.click("#copy").await;
+        browser.until("document.getElementById('copy').textContent == 'Copied'").await;
+        browser.goto("/").await;
+        browser.type_into("#text", &format!("{}v", char::from(Key::Control))).await;
+        browser.until("document.getElementById('text').value").await;
+        assert_eq!(browser.run("return document.getElementById('text').value").await, CODE);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_scripts_there_is_no_button_to_copy() {
+    Browser::open(Look::WithoutScripts, async |browser, site| {
+        let paste = Paste::new("Any", "text".into());
+        let path = format!("/{}", paste.id);
+        { paste }.insert(&site.db).await.unwrap();
+        browser.goto(&path).await;
+        let button = browser.client.find(Locator::Css("#copy")).await.unwrap();
+        assert!(!button.is_displayed().await.unwrap());
+        assert_eq!(browser.text(".about nav").await, "Raw\nDownload");
+    })
+    .await;
+}
+
+/// The pages of a site with long names, as pictures.
+async fn every_page_fits(look: Look, prefix: &str) {
+    Browser::open(look, async |browser, site| {
         examples(site, 25).await;
-        let mut wide = Paste::new(&"W".repeat(120), format!("let x = \"{}\";\n", "wide".repeat(200)));
+        let mut wide = Paste::new(&"W".repeat(120), format!("let x = \"{}\";\n{CODE}", "wide".repeat(200)));
         wide.language = Language::Rust;
         wide.author = Some("x".repeat(40));
         wide.insert(&site.db).await.unwrap();
+        let mut burns = Paste::new("Burns", "the combination is 1234".into());
+        (burns.burn, burns.listed) = (true, false);
+        burns.insert(&site.db).await.unwrap();
+        let (paste, once) = (format!("/{}", wide.id), format!("/{}", burns.id));
         for (name, path) in
-            [("home", "/"), ("pastes", "/pastes"), ("paste", &format!("/{}", wide.id)), ("failure", "/x")]
+            [("home", "/"), ("pastes", "/pastes"), ("paste", &paste), ("burns", &once), ("failure", "/x")]
         {
             browser.goto(path).await;
             browser.fits_the_window().await;
-            browser.picture(&format!("phone-{name}")).await;
+            browser.picture(&format!("{prefix}-{name}")).await;
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn it_fits_a_phone() {
+    every_page_fits(Look::Phone, "phone").await;
+    every_page_fits(Look::DarkPhone, "dark-phone").await;
+}
+
+#[tokio::test]
+async fn it_fits_a_desktop() {
+    every_page_fits(Look::Light, "desktop").await;
+    every_page_fits(Look::Dark, "dark-desktop").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! The things in a warehouse: never fewer than none, found by any of their tags, counted by shelf.
+//! The stock of a warehouse: it never falls below zero, things are found by their tags, and counted
+//! by shelf.
 //!
-//! Needed are counters with a bound, a list with an index, and groups.
+//! It uses counters with a bound, a list with an index, and groups.
 
 use futures::future::join_all;
 use subconscious::{RedisModel, Result};
@@ -11,7 +12,7 @@ struct Thing {
     sku: String,
     #[column(index)]
     shelf: u16,
-    /// Without a sign, so that it can't go below zero.
+    /// Unsigned, so it cannot go below zero.
     stock: u32,
     #[column(index)]
     tags: Vec<String>,
@@ -32,7 +33,7 @@ async fn main() -> Result<()> {
     ];
     Thing::save_many(&db, &mut things).await?.into_result()?;
 
-    // Ten customers want one of five lamps at the same moment: five get one, and the stock is not below zero for anybody.
+    // Ten customers want one of five lamps at the same time. Five get one, the others an error.
     let sales = join_all((0..10).map(|_| Thing::patch(&db, "lamp", |t| [t.stock.decr(1)]))).await;
     let sold = sales.iter().filter(|sale| sale.is_ok()).count();
     println!("lamps sold: {sold}");

@@ -1,6 +1,7 @@
 //! The state of jobs that several workers share: each job is done once, the urgent ones first.
 //!
-//! Needed are a version, which lets one of many win, and an order by two columns. (A queue proper is better kept in a Redis stream.)
+//! It uses a version, so that one of several workers gets a job, and an order by two columns. For a
+//! plain queue, a Redis stream is the better choice.
 
 use chrono::{DateTime, Utc};
 use subconscious::{ColumnEnum, Db, RedisModel, Result};
@@ -15,7 +16,7 @@ enum State {
 
 #[derive(Debug, RedisModel)]
 struct Job {
-    /// Redis assigns it; 0 is none yet.
+    /// 0 until Redis assigns it.
     #[column(primary_key, auto_increment)]
     id: u64,
     what: String,
@@ -44,7 +45,7 @@ impl Job {
         }
     }
 
-    /// Takes the most urgent job that waits, of those the oldest.
+    /// Takes the most urgent job that waits; of several, the oldest.
     async fn next(db: &Db, worker: &str) -> Result<Option<Self>> {
         let waiting = Self::filter_by(|j| j.state.eq(State::Waiting))
             .order_by(|j| j.urgency.desc())
@@ -53,7 +54,7 @@ impl Job {
             (job.state, job.worker) = (State::Running, Some(worker.to_owned()));
             match job.save(db).await {
                 Ok(()) => return Ok(Some(job)),
-                // Another worker was faster: look again.
+                // Another worker has taken it: look again.
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),
             }
@@ -62,7 +63,7 @@ impl Job {
     }
 }
 
-/// Does jobs until none waits. Says how many.
+/// Does jobs until none waits, and returns how many.
 async fn work(db: Db, worker: &'static str) -> Result<u32> {
     let mut done = 0;
     while let Some(mut job) = Job::next(&db, worker).await? {
@@ -84,7 +85,7 @@ async fn main() -> Result<()> {
         futures::try_join!(work(db.clone(), "anna"), work(db.clone(), "ben"), work(db.clone(), "carl"))?;
     println!("done: {} by anna, ben and carl", anna + ben + carl);
 
-    // How many are in which state, counted where the indexes are.
+    // How many are in which state, counted by the server from the indexes.
     for (state, count) in Job::all().count_by(&db, |j| j.state).await? {
         println!("{state:?}: {count}");
     }

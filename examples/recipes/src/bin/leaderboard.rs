@@ -1,6 +1,6 @@
-//! The players of a game by their points: who leads, who is near me, what is my place.
+//! The players of a game by their points: who leads, and what is my place.
 //!
-//! Needed are a column with an order, counters that lose nothing, and pages.
+//! It uses an ordered column, exact counters, and pages.
 
 use futures::future::try_join_all;
 use subconscious::{RedisModel, Result};
@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
     let mut players: Vec<Player> = (1..=100).map(player).collect();
     Player::save_many(&db, &mut players).await?.into_result()?;
 
-    // A hundred goals at the same time: each is one step on the server, and the order follows in it.
+    // A hundred goals at the same time. None is lost, and the order changes in the same step.
     try_join_all((0..100).map(|_| Player::patch(&db, "player 42", |p| [p.points.incr(5)]))).await?;
     let Some(me) = Player::load(&db, "player 42").await? else { return Ok(()) };
     println!("{} has {} points", me.name, me.points);
@@ -40,7 +40,7 @@ async fn main() -> Result<()> {
     // My place: how many have more.
     println!("my place: {}", Player::filter_by(|p| p.points.gt(me.points)).count(&db).await? + 1);
 
-    // Page by page. A cursor is text that may be given to a browser; it stays right while others play.
+    // Page by page. A cursor keeps its place while others change their points.
     let by_points = Player::all().order_by(|p| p.points.desc()).limit(40);
     let (mut page, mut number) = (by_points.page(&db).await?, 1);
     while let Some(next) = page.next.take() {

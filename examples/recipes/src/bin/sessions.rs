@@ -1,6 +1,7 @@
-//! Sessions of a web service: found by a token, one for each device, gone after a while without a request.
+//! Sessions of a web service: found by a token, one for each device, expired after an hour without
+//! a request.
 //!
-//! Needed are a model's time to live, a unique column and an index.
+//! It uses a time to live, a unique column and an index.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use chrono::{DateTime, Utc};
 use subconscious::{RedisModel, Result};
 use uuid::Uuid;
 
-/// It lives for an hour after the last write. Redis removes it, and the indexes follow, with no task of ours.
+/// Expires an hour after its last write. No background task is needed.
 #[derive(Debug, RedisModel)]
 #[model(ttl = "1h", renew)]
 struct Session {
@@ -39,13 +40,13 @@ async fn main() -> Result<()> {
     phone.insert(&db).await?;
     laptop.insert(&db).await?;
 
-    // The same device again is refused: the unique column says whose it is. Two requests at the same moment can't both get in.
+    // A second session of the same device is refused, even if both come at the same time.
     match Session::new(8, "phone-1").insert(&db).await {
         Err(error) if error.is_duplicate() => println!("a second session of the device: {error}"),
         other => other?,
     }
 
-    // Each request: one round trip counts it, sets `seen_at`, and gives the session another hour.
+    // For each request, one round trip counts it, sets `seen_at` and renews the hour.
     let patched = Session::patch(&db, phone.token, |s| [s.requests.incr(1)]).await?;
     println!("requests of the phone: {:?}", patched.get(|s| s.requests));
     println!(
@@ -53,12 +54,12 @@ async fn main() -> Result<()> {
         Session::ttl(&db, phone.token).await?.map_or(0, |left| left.as_secs().div_ceil(60))
     );
 
-    // The devices of a user, the one that was used last first.
+    // The devices of a user, the last used first.
     for session in Session::filter_by(|s| s.user.eq(7)).order_by(|s| s.seen_at.desc()).fetch(&db).await? {
         println!("user 7 on {}: {} requests", session.device, session.requests);
     }
 
-    // One that is to end sooner. Once it is over it is in no answer, and its device is free, at that very moment.
+    // End one sooner. From its deadline on it is in no answer, and its device is free.
     laptop.expire(&db, Duration::from_millis(5)).await?;
     while Session::exists(&db, laptop.token).await? {}
     println!("sessions of user 7 now: {}", Session::filter_by(|s| s.user.eq(7)).count(&db).await?);

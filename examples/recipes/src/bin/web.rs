@@ -1,6 +1,7 @@
-//! A web service with axum: the connection is its state, and each error of a write is an answer of HTTP.
+//! A web service with axum: the `Db` is its state, and each error becomes an HTTP status.
 //!
-//! Needed are a unique column and a version, which travels as an `ETag`: whoever changes what they have not seen last is told so.
+//! It uses a unique column and a version, which is sent as an `ETag`. A change of an old version is
+//! answered with 412.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -30,7 +31,7 @@ struct Draft {
     name: String,
 }
 
-/// One `Db` is enough for all requests: to clone it is cheap, and all clones share a connection.
+/// One `Db` serves all requests: a clone is cheap, and all clones share a connection.
 fn service(db: Db) -> Router {
     Router::new().route("/accounts", post(create)).route("/accounts/{id}", get(show).put(change)).with_state(db)
 }
@@ -96,7 +97,7 @@ impl IntoResponse for Failure {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (db, _server) = recipes::open("recipes-web").await?;
     let service = service(db.clone());
-    // A program of yours would now call `axum::serve`. This one asks itself.
+    // A real program would call `axum::serve` now. This one calls itself.
     let ask = async |method: Method, path: &str, tag: Option<&str>, body: &str| {
         let mut request = Request::builder().method(&method).uri(path).header(header::CONTENT_TYPE, "application/json");
         if let Some(tag) = tag {
@@ -111,7 +112,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ask(Method::POST, "/accounts", None, r#"{"email": "ada@example.org", "name": "Another"}"#).await?;
     ask(Method::GET, "/accounts/1", None, "").await?;
     ask(Method::PUT, "/accounts/1", Some("\"1\""), r#"{"email": "ada@example.org", "name": "Ada L."}"#).await?;
-    // By someone who still has the first version on the screen.
+    // Somebody who has seen only the first version.
     ask(Method::PUT, "/accounts/1", Some("\"1\""), r#"{"email": "ada@example.org", "name": "ada"}"#).await?;
     ask(Method::GET, "/accounts/2", None, "").await?;
     Account::all().delete(&db).await?;
