@@ -75,7 +75,7 @@ pub fn record<M: RedisModel>(bytes: &[u8]) {
                 evaluate::read_program(plan::program(schema, &condition));
             }
         }
-        let _ = (index_form(kind, &wanted), list::elements(&wanted));
+        let _ = (index_form(kind, &wanted), list::elements(&wanted), list::entries(&wanted));
         let key = SortKey::of(kind, &wanted);
         assert!(key.compare(&key).is_eq());
     }

@@ -187,7 +187,7 @@ impl Condition {
             Self::All => true,
             Self::Nothing | Self::Invalid { .. } => false,
             Self::Equals { column, stored: wanted } => stored(*column).is_some_and(|(kind, found)| match kind {
-                Kind::List => list::elements(found).is_some_and(|all| all.iter().any(|element| element == wanted)),
+                Kind::List => list::entries(found).iter().any(|element| element == wanted),
                 _ => index_form(kind, found) == index_form(kind, wanted),
             }),
             Self::IsNull { column } => stored(*column).is_none(),

@@ -21,6 +21,7 @@ mod queries;
 mod replica;
 mod rights;
 mod segments;
+mod strange;
 mod testing;
 mod tls;
 mod trace;
