@@ -320,6 +320,7 @@ pub(crate) fn bytes(value: Value) -> Vec<u8> {
 #[path = "scripts_tests.rs"]
 mod tests;
 
-#[cfg(all(test, unix, feature = "testing"))]
+#[cfg(test)]
+#[cfg(all(unix, feature = "testing"))]
 #[path = "scripts_agree_tests.rs"]
 mod agree_tests;

@@ -18,7 +18,7 @@
 --
 -- Returns   { 1, new value of each column with + or v }
 --           or nil, what is wrong, ..: { schema, stored schema }, { missing }, { conflict, version }, { duplicate, column, value },
---           { overflow, column, value }, { lacks, column }, { number, column, value }, { corrupt, why }
+--           { overflow, column, value, least, greatest }, { lacks, column }, { number, column, value }, { corrupt, why }
 -- A function that adds two integers of any size, as decimal text; with a true third argument it subtracts the second.
 local function sums()
   local byte, sub, text, floor = string.byte, string.sub, string.format, math.floor
@@ -113,7 +113,7 @@ for i = 1, m do
       value = sum(stored, value)
       overflows = byte(sum(value, least, true)) == 45 or byte(sum(greatest, value, true)) == 45
     end
-    if overflows then return refuse('overflow', name, stored) end
+    if overflows then return refuse('overflow', name, stored, least, greatest) end
     reply[#reply + 1] = value
   end
   if what == '-' then

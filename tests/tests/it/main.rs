@@ -13,6 +13,7 @@ mod guide;
 mod hammer;
 mod indexes;
 mod meanwhile;
+mod messages;
 mod migrate;
 mod once;
 mod oracle;

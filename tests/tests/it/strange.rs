@@ -75,7 +75,7 @@ fn strange() -> Vec<Vec<u8>> {
         "a,b",
         "a\\",
         "\0",
-        "1\01",
+        "1\x001",
     ]
     .map(|text| text.as_bytes().to_vec())
     .into();
