@@ -95,8 +95,11 @@ pub(crate) fn check_indexed(kind: Kind, stored: &[u8]) -> Result<(), ValueError>
     if stored.len() <= LONGEST_INDEXED {
         return Ok(());
     }
-    let reason =
-        format!("an indexed value has at most {LONGEST_INDEXED} bytes, {} has {}", Excerpt(stored), stored.len());
+    let reason = format!(
+        "an indexed value has at most {LONGEST_INDEXED} bytes, {} has {}. Shorten it",
+        Excerpt(stored),
+        stored.len()
+    );
     Err(ValueError::new(reason))
 }
 

@@ -71,13 +71,13 @@ impl Db {
     /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's. The server's certificate has to be for
     /// the address' host; [`DbBuilder::root_certificates`] says who may have signed it.
     ///
-    /// A user who is not allowed everything needs the rights that `docs/src/rights.md` in the repository lists; the shorter of its two lists is
+    /// A user who is not allowed everything needs the rights that the chapter "Users and their rights" of the guide lists; the shorter of its two lists is
     /// enough for loads and queries. One who lacks a command of the longer one is refused every write.
     ///
     /// # Errors
     ///
-    /// [`Error::Redis`] if no server answers, it refuses the password, or the address can't be read; [`Error::Unsupported`] if the server is older
-    /// than Redis 7.0 or Valkey 7.2, or the address begins in another way or needs a feature that is off.
+    /// [`Error::Redis`] if no server answers or it refuses the password; [`Error::Unsupported`] if the server is older than Redis 7.0 or Valkey
+    /// 7.2, or the address can't be read, as with a password that is not percent-encoded, or needs a feature that is off.
     ///
     /// # Cancel safety
     ///
@@ -205,7 +205,9 @@ impl std::fmt::Debug for Db {
 
 fn check_namespace(namespace: &str) -> Result<()> {
     if namespace.contains(['{', '}']) {
-        return Err(Error::Unsupported(format!("the namespace {namespace:?}: it must not contain {{ or }}")));
+        return Err(Error::Unsupported(format!(
+            "the namespace {namespace:?} has a brace in it, which would move the keys to other slots. Choose a name without {{ and }}"
+        )));
     }
     Ok(())
 }

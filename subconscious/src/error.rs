@@ -1,5 +1,7 @@
 //! What can go wrong, in one enum.
 
+use std::fmt;
+
 use crate::scripts::{IN_SCRIPT, lacks_rights};
 use crate::value::ValueError;
 
@@ -20,12 +22,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Debug, thiserror::Error)]
+/// A message is one sentence that says what is wrong with which model, column and value, and one that says what to do. No message repeats
+/// that of its source.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The query can't be run: a value in a filter can't be stored, so nothing can equal it, or a cursor is one of another query. Nothing
     /// was sent.
-    #[error("invalid query on {model}: {reason}")]
+    #[error("the query on {model} cannot be run: {reason}")]
     InvalidQuery {
         /// The model that was asked for.
         model: &'static str,
@@ -33,7 +37,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A value can't be stored: it has no stored form, is too long for an id or an index, is beyond the column's type, or is for Redis to assign.
+    /// A value can't be stored: it has no stored form, is too long for an id or an index, or is for Redis to assign.
     /// Nothing was written.
     #[error("{model}.{column}: {reason}")]
     BadData {
@@ -45,8 +49,34 @@ pub enum Error {
         reason: String,
     },
 
-    /// A stored record lacks a column that is neither nullable nor has a default.
-    #[error("{model}.{column}: no such field in the stored record {key}")]
+    /// A counter would leave its type: by an `incr` or `decr`, or as a `version` or `auto_increment` column has come to the end of its type.
+    /// Nothing was written.
+    #[error(
+        "{model}.{column}: from {stored} it would leave the range of its type, {least} to {greatest}, in {key}. Change it by less, or give the \
+         column a larger type"
+    )]
+    #[non_exhaustive]
+    OutOfRange {
+        /// The record's model.
+        model: &'static str,
+        /// The column that counts.
+        column: &'static str,
+        /// The key of the record's hash.
+        key: String,
+        /// The number that is stored.
+        stored: Box<str>,
+        /// The least number of the column's type.
+        least: Box<str>,
+        /// The greatest number of the column's type.
+        greatest: Box<str>,
+    },
+
+    /// A stored record lacks a column that is neither nullable nor has a default; or its row number, which is called `#`.
+    #[error("{model}.{column}: the stored record {key} lacks it. {}", if *column == "#" {
+        format!("It is the row number: `{model}::repair` gives the record one")
+    } else {
+        "Save the record anew, or give the column a `default` or an `Option` as its type".to_owned()
+    })]
     MissingColumn {
         /// The record's model.
         model: &'static str,
@@ -57,7 +87,15 @@ pub enum Error {
     },
 
     /// Something stored is not what this library stores: a field that its type can't read, or a key of another type.
-    #[error("{model}{}: {reason} (at {key})", column.map(|column| format!(".{column}")).unwrap_or_default())]
+    #[error("{model}{}: {reason}, {} {key}. {}",
+        column.map(|column| format!(".{column}")).unwrap_or_default(),
+        if column.is_some() { "in" } else { "at" },
+        if column.is_some() {
+            "Save the record anew, or delete it".to_owned()
+        } else {
+            format!("If something else wrote there, rename or delete its keys, or use another namespace; `{model}::check` says more")
+        }
+    )]
     Corrupt {
         /// The model the key belongs to.
         model: &'static str,
@@ -70,7 +108,7 @@ pub enum Error {
     },
 
     /// `insert` found a record with the same id. Nothing was written.
-    #[error("{model} {key} exists already")]
+    #[error("{model} {key} exists already. Choose another id, or replace the record by `save`")]
     AlreadyExists {
         /// The record's model.
         model: &'static str,
@@ -78,8 +116,9 @@ pub enum Error {
         key: String,
     },
 
-    /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id. Nothing was written.
-    #[error("{model} {key} does not exist")]
+    /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id, or `save` none with an id or number that Redis assigned to one.
+    /// Nothing was written.
+    #[error("{model} {key} does not exist, or not any more. Do without it, or insert it as a new record")]
     NotFound {
         /// The record's model.
         model: &'static str,
@@ -88,7 +127,9 @@ pub enum Error {
     },
 
     /// Another record has the value of a unique column. Nothing was written.
-    #[error("{model}.{column}: another record has the value {value}")]
+    #[error(
+        "{model}.{column}: another record has the value {value}, which is to be unique. Choose another value, or change that record first"
+    )]
     Duplicate {
         /// The record's model.
         model: &'static str,
@@ -99,7 +140,7 @@ pub enum Error {
     },
 
     /// The record was changed or removed since it was read: it has another version. Nothing was written.
-    #[error("{model} {key} has {}, not version {expected}: it was changed or removed since it was read", match stored {
+    #[error("{model} {key} has {}, not version {expected}, as it was changed or removed since it was read. Reload it and decide again", match stored {
         Some(stored) => format!("version {stored}"),
         None => "no version".to_owned(),
     })]
@@ -126,7 +167,11 @@ pub enum Error {
     /// The connection failed after a write was sent and before its answer came, so it is not known whether it was done. It was
     /// done as a whole or not at all; or a server that did not answer in time does it when it gets to it, maybe after a later write
     /// over a new connection. With a column `version`, it is then refused.
-    #[error("{model}: whether {operation} was done is not known; to repeat it is {}: {source}", if *repeatable { "safe" } else { "not safe" })]
+    #[error("{model}: whether {operation} was done is not known, as its answer was lost. {}", if *repeatable {
+        "To repeat it is safe"
+    } else {
+        "To repeat it is not safe: load the record to see whether it was done"
+    })]
     OutcomeUnknown {
         /// The record's model.
         model: &'static str,
@@ -149,14 +194,40 @@ pub enum Error {
     Redis(#[from] RedisFailure),
 }
 
-/// A failure of the server or of the connection to it. Its text is what to do about it, where that is known; its source says in the
-/// words of the crate `redis` what happened.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", hint.clone().unwrap_or_else(|| source.to_string()))]
+/// A failure of the server or of the connection to it. Its text is what happened and what to do about it, where that is known, else the words of the
+/// server. Its source says what happened in the words of the server or the system, where the text does not.
+#[derive(Debug, Clone)]
 pub struct RedisFailure {
     hint: Option<String>,
-    #[source]
     source: redis::RedisError,
+}
+
+impl fmt::Display for RedisFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hint {
+            Some(hint) => f.write_str(hint),
+            None => self.source.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RedisFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // What the user lacks is said in the server's words.
+        if lacks_rights(&self.source) {
+            return None;
+        }
+        // The error of the crate redis has the message of its own source, which may have that of its own.
+        let (text, mut next) = (self.to_string(), Some(&self.source as &(dyn std::error::Error + 'static)));
+        while let Some(error) = next {
+            let (said, below) = (error.to_string(), error.source());
+            if !text.contains(&said) && !below.is_some_and(|below| said.contains(&below.to_string())) {
+                return Some(error);
+            }
+            next = below;
+        }
+        None
+    }
 }
 
 impl RedisFailure {
@@ -174,7 +245,7 @@ impl RedisFailure {
 
     /// The first word of the server's error, such as `READONLY`, `OOM` or `NOAUTH`.
     pub fn code(&self) -> Option<&str> {
-        self.source.code()
+        code(&self.source)
     }
 }
 
@@ -199,6 +270,11 @@ impl Error {
         matches!(self, Error::Conflict { .. })
     }
 
+    /// Whether a counter would leave its type ([`Error::OutOfRange`]).
+    pub fn is_out_of_range(&self) -> bool {
+        matches!(self, Error::OutOfRange { .. })
+    }
+
     /// Whether a write may have been done although no answer came ([`Error::OutcomeUnknown`], which says whether a repeat is safe).
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Error::OutcomeUnknown { .. })
@@ -215,10 +291,7 @@ impl Error {
     /// Whether the server refuses all writes, for a reason that does not keep it from reading.
     pub(crate) fn refuses_writes(&self) -> bool {
         let Error::Redis(failure) = self else { return false };
-        // A script that caught the error has put another word before it.
-        let said = failure.source.detail().unwrap_or_default();
-        let begins = |code: &str| failure.source.code() == Some(code) || said.starts_with(code);
-        ["READONLY", "NOREPLICAS", "MISCONF"].into_iter().any(begins)
+        matches!(failure.code(), Some("READONLY" | "NOREPLICAS" | "MISCONF"))
     }
 
     /// An error of a user who may not write, as if the server were a read-only replica: then queries do without.
@@ -271,31 +344,57 @@ fn is_without_primary(error: &redis::RedisError) -> bool {
 
 /// Whether a server would not write, as it is a read-only replica.
 pub(crate) fn is_read_only(error: &redis::RedisError) -> bool {
-    // A script that caught the error has put another word before it.
-    error.code() == Some("READONLY") || error.detail().is_some_and(|detail| detail.starts_with("READONLY"))
+    code(error) == Some("READONLY")
+}
+
+/// What servers may refuse a command with in the middle of a script.
+const REFUSALS: [&str; 9] =
+    ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "WRONGTYPE", "BUSY", "LOADING"];
+
+/// The first word of a server's error. A script that caught the error and raised it again has put another word before it.
+fn code(error: &redis::RedisError) -> Option<&str> {
+    let code = error.code();
+    let said = || error.detail()?.split(' ').next().filter(|word| REFUSALS.contains(word));
+    if code == Some("ERR") { said().or(code) } else { code }
 }
 
 impl From<redis::RedisError> for Error {
     fn from(source: redis::RedisError) -> Self {
-        use redis::{ErrorKind, ServerErrorKind};
-        let hint = match (source.kind(), source.code()) {
+        use redis::ErrorKind;
+        let hint = match (source.kind(), code(&source)) {
             (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => {
-                Some("the server refused the user or password; check those in the URL")
+                Some("the server refused the user or password. Check those in the URL")
             }
-            (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-                Some("the server is a read-only replica; connect to the primary")
-            }
+            (_, Some("READONLY")) => Some("the server is a read-only replica. Connect to the primary"),
             (_, Some("OOM")) => {
-                Some("the server is at its `maxmemory`; nothing was written; raise it or delete records")
+                Some("the server is at its `maxmemory`, so that nothing was written. Raise it, or delete records")
             }
-            (_, Some("MISCONF")) => Some("the server can't save to disk and refuses writes; see its log"),
-            (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
-                Some("the server is still loading its data; try again")
+            (_, Some("MISCONF")) => {
+                Some("the server cannot save its data to disk and refuses writes. Its log has the reason")
             }
-            _ if is_without_primary(&source) => Some("the sentinels know no primary of that name that is up"),
-            _ if source.is_timeout() => Some("no answer in time"),
-            _ if source.is_connection_refusal() => Some("no server answers; is it running?"),
-            _ if source.is_connection_dropped() => Some("the connection broke"),
+            (_, Some("NOREPLICAS")) => Some(
+                "too few replicas follow the server, so that it refuses writes. Bring them back, or lower its \
+                 `min-replicas-to-write`",
+            ),
+            (_, Some("MASTERDOWN")) => Some(
+                "the replica lost its primary and answers nothing. Connect to another server, or try again when it has one",
+            ),
+            (_, Some("BUSY")) => {
+                Some("the server is busy with a script that takes too long. Try again, or end it by `SCRIPT KILL`")
+            }
+            (_, Some("LOADING")) => Some("the server is still loading its data. Try again in a while"),
+            _ if is_without_primary(&source) => Some(
+                "the sentinels know no primary of that name that is up. Check the name in the address, or try again after \
+                 a failover",
+            ),
+            _ if source.is_timeout() => Some(
+                "no answer came in time. See whether the server can be reached and what keeps it, or allow more time by \
+                 `DbBuilder`",
+            ),
+            _ if source.is_connection_refusal() => {
+                Some("no server answers. See whether it is running, and whether this is its address")
+            }
+            _ if source.is_connection_dropped() => Some("the connection broke. The next call makes another"),
             _ => None,
         };
         let hint = hint.map(str::to_owned).or_else(|| lacks_rights(&source).then(|| rights_hint(&source)));
@@ -310,12 +409,16 @@ fn rights_hint(source: &redis::RedisError) -> String {
     let after = |said, words| str::rsplit_once(said, words).map_or(said, |(_, said)| said);
     let said = after(after(said, "NOPERM "), IN_SCRIPT);
     let said = said.split(" script: ").next().unwrap_or_default().trim_end();
-    format!("the user lacks a right: {said}; docs/src/rights.md lists the commands and keys that are needed")
+    // It may name a whole sentence.
+    let said = said.trim_end_matches('.');
+    format!("the user lacks a right: {said}. {RIGHTS}")
 }
+
+const RIGHTS: &str = "Grant it by `ACL SETUSER`; the chapter \"Users and their rights\" of the guide lists the commands and keys that are needed";
 
 #[cfg(test)]
 mod tests {
-    use super::Error;
+    use super::{Error, RIGHTS};
     use crate::scripts::raised;
 
     #[test]
@@ -327,13 +430,33 @@ mod tests {
             format!("ERR ACL failure in script: {right} script: 8128, on @user_script:168."),
             format!("EXECABORT Transaction discarded because of: NOPERM {right}"),
         ];
-        let expected =
-            format!("the user lacks a right: {right}; docs/src/rights.md lists the commands and keys that are needed");
+        let expected = format!("the user lacks a right: {right}. {RIGHTS}");
         for said in said {
             assert_eq!(Error::from(raised(said.as_bytes())).to_string(), expected, "{said}");
         }
         let of_7_0 = "ERR The user executing the script can't access at least one of the keys mentioned script: 8, on @user_script:1.";
         let text = Error::from(raised(of_7_0.as_bytes())).to_string();
         assert!(text.starts_with("the user lacks a right: The user executing the script can't access"), "{text}");
+    }
+
+    #[test]
+    fn what_a_script_caught_and_raised_again_keeps_its_code_and_hint() {
+        let said = [
+            ("MISCONF Errors writing to the AOF file: No space left on device", "MISCONF", "Its log"),
+            ("NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", "min-replicas-to-write"),
+            ("OOM command not allowed when used memory > 'maxmemory'.", "OOM", "delete records"),
+            ("READONLY You can't write against a read only replica.", "READONLY", "the primary"),
+            ("MASTERDOWN Link with MASTER is down", "MASTERDOWN", "Connect to another"),
+        ];
+        for (said, code, advice) in said {
+            for said in [said.to_owned(), format!("ERR {said} script: on @user_script:481.")] {
+                let error = Error::from(raised(said.as_bytes()));
+                let Error::Redis(failure) = &error else { panic!("{error:?}") };
+                assert_eq!(failure.code(), Some(code), "{said}");
+                assert!(error.to_string().contains(advice), "{error}");
+            }
+        }
+        let Error::Redis(other) = Error::from(raised(b"ERR DB index is out of range")) else { panic!() };
+        assert_eq!(other.code(), Some("ERR"));
     }
 }

@@ -71,7 +71,7 @@ pub fn record<M: RedisModel>(bytes: &[u8]) {
             let matches = |condition: &Condition| Node::of(schema, condition).matches(schema, columns, &fields[1..]);
             assert_ne!(matches(&condition), matches(&condition.clone().not()));
         }
-        let _ = (index_form(kind, &wanted), list::elements(&wanted));
+        let _ = (index_form(kind, &wanted), list::elements(&wanted), list::entries(&wanted));
         let key = SortKey::of(kind, &wanted);
         assert!(key.compare(&key).is_eq());
     }

@@ -135,7 +135,7 @@ pub(crate) fn check_length(schema: &'static ModelSchema, text: &[u8]) -> Result<
     Err(Error::BadData {
         model: schema.name(),
         column,
-        reason: format!("an id has at most {LONGEST_ID} bytes, this one has {}", text.len()),
+        reason: format!("an id has at most {LONGEST_ID} bytes, this one has {}. Shorten it", text.len()),
     })
 }
 

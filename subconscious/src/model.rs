@@ -117,7 +117,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent. Also if an `auto_increment` column has
-    /// a value that Redis did not assign: nothing is written. [`Error::Duplicate`](crate::Error::Duplicate) if another record
+    /// a value that Redis did not assign: nothing is written. [`Error::NotFound`](crate::Error::NotFound) if it did, and the record was deleted
+    /// meanwhile. [`Error::OutOfRange`](crate::Error::OutOfRange) if a `version` or `auto_increment` column is at the end of its type. [`Error::Duplicate`](crate::Error::Duplicate) if another record
     /// has the value of a `unique` column, [`Error::Conflict`](crate::Error::Conflict) if the record has another `version` or was
     /// deleted. [`Error::Schema`](crate::Error::Schema) if the stored indexes are not this model's.
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the answer came.
@@ -340,8 +341,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// Nothing is written, except maybe with the last of these: [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
-    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored, a sum is beyond the column's type, or a column is changed
-    /// twice; [`Error::MissingColumn`](crate::Error::MissingColumn) or [`Error::Corrupt`](crate::Error::Corrupt) if there is no number to add to;
+    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored or a column is changed twice; [`Error::OutOfRange`](crate::Error::OutOfRange) if
+    /// a sum is beyond the column's type; [`Error::MissingColumn`](crate::Error::MissingColumn) or [`Error::Corrupt`](crate::Error::Corrupt) if there is no number to add to;
     /// [`Error::Duplicate`](crate::Error::Duplicate), [`Error::Conflict`](crate::Error::Conflict), and
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) as with [`save`](Self::save): to repeat an `incr` is not safe then.
     ///

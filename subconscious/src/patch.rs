@@ -174,7 +174,7 @@ pub(crate) async fn patch<M: RedisModel>(db: &Db, id: &M::Id, changes: Vec<Colum
     for change in changes {
         let refuse = |reason| Error::bad_data(schema.name(), schema.columns()[change.at].name(), reason);
         if touched.iter().any(|touched| touched.at == change.at) {
-            return Err(refuse(ValueError::new("a patch changes a column once")));
+            return Err(refuse(ValueError::new("the patch changes the column twice. Make one change of them")));
         }
         touched.push(touch(schema, change.at, change.what.map_err(refuse)?)?);
     }
@@ -213,7 +213,9 @@ pub(crate) async fn expire<M: RedisModel>(db: &Db, id: &M::Id, life: Life, opera
     if let Some(at) = schema.expires_at {
         let column = &schema.columns()[at];
         if matches!(life, Life::Never) && !column.is_nullable() {
-            let reason = ValueError::new("the record cannot live for ever: the column is no `Option`");
+            let reason = ValueError::new(
+                "the record cannot live for ever, as the column is no `Option`. Make it one, or set a late time",
+            );
             return Err(Error::bad_data(schema.name(), column.name(), reason));
         }
         touched.push(Touched { at, what: "d", value: column.unit.code().into(), ordinal: 0, bounds: ("", "") });

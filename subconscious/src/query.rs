@@ -162,7 +162,7 @@ impl<M: RedisModel> Query<M> {
         if self.after.as_ref().is_some_and(Cursor::is_backwards) {
             return Err(Error::InvalidQuery {
                 model: M::schema().name(),
-                reason: "the cursor is one of a previous page: only `page` goes back".into(),
+                reason: "the cursor is one of a previous page. Only `page` goes back".into(),
             });
         }
         self.execution(db)

@@ -37,6 +37,7 @@ const FILES: &[(&str, &str)] = files![
     "check_values.lua",
     "cost.lua",
     "count.lua",
+    "decimal.lua",
     "delete.lua",
     "describe.lua",
     "drop.lua",
@@ -76,27 +77,24 @@ const FILES: &[(&str, &str)] = files![
     "tester.lua",
 ];
 
-/// The text of a file, with the texts of the files that it includes, and of those that they do.
-fn load(name: &str) -> Result<String, String> {
-    fn push(name: &str, within: &[&str], out: &mut String) -> Result<(), String> {
+/// A text with the texts of the files that its lines include, and of those that they do. `within` has the files on the way to it.
+fn expand(text: &str, within: &[&str]) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let Some(name) = line.trim().strip_prefix(INCLUDE) else {
+            out.push_str(line);
+            continue;
+        };
+        let on_the_way = [within, &[name]].concat().join(" includes ");
         if within.contains(&name) {
-            return Err(format!("{name} includes itself: {}", within.join(" includes ")));
+            return Err(format!("{on_the_way}: that never ends"));
         }
         let Some((_, text)) = FILES.iter().find(|(file, _)| *file == name) else {
-            return Err(format!("{} includes {name}, which is no file", within.last().unwrap_or(&"nothing")));
+            return Err(format!("{on_the_way}, which is no file"));
         };
-        let within = [within, &[name]].concat();
-        for line in text.split_inclusive('\n') {
-            match line.trim().strip_prefix(INCLUDE) {
-                Some(file) => push(file, &within, out)?,
-                None => out.push_str(line),
-            }
-        }
-        Ok(())
+        out.push_str(&expand(text, &[within, &[name]].concat())?);
     }
-    let mut text = String::new();
-    push(name, &[], &mut text)?;
-    Ok(text)
+    Ok(out)
 }
 
 /// What the names in capitals stand for that the scripts do not define: numbers that Rust has, too.
@@ -143,8 +141,12 @@ pub(crate) struct Script {
 impl Script {
     /// The script in a file.
     fn new(file: &str) -> Self {
+        Self::of_text(&format!("{INCLUDE}{file}\n"))
+    }
+
+    fn of_text(text: &str) -> Self {
         // A test loads them all. If one can't be, the server says why.
-        let text = load(file).unwrap_or_else(|why| format!("error('{why}')"));
+        let text = expand(text, &[]).unwrap_or_else(|why| format!("error('{why}')"));
         let text = substitute(&text, &constants());
         // What comes after such a line is a function of its own. To make a function, Lua looks for each variable of the one around it that it uses among
         // all of those that functions use, one after the other; what is further out it finds at once. With three such lines, the 50 functions
@@ -428,3 +430,8 @@ pub(crate) fn bytes(value: Value) -> Vec<u8> {
 #[cfg(test)]
 #[path = "scripts_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[cfg(all(unix, feature = "testing"))]
+#[path = "scripts_agree_tests.rs"]
+mod agree_tests;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use redis::Value;
 
-use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, load, unpacked};
+use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, expand, unpacked};
 
 /// The head of a script, from which a reader learns how to call it.
 fn head(text: &str) -> String {
@@ -44,10 +44,12 @@ fn every_file_says_what_it_is_for() {
 #[test]
 fn what_a_script_includes_is_in_its_text() {
     for file in SCRIPTS {
-        let text = load(file).unwrap();
+        let text = expand(&format!("{INCLUDE}{file}\n"), &[]).unwrap();
         assert!(!text.contains(INCLUDE), "{file}");
     }
-    assert!(load("nothing.lua").unwrap_err().contains("nothing.lua"));
+    let unknown = expand("-- include nothing.lua\n", &["save.lua"]).unwrap_err();
+    assert_eq!(unknown, "save.lua includes nothing.lua, which is no file");
+    assert!(expand("-- include put.lua\n", &["put.lua"]).unwrap_err().contains("never ends"));
 }
 
 /// No name in capitals is left in a script that nothing defines, and no constant is left that no script uses.

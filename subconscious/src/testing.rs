@@ -132,7 +132,7 @@ impl TestServer {
             .find(|file| fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
             .ok_or_else(|| {
                 Error::Unsupported(format!(
-                    "no Redis-compatible server on this machine: install `valkey` (7.2 or newer) or `redis-server` (7.0 or \
+                    "there is no Redis-compatible server on this machine. Install `valkey` (7.2 or newer) or `redis-server` (7.0 or \
                      newer), or set {BINARY_VARIABLE} to the path of one (in this repository, `cargo xtask test` fetches one)"
                 ))
             })

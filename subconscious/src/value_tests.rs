@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 use std::fmt::Debug;
+use std::time::SystemTime;
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -138,6 +139,30 @@ proptest! {
         let (left_day, right_day): (NaiveDate, NaiveDate) = (left_time.date_naive(), right_time.date_naive());
         round_trip(&left_day);
         same_order(&left_day, &right_day);
+    }
+}
+
+/// Times whose milliseconds a double holds, and far beyond.
+fn system_times() -> impl Strategy<Value = SystemTime> {
+    let near = |middle: i128| (-3_000_000i128..3_000_000).prop_map(move |step| middle + step);
+    let exact = 1_000_000i128 << 53;
+    let nanoseconds = prop_oneof![
+        near(0),
+        near(exact),
+        near(-exact),
+        near(2 * exact),
+        near(-2 * exact),
+        any::<i64>().prop_map(i128::from),
+        any::<i64>().prop_map(|seconds| i128::from(seconds / 2) * 1_000_000_000),
+    ];
+    nanoseconds.prop_map(|nanoseconds| SystemTime::decode(nanoseconds.to_string().as_bytes()).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn system_times_keep_value_and_order(left in system_times(), right in system_times()) {
+        round_trip(&left);
+        same_order(&left, &right);
     }
 }
 

@@ -213,11 +213,17 @@ impl Target {
                 .into_owned(),
                 stored: Some(text(0)).filter(|stored| !stored.is_empty()),
             },
-            "assigned" => bad_data(
-                "Redis assigns this value; leave it 0 in a new record, and unchanged in one that was loaded".into(),
-            ),
-            "exhausted" => bad_data("the greatest number that the column's type can hold has been assigned".into()),
-            "overflow" => bad_data(format!("{} cannot be changed by so much: the column's type ends before", text(1))),
+            "assigned" => bad_data(format!(
+                "Redis assigns the number, and {} is not the one of this record. Leave it 0 in a new record, and unchanged in one that was \
+                 loaded",
+                text(1)
+            )),
+            "overflow" => {
+                let bounds = named.map_or(("", ""), |column| column.bounds);
+                let or = |at, bound: &str| if details.len() > at { text(at).into() } else { bound.into() };
+                let (stored, least, greatest) = (or(1, ""), or(2, bounds.0), or(3, bounds.1));
+                Error::OutOfRange { model, column, key: key(), stored, least, greatest }
+            }
             "lacks" => Error::MissingColumn { model, column, key: key() },
             "number" => Error::Corrupt {
                 model,
@@ -231,13 +237,14 @@ impl Target {
             "building" => Error::Schema {
                 model,
                 difference: format!(
-                    "the index of {} is still being built; `{model}::migrate` builds it, and goes on where it was stopped",
+                    "the index of {} is still being built. `{model}::migrate` builds it, and goes on where it was stopped",
                     text(0).trim_matches(':').replace(':', ", ")
                 ),
             },
-            "describe" => {
-                Error::Schema { model, difference: "its schema is changed at the same time by another program".into() }
-            }
+            "describe" => Error::Schema {
+                model,
+                difference: "another program changes its schema at the same time. Try again".into(),
+            },
             _ => Error::Corrupt { model, column: None, key: key(), reason: format!("{word} {}", text(0)) },
         }
     }
@@ -270,8 +277,6 @@ pub(crate) fn wrong_type_at(schema: &'static ModelSchema, key: &[u8], error: Red
         model: schema.name(),
         column: None,
         key: printable(key),
-        reason: "a key that belongs to the model holds a value of another type; something else wrote it: rename or delete it, or give \
-                 this program a namespace of its own"
-            .into(),
+        reason: "a key that belongs to the model holds a value of another type".into(),
     }
 }

@@ -97,8 +97,8 @@ impl DbBuilder {
         self
     }
 
-    /// How long a query may be waited for before it is reported as slow, with how it was answered, where the feature `tracing` is on: see
-    /// `docs/src/tracing.md` in the repository. Default: 100 milliseconds.
+    /// How long a query may be waited for before it is reported as slow, with how it was answered, where the feature `tracing` is on: see the
+    /// chapter "Spans, events and slow queries" of the guide. Default: 100 milliseconds.
     pub fn slow_query(mut self, slow: Duration) -> Self {
         self.slow_query = slow;
         self
@@ -231,15 +231,20 @@ impl DbBuilder {
             return Ok(Client::open(info)?);
         }
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Err(Error::Unsupported("certificates are for addresses that begin with rediss://".into()));
+            return Err(Error::Unsupported("certificates are for addresses that begin with rediss://. Use such an address, or give no certificates".into()));
         }
         let root_cert = &self.certificates.root_cert;
         let mut roots = root_cert.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)).peekable();
         if root_cert.is_some() && (roots.peek().is_none() || roots.any(|root| root.is_err())) {
-            return Err(Error::Unsupported("the root certificates are no certificates in PEM".into()));
+            return Err(Error::Unsupported(
+                "the root certificates are not in PEM. Give one or more, each between its BEGIN and END CERTIFICATE"
+                    .into(),
+            ));
         }
         Client::build_with_tls(info, self.certificates.clone()).map_err(|error| match error.is_io_error() {
-            true => Error::Unsupported(format!("the certificates can't be used: {error}")),
+            true => Error::Unsupported(format!(
+                "the certificates cannot be used: {error}. Give them in PEM, with the private key of the client's"
+            )),
             false => error.into(),
         })
     }
@@ -250,13 +255,38 @@ impl DbBuilder {
     }
 }
 
+/// What an address looks like, for errors. The address itself is not quoted: it may hold a password.
+const FORM: &str =
+    "redis://[user:password@]host[:port][/database], rediss:// (the same) or redis+unix:///path[?db=1&user=..&pass=..]";
+
 /// How to connect to an address.
 fn parse(url: &str) -> Result<ConnectionInfo> {
-    // The library's own error does not say what an address looks like. It must not be quoted: it may hold a password.
-    let info = url.into_connection_info().map_err(|error| match url.split_once("://") {
-        Some(("rediss", _)) if !cfg!(feature = "tls") => Error::Unsupported("rediss:// needs the feature `tls`".into()),
-        Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => Error::from(error),
-        _ => Error::Unsupported("an address begins with redis://, rediss:// or redis+unix://".into()),
+    let unsupported = |text: &str| Error::Unsupported(text.into());
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    if scheme == "rediss" && !cfg!(feature = "tls") {
+        return Err(unsupported("rediss:// needs the feature `tls`. Switch it on in the Cargo.toml of the program"));
+    }
+    // Without this, the rest of a password could be taken for a host, and told in an error.
+    let cut = match scheme {
+        "redis" | "rediss" => rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(['/', '?', '#'])),
+        _ => rest.contains('#'),
+    };
+    if cut {
+        return Err(unsupported(
+            "the address cannot be read, as there is a `/`, `?` or `#` in its user or password. Write %2F for `/`, %3F for `?`, %23 for `#`, \
+             %40 for `@` and %25 for `%` there",
+        ));
+    }
+    let info = url.into_connection_info().map_err(|error| match scheme {
+        "redis" | "rediss" | "redis+unix" | "unix" => {
+            let reason = error.to_string();
+            let reason = reason.split(" - ").next().unwrap_or_default();
+            Error::Unsupported(format!(
+                "the address cannot be read: {reason}. Write {FORM}, with `/`, `?`, `#`, `@` and `%` in a user or password as %2F, %3F, %23, %40 \
+                 and %25"
+            ))
+        }
+        _ => Error::Unsupported(format!("the address begins in no way that is known. Write {FORM}")),
     })?;
     #[cfg(feature = "tls")]
     if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {

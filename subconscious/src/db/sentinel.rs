@@ -17,7 +17,8 @@ pub(super) fn builder(
         ConnectionAddr::TcpTls { host, insecure: true, .. } => (host, Some(TlsMode::Insecure)),
         _ => {
             return Err(Error::Unsupported(
-                "with sentinels, an address has a primary's name in place of a host".into(),
+                "the address has no host. With sentinels, write the name by which they know the primary in its place"
+                    .into(),
             ));
         }
     };
@@ -27,7 +28,9 @@ pub(super) fn builder(
         (settings.username(), settings.password()) != (theirs.username(), theirs.password())
     };
     if sentinels.iter().any(differs) {
-        return Err(Error::Unsupported("the sentinels' addresses differ in user or password".into()));
+        return Err(Error::Unsupported(
+            "the sentinels' addresses differ in user or password. Give all of them the same".into(),
+        ));
     }
     let addresses = sentinels.iter().map(|sentinel| sentinel.addr().clone());
     let mut builder = SentinelClientBuilder::new(addresses, name, kind)?

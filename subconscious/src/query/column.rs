@@ -203,7 +203,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     }
 
     /// Adds to the column, in a patch, and exactly so in every integer type; a sum beyond the type is
-    /// [`Error::BadData`](crate::Error::BadData). Null counts as 0. [`Patched::get`](crate::Patched::get) has the sum.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange). Null counts as 0. [`Patched::get`](crate::Patched::get) has the sum.
     pub fn incr(self, by: T::Value) -> ColumnChange<M>
     where
         C: Settable,

@@ -99,7 +99,7 @@ impl Cursor {
         };
         read().ok_or_else(|| Error::InvalidQuery {
             model: schema.name(),
-            reason: "the cursor is not one of this query: model, filter and order must be those of the page that it came from"
+            reason: "the cursor is one of another query. Use it with the model, filter and order of the page that it came from"
                 .into(),
         })
     }
@@ -155,7 +155,7 @@ impl FromStr for Cursor {
         bytes.filter(|bytes| bytes.len() > TAG).map(Self).ok_or_else(|| {
             let mut shown = String::new();
             let _ = write!(shown, "{}", text.chars().take(40).collect::<String>().escape_debug());
-            Error::Unsupported(format!("\"{shown}\" is not a cursor"))
+            Error::Unsupported(format!("\"{shown}\" is not a cursor. Use the text of one that came with a page"))
         })
     }
 }

@@ -108,9 +108,8 @@ elseif what == 's' then
     local of, stored = record(row)
     local tail
     if of and of ~= true and stored then
-      -- A value that can't be read has no place.
-      local ok, _, before = pcall(place, kind, plain(kind, stored))
-      tail = ok and before
+      local _, before = place(kind, stored)
+      tail = before
     end
     if of ~= true and tail ~= sub(member, 1, -5) then stale(text('%d', row), 'ZREM', member) end
     count = count + 1

@@ -85,12 +85,6 @@ local function life(row, key, fields, id)
   end
 end
 
--- Whether a value of a column of numbers is one. What is not can't be in an order; it is found where records are read.
-local function is_number(kind, value)
-  if kind == 105 or kind == 110 then return #value < 64 and string.find(value, '^%-?%d+$') end -- i, n
-  return kind ~= 102 or tonumber(value) -- f
-end
-
 for row = first, last do
   if is_live(row) and not is_due(row) then
     local id, mark = id_in(entry_of(row)), text('%d', row)
@@ -101,10 +95,6 @@ for row = first, last do
       if not lost_only then
         life(row, key, fields, id)
         local left_out = {}
-        for i = 1, n do
-          if fields[i + 1] and not is_number(byte(ARGV[specs + i], 2), fields[i + 1]) then left_out[i] = ARGV[specs + i] end
-        end
-        for i in pairs(left_out) do ARGV[specs + i] = '-' end
         repeat
           local refused = enter(row, key, fields)
           if refused then

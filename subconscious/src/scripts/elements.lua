@@ -3,11 +3,19 @@
 --
 -- elements  a function from the stored forms of a list before and after a write (nil if there is no record, false for null) to what
 --           changes: value and whether it comes, and so on. Each element ends with a comma; in it, \c is a comma and \\ a backslash.
+-- What is no list, as something else may have stored it, has those elements that end with a comma: see list::entries in Rust.
 local function values(list)
   if not list then return { list } end
-  local found = {}
-  for element in string.gmatch(list, '([^,]*),') do
-    found[#found + 1] = string.gsub(element, '\\(.)', function(mark) if mark == 'c' then return ',' end return mark end)
+  local find, sub = string.find, string.sub
+  local found, at, comma = {}, 1, find(list, ',', 1, true)
+  while comma do
+    local element = sub(list, at, comma - 1)
+    if find(element, '\\', 1, true) then
+      element = string.gsub(element, '\\(.)', function(mark) if mark == 'c' then return ',' end return mark end)
+    end
+    found[#found + 1] = element
+    at = comma + 1
+    comma = find(list, ',', at, true)
   end
   return found
 end

@@ -32,12 +32,8 @@ for i = 1, n do
     -- Equal numbers are one value in an index; stored, they keep their forms.
     if kind <= 102 then
       if kind == 100 then -- d
-        local function plain(value)
-          local match = string.match
-          value = value and (match(value, '^(.*%..*[^0])0*$') or match(value, '^(.*)%.0*$')) or value
-          return value == '-0' and '0' or value
-        end
-        before, new = plain(before), plain(new)
+        -- include decimal.lua
+        before, new = plain_decimal(before), plain_decimal(new)
       else -- f
         if before == '-0.0' then before = '0.0' end
         if new == '-0.0' then new = '0.0' end
@@ -105,8 +101,9 @@ for i = 1, n do
       local set, mark = p .. 's:' .. name, struct.pack('>I4', row)
       call('ZCARD', set)
       local gone, score, come = false, false, false
-      -- Most numbers are their own score, and then the row alone is the member.
-      local plain = (kind == 105 and #(before or '') < 16 and #(new or '') < 16) or kind == 102
+      -- Most numbers are their own score, and then the row alone is the member. What is no number is not: see places().
+      local plain = kind == 105 and #(before or '') < 16 and (not new or #new < 16 and string.find(new, '^%-?%d+$'))
+        or kind == 102 and (not new or #new < 300 and string.find(new, '^%-?%d+%.%d+$'))
       local place = not plain and places() or nil
       if before then
         local _, tail

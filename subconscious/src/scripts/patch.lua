@@ -18,7 +18,7 @@
 --
 -- Returns   { 1, new value of each column with + or v }
 --           or nil, what is wrong, ..: { schema, stored schema }, { missing }, { conflict, version }, { duplicate, column, value },
---           { overflow, column, value }, { lacks, column }, { number, column, value }, { corrupt, why }
+--           { overflow, column, value, least, greatest }, { lacks, column }, { number, column, value }, { corrupt, why }
 
 -- include rows.lua
 
@@ -116,7 +116,7 @@ for i = 1, m do
       value = sum(stored, value)
       overflows = byte(sum(value, least, true)) == 45 or byte(sum(greatest, value, true)) == 45
     end
-    if overflows then return refuse('overflow', name, stored) end
+    if overflows then return refuse('overflow', name, stored, least, greatest) end
     reply[#reply + 1] = value
   end
   if what == '-' then

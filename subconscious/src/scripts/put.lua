@@ -15,7 +15,8 @@
 --
 -- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or nil, what is wrong, ..:
 -- { schema, stored schema }, { describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value },
--- { assigned, column }, { exhausted, column }, { corrupt, why }.
+-- { assigned, column, value }, { overflow, column, value, least, greatest (but for a version) }, { corrupt, why }. A record with a number that Redis assigned
+-- once, and which is not there, was deleted: { missing }; with another number it is { assigned, .. }.
 --
 -- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
 -- is used up by a save that fails.
@@ -67,7 +68,8 @@ if mode == 'u' and not known then return refuse('missing') end
 if unassigned then
   local name = ARGV[names + n + (unassigned - groups) / 4]
   local seq = 'seq:' .. name
-  if ARGV[unassigned - 1] ~= '' and call('HGET', p .. 'meta', seq) == ARGV[unassigned - 1] then return refuse('exhausted', name) end
+  local greatest = ARGV[unassigned - 1]
+  if greatest ~= '' and call('HGET', p .. 'meta', seq) == greatest then return refuse('overflow', name, greatest, '1', greatest) end
   call('HINCRBY', p .. 'meta', seq, 1)
   -- HINCRBY's reply would pass through a double.
   id = call('HGET', p .. 'meta', seq)
@@ -95,15 +97,15 @@ end
 for i = 1, a do
   local group, name = groups + 4 * i, ARGV[names + n + i]
   local what, stored = ARGV[group], old[n + i + 1]
-  local value, parameter = ARGV[group - 2], ARGV[group - 1]
+  local value, parameter, absent = ARGV[group - 2], ARGV[group - 1], false
   if what == 'k' then
-    if not known and not unassigned then return refuse('assigned', name) end
+    absent = not known and not unassigned
   elseif what == 'v' then
     if not known and mode == 'i' then
       value = '1'
     elseif value == (known and stored or '0') then
+      if parameter == '' then return refuse('overflow', name, value) end
       value = parameter
-      if value == '' then return refuse('exhausted', name) end
     else
       return refuse('conflict', known and stored or '')
     end
@@ -117,13 +119,21 @@ for i = 1, a do
   elseif value == '0' then
     if not stored then
       local seq = 'seq:' .. name
-      if parameter ~= '' and call('HGET', p .. 'meta', seq) == parameter then return refuse('exhausted', name) end
+      if parameter ~= '' and call('HGET', p .. 'meta', seq) == parameter then return refuse('overflow', name, parameter, '1', parameter) end
       call('HINCRBY', p .. 'meta', seq, 1)
       stored = call('HGET', p .. 'meta', seq)
     end
     value = stored
+  elseif not known then
+    absent = true
   elseif stored ~= value then
-    return refuse('assigned', name)
+    return refuse('assigned', name, value)
+  end
+  if absent then
+    local last = call('HGET', p .. 'meta', 'seq:' .. name) or '0'
+    local once = string.find(value, '^[1-9]') and (#value < #last or #value == #last and value <= last)
+    if once and mode ~= 'i' then return refuse('missing') end
+    return refuse('assigned', name, value)
   end
   ARGV[group - 2] = value
   if ARGV[group - 3] ~= '0' then ARGV[tonumber(ARGV[group - 3])] = value end

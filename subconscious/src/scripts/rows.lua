@@ -39,33 +39,54 @@ end
 
 -- A function from a kind (as a byte) and a stored value to its place in the column's sorted set: the score as text, and
 -- what stands before the row in the member. value/place.rs has the same in Rust (SortKey) and says why it keeps the order.
+--
+-- Something else may have stored what is no number: that counts as 0. No pattern here can read a text in two ways, as the server
+-- would try all of them.
 local function places()
-  local byte, sub, floor = string.byte, string.sub, math.floor
+  local byte, sub, find, match, gsub, char, number = string.byte, string.sub, string.find, string.match, string.gsub, string.char, tonumber
+  -- A score that Redis takes: it refuses what is beyond a double.
+  local function score(value)
+    local double = number(value)
+    if double == 0 then return '0' end
+    if double == math.huge then return 'inf' end
+    if double == -math.huge then return '-inf' end
+    return value
+  end
+  -- See ordered_digits in value/place.rs.
+  local function ordered(negative, whole, fraction)
+    local count = math.min(#whole, 127)
+    if not negative then return char(128 + count) .. whole .. fraction end
+    return char(127 - count) .. gsub(whole .. fraction, '%d', function(d) return char(105 - byte(d)) end)
+  end
   return function(kind, value)
-    if kind == 102 then return value, '' end -- f
-    if kind == 116 then return '0', string.gsub(value, '%z', '\0\255') .. '\0\0' end -- t
+    if kind == 102 then -- f
+      if value == 'inf' or value == '-inf' then return value, '' end
+      if find(value, '[^%d.eE+-]') or byte(value) == 43 or not number(value) then return '0', '' end
+      return score(value), ''
+    end
+    if kind ~= 100 and kind ~= 105 and kind ~= 110 then return '0', gsub(value, '%z', '\0\255') .. '\0\0' end
     local negative = byte(value) == 45
-    local digits = negative and sub(value, 2) or value
-    if kind == 105 then -- i
-      if #digits < 17 and (tonumber(digits) or 0) < 9007199254740992 then return value, '' end
-      if not negative then return value, string.char(128 + #digits) .. digits end
-      return value, string.char(127 - #digits) .. string.gsub(digits, '%d', function(d) return string.char(105 - byte(d)) end)
-    end
+    local whole, fraction = negative and sub(value, 2) or value, ''
     if kind == 100 then -- d
-      local whole, fraction = string.match(digits, '^0*(%d*)%.?(%d-)0*$')
-      -- Something else may have stored what is no number.
-      if not whole or whole .. fraction == '' then return '0', '\128\0' end
-      if not negative then return value, string.char(128 + #whole) .. whole .. fraction .. '\0' end
-      digits = string.gsub(whole .. fraction, '%d', function(d) return string.char(105 - byte(d)) end)
-      return value, string.char(127 - #whole) .. digits .. '\255'
+      local point = find(whole, '.', 1, true)
+      if point then whole, fraction = sub(whole, 1, point - 1), match(sub(whole, point + 1), '^(.*[^0])') or '' end
     end
-    local whole, rest = tonumber(sub(digits, 1, -7)) or 0, tonumber(sub(digits, -6)) or 0
+    whole = match(whole, '^0*(.*)')
+    if whole .. fraction == '' or find(whole, '%D') or find(fraction, '%D') then return '0', kind == 100 and '\128\0' or '' end
+    if kind == 100 then return score(value), ordered(negative, whole, fraction) .. (negative and '\255' or '\0') end
+    if kind == 105 then -- i
+      if number(whole) < 9007199254740992 then return value, '' end
+      return score(value), ordered(negative, whole, '')
+    end
+    -- n
+    local milliseconds, rest = number(sub(whole, 1, -7)) or 0, number(sub(whole, -6))
+    if milliseconds >= 9007199254740992 then return score((negative and '-' or '') .. sub(whole, 1, -7)), ordered(negative, whole, '') end
     if negative then
-      whole = -whole
-      if rest > 0 then whole, rest = whole - 1, 1000000 - rest end
+      milliseconds = -milliseconds
+      if rest > 0 then milliseconds, rest = milliseconds - 1, 1000000 - rest end
     end
-    local score = string.format('%.0f', whole)
-    if rest == 0 then return score, '' end
-    return score, string.char(128 + floor(rest / 65536), floor(rest / 256) % 256, rest % 256)
+    local text = string.format('%.0f', milliseconds)
+    if rest == 0 then return text, '' end
+    return text, char(128 + math.floor(rest / 65536), math.floor(rest / 256) % 256, rest % 256)
   end
 end

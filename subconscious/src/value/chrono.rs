@@ -14,7 +14,7 @@ impl ColumnValue for DateTime<Utc> {
         let nanoseconds = i128::from(self.timestamp_subsec_nanos());
         if nanoseconds >= NANOSECONDS {
             return Err(ValueError::new(
-                "a leap second cannot be stored: nanoseconds since the epoch have no place for it",
+                "a leap second cannot be stored, as nanoseconds since the epoch have no place for it. Give the second before or after",
             ));
         }
         (i128::from(self.timestamp()) * NANOSECONDS + nanoseconds).encode(out)

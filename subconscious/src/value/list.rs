@@ -66,6 +66,31 @@ pub(crate) fn elements(stored: &[u8]) -> Option<Vec<Cow<'_, [u8]>>> {
     stored.split(|&byte| byte == b',').map(element).collect()
 }
 
+/// The elements that a list has in an index, as `scripts/elements.lua` reads them: the same as [`elements`], but what is no list has some, too:
+/// those that end with a comma, with any character after a backslash as itself.
+pub(crate) fn entries(stored: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let Some(end) = stored.iter().rposition(|&byte| byte == b',') else { return Vec::new() };
+    stored[..end]
+        .split(|&byte| byte == b',')
+        .map(|marked| element(marked).unwrap_or_else(|| unmarked(marked)))
+        .collect()
+}
+
+/// An element in which a backslash is before another character than it should be, or at the end.
+fn unmarked(marked: &[u8]) -> Cow<'_, [u8]> {
+    let mut bytes = marked.iter();
+    let mut out = Vec::with_capacity(marked.len());
+    while let Some(&byte) = bytes.next() {
+        let after = if byte == b'\\' { bytes.next() } else { None };
+        out.push(match after {
+            Some(b'c') => b',',
+            Some(&other) => other,
+            None => byte,
+        });
+    }
+    out.into()
+}
+
 fn element(marked: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !marked.contains(&b'\\') {
         return Some(marked.into());

@@ -15,14 +15,17 @@ pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
     }
 }
 
-/// A decimal without the zeros that end its fraction, and without the point if they were all of it.
+/// A decimal without the zeros that end its fraction, and without the point if they were all of it. What is no decimal stays as it is.
 fn without_last_zeros(stored: &[u8]) -> &[u8] {
-    if !stored.contains(&b'.') {
+    let Some(point) = stored.iter().position(|&byte| byte == b'.') else { return stored };
+    let (whole, fraction) = (sign_and_digits(&stored[..point]).1, &stored[point + 1..]);
+    if !is_number(whole) || !fraction.iter().all(u8::is_ascii_digit) {
         return stored;
     }
-    let zeros = stored.iter().rev().take_while(|&&digit| digit == b'0').count();
-    let plain = &stored[..stored.len() - zeros];
-    plain.strip_suffix(b".").unwrap_or(plain)
+    match fraction.iter().rposition(|&digit| digit != b'0') {
+        Some(last) => &stored[..=point + 1 + last],
+        None => &stored[..point],
+    }
 }
 
 /// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`, then by row.
@@ -37,17 +40,23 @@ pub(crate) struct SortKey {
 }
 
 /// 2^53: integers below are exact as doubles.
-const EXACT: u128 = 1 << 53;
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Something else may have stored what is no number of the column's kind: that counts as 0.
 impl SortKey {
     pub(crate) fn of(kind: Kind, stored: &[u8]) -> Self {
+        let (negative, digits) = sign_and_digits(stored);
         match kind {
-            Kind::Float => Self { score: index_form(kind, stored).to_vec(), tail: Vec::new() },
+            Kind::Float => Self::exact(if is_float(stored) { score(stored) } else { b"0".to_vec() }),
             Kind::Integer => {
-                let (negative, digits) = sign_and_digits(stored);
-                let exact = digits.len() < 17 && parse::<u128>(digits).is_some_and(|size| size < EXACT);
-                let tail = if exact { Vec::new() } else { ordered_digits(negative, digits, &[]) };
-                Self { score: stored.to_vec(), tail }
+                let whole = without_first_zeros(digits);
+                if !is_number(whole) {
+                    Self::exact(b"0".to_vec())
+                } else if is_exact(whole) {
+                    Self::exact(stored.to_vec())
+                } else {
+                    Self { score: score(stored), tail: ordered_digits(negative, whole, &[]) }
+                }
             }
             Kind::Decimal => {
                 let plain = index_form(kind, stored);
@@ -56,16 +65,30 @@ impl SortKey {
                     Some(point) => (&digits[..point], &digits[point + 1..]),
                     None => (digits, [].as_slice()),
                 };
-                let zeros = whole.iter().take_while(|&&digit| digit == b'0').count();
+                let whole = without_first_zeros(whole);
+                let fraction =
+                    &fraction[..fraction.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)];
                 // Any number shares its double with others, so all have a tail. Where the digits of one go on, another's may
                 // end: the end is less than a digit, and more than one where all is mirrored.
-                let mut tail = ordered_digits(negative, &whole[zeros..], fraction);
+                if !whole.iter().chain(fraction).all(u8::is_ascii_digit) || whole.is_empty() && fraction.is_empty() {
+                    return Self { score: b"0".to_vec(), tail: vec![128, 0] };
+                }
+                let mut tail = ordered_digits(negative, whole, fraction);
                 tail.push(if negative { 0xFF } else { 0 });
-                Self { score: plain.to_vec(), tail }
+                Self { score: score(plain), tail }
             }
             Kind::Nanoseconds => {
-                let (negative, digits) = sign_and_digits(stored);
-                let size = parse::<u128>(digits).unwrap_or(0) as i128;
+                let whole = without_first_zeros(digits);
+                if !is_number(whole) {
+                    return Self::exact(b"0".to_vec());
+                }
+                let milliseconds = &whole[..whole.len().saturating_sub(6)];
+                if !is_exact(milliseconds) {
+                    let sign: &[u8] = if negative { b"-" } else { b"" };
+                    let score = score(&[sign, milliseconds].concat());
+                    return Self { score, tail: ordered_digits(negative, whole, &[]) };
+                }
+                let size = parse::<i128>(whole).unwrap_or(0);
                 let nanoseconds = if negative { -size } else { size };
                 let rest = nanoseconds.rem_euclid(1_000_000) as u32;
                 // A whole millisecond needs no tail; rows are below 2^31, so a first byte of 0x80 and up comes after them.
@@ -76,6 +99,11 @@ impl SortKey {
                 Self { score: b"0".to_vec(), tail: escape(stored) }
             }
         }
+    }
+
+    /// The place of a value that shares its score with no other.
+    fn exact(score: Vec<u8>) -> Self {
+        Self { score, tail: Vec::new() }
     }
 
     pub(crate) fn compare(&self, other: &Self) -> std::cmp::Ordering {
@@ -122,5 +150,36 @@ fn sign_and_digits(stored: &[u8]) -> (bool, &[u8]) {
     match stored {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
+    }
+}
+
+fn without_first_zeros(digits: &[u8]) -> &[u8] {
+    &digits[digits.iter().take_while(|&&digit| digit == b'0').count()..]
+}
+
+/// Whether this is digits, and some.
+fn is_number(digits: &[u8]) -> bool {
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether digits are an integer that a double holds as no other.
+fn is_exact(digits: &[u8]) -> bool {
+    parse::<f64>(digits).unwrap_or(0.0) < EXACT
+}
+
+/// Whether this is a number with a point or exponent, or infinite: not all that Rust, Lua or Redis take for one, as they differ in it.
+fn is_float(stored: &[u8]) -> bool {
+    let plain = |&byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
+    matches!(stored, b"inf" | b"-inf")
+        || stored.iter().all(plain) && stored.first() != Some(&b'+') && parse::<f64>(stored).is_some()
+}
+
+/// A number as a score that Redis takes: it refuses what is beyond a double.
+fn score(number: &[u8]) -> Vec<u8> {
+    match parse::<f64>(number) {
+        Some(0.0) => b"0".to_vec(),
+        Some(f64::INFINITY) => b"inf".to_vec(),
+        Some(f64::NEG_INFINITY) => b"-inf".to_vec(),
+        _ => number.to_vec(),
     }
 }

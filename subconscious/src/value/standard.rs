@@ -92,7 +92,7 @@ macro_rules! floats {
             fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
                 use std::io::Write as _;
                 if self.is_nan() {
-                    return Err(ValueError::new("NaN cannot be stored: it equals nothing and has no order"));
+                    return Err(ValueError::new("NaN cannot be stored, as it equals nothing and has no order. Give a number, or null in an `Option`"));
                 }
                 write!(out, "{self:?}").map_err(|error| ValueError::new(error.to_string()))
             }

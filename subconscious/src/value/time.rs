@@ -33,7 +33,9 @@ impl ColumnValue for OffsetDateTime {
         match self.checked_to_utc() {
             Some(time) => time.encode(out),
             // It could be written, and not be read.
-            None => Err(ValueError::new("the time is in UTC beyond the years that the crate time can hold")),
+            None => Err(ValueError::new(
+                "the time is in UTC beyond the years that the crate time can hold. Give one within them",
+            )),
         }
     }
     fn decode(stored: &[u8]) -> Result<Self, ValueError> {

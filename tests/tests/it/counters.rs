@@ -63,8 +63,12 @@ async fn integers_are_counted_exactly_to_both_ends() {
         ("maybe", Counters::columns().maybe.decr(8)),
     ] {
         let refused = Counters::patch(&f.db, 1u32, |c| [c.text.set("x"), change, c.later.incr(1)]).await.unwrap_err();
-        let Error::BadData { model: "Counters", column: named, .. } = &refused else { panic!("{refused:?}") };
-        assert_eq!(*named, column, "{refused}");
+        let Error::OutOfRange { model: "Counters", column: named, key, stored, least, greatest, .. } = &refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((*named, key), (column, &f.key("{Counters}:r:1")), "{refused}");
+        assert!(stored == least || stored == greatest || column == "wide" || column == "maybe", "{refused}");
+        assert!(refused.is_out_of_range() && refused.to_string().contains(". Change it by less"), "{refused}");
     }
     assert_eq!(Counters::load(&f.db, 1u32).await.unwrap().unwrap(), record);
     let twice = Counters::patch(&f.db, 1u32, |c| [c.small.set(1), c.small.incr(1)]).await.unwrap_err();
@@ -107,14 +111,14 @@ proptest::proptest! {
                         expected = sum;
                         assert_eq!(outcome.unwrap().get(|c| c.wide), Some(sum));
                     }
-                    None => assert!(matches!(outcome, Err(Error::BadData { .. }))),
+                    None => assert!(outcome.is_err_and(|error| error.is_out_of_range())),
                 }
                 match (expected.checked_sub(step), Counters::patch(&f.db, 1u32, |c| [c.wide.decr(step)]).await) {
                     (Some(difference), outcome) => {
                         expected = difference;
                         assert_eq!(outcome.unwrap().get(|c| c.wide), Some(difference));
                     }
-                    (None, outcome) => assert!(matches!(outcome, Err(Error::BadData { .. }))),
+                    (None, outcome) => assert!(outcome.is_err_and(|error| error.is_out_of_range())),
                 }
             }
         });

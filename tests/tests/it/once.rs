@@ -51,7 +51,7 @@ async fn a_lost_reply_is_an_outcome_that_is_not_known_and_nothing_happens_twice(
         let Error::OutcomeUnknown { operation: named, repeatable: safe, .. } = &error else { panic!("{error:?}") };
         assert_eq!((*named, *safe), (operation, repeatable), "{error}");
         assert!(error.is_outcome_unknown() && error.is_connection());
-        let words = if repeatable { "to repeat it is safe" } else { "to repeat it is not safe" };
+        let words = if repeatable { "To repeat it is safe" } else { "To repeat it is not safe" };
         assert!(error.to_string().contains(words), "{error}");
     };
     // The connection is made anew by the first call after it broke, which may find out only then.

@@ -237,7 +237,7 @@ async fn write(db: &Db, served: &Served) -> Result<()> {
 fn assert_names(error: &Error, command: &str) {
     let text = error.to_string();
     assert!(text.contains(&format!("'{command}'")), "{command} was taken away, and the error is: {text}");
-    assert!(text.contains("docs/src/rights.md"), "{text}");
+    assert!(text.contains("Users and their rights"), "{text}");
 }
 
 #[tokio::test]

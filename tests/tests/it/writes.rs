@@ -565,9 +565,11 @@ async fn a_version_ends_with_its_type() {
     assert_eq!(short.version, 255);
     short.count = 7;
     let error = short.save(&f.db).await.unwrap_err();
-    assert!(matches!(&error, Error::BadData { column: "version", .. }), "{error:?}");
+    let Error::OutOfRange { column: "version", stored, least, greatest, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((&stored[..], &least[..], &greatest[..]), ("255", "0", "255"), "{error}");
     let error = Short::patch(&f.db, 1u32, |s| [s.count.set(7)]).await.unwrap_err();
-    assert!(matches!(&error, Error::BadData { column: "version", .. }), "{error:?}");
+    let Error::OutOfRange { column: "version", stored, least, greatest, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((&stored[..], &least[..], &greatest[..]), ("255", "0", "255"), "{error}");
     assert_eq!(Short::load(&f.db, 1u32).await.unwrap().unwrap(), Short { id: 1, version: 255, count: 0 });
 }
 

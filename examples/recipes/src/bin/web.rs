@@ -78,7 +78,7 @@ impl From<Error> for Failure {
             _ if error.is_conflict() => StatusCode::PRECONDITION_FAILED,
             _ if error.is_duplicate() => StatusCode::CONFLICT,
             _ if error.is_not_found() => StatusCode::NOT_FOUND,
-            Error::BadData { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::BadData { .. } | Error::OutOfRange { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             _ => {
                 eprintln!("{error}");
                 StatusCode::SERVICE_UNAVAILABLE

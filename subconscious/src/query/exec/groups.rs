@@ -136,8 +136,8 @@ async fn by_records(db: &Db, target: Target, request: Request, column: usize) ->
         for value in execution.items(STEP, u64::MAX, &delivery).await? {
             match value? {
                 Value::BulkString(stored) if kind == Kind::List => {
-                    // What is no list has no elements, in the index neither.
-                    let elements: BTreeSet<_> = list::elements(&stored).unwrap_or_default().into_iter().collect();
+                    // As the index has them.
+                    let elements: BTreeSet<_> = list::entries(&stored).into_iter().collect();
                     elements.into_iter().for_each(|element| tally.add(Some(element.into_owned()), 1));
                 }
                 Value::BulkString(stored) => tally.add(Some(index_form(kind, &stored).to_vec()), 1),

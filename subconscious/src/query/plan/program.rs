@@ -362,7 +362,7 @@ impl Leaf {
         let among = |values: &[Vec<u8>]| {
             let has = |value: &[u8]| values.binary_search_by(|other| other.as_slice().cmp(value)).is_ok();
             if column.kind == Kind::List {
-                list::elements(stored).is_some_and(|elements| elements.iter().any(|element| has(element)))
+                list::entries(stored).iter().any(|element| has(element))
             } else {
                 has(index_form(column.kind, stored))
             }
