@@ -17,7 +17,8 @@ use table::{Row, Tests};
 /// Asks the tests for a protocol: see `with_protocol` in `tests/src/lib.rs`.
 const PROTOCOL_VARIABLE: &str = "SUBCONSCIOUS_TEST_PROTOCOL";
 const PROTOCOLS: [&str; 2] = ["resp2", "resp3"];
-/// The tests that need a server. Those of the compiler's messages and of the README are left out: they do the same on all.
+/// The tests that need a server. Those that only compile, of the compiler's messages and of the
+/// README, are left out: they do the same on all.
 const TESTS: [&str; 8] =
     ["--profile", "matrix", "--package", "subconscious-tests", "--all-features", "--test", "it", "--no-run"];
 const SKIPPED: [&str; 4] = ["--skip", "ui::", "--skip", "readme::"];

@@ -32,7 +32,7 @@ fn dependencies(lines: &str) -> String {
 
 /// Compiles a program in a project that has these dependencies alone; an error is what cargo says.
 fn check(dependencies: &str, program: &str) -> Result<(), String> {
-    // Always the same folder: cargo keeps what it compiled of a project by its path, and never deletes it.
+    // Always the same folder, as cargo keeps what it compiled for each path of a project for ever.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
     let project = folder.join("project");
     let manifest = "[package]\nname = \"pasted\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n";
