@@ -64,7 +64,7 @@ mod tests;
 /// | `version` | an integer, not an `Option`, that counts the saves and patches of a record from 1; a save of another version than the stored one is a conflict; a record that is deleted and inserted anew begins at 1 again |
 /// | `created_at` | Redis' time of the first save |
 /// | `updated_at` | Redis' time of the last save or patch |
-/// | `expires_at` | the record lives until this time, or for ever if it is `None` |
+/// | `expires_at` | the record lives until this time, rounded up to milliseconds, or for ever if it is `None` |
 /// | `rename = ".."` | the name in the stored record; the field's by default |
 /// | `default`, `default = expr` | the value where a stored record lacks the column: `Default::default()` or `expr`, which has the field's type; not for an `Option`, which is null there |
 /// | `skip` | not stored; reading gives what `default` says, or `Default::default()` |

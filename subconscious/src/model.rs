@@ -362,7 +362,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "patch", async move { patch::patch(db, &id, changes).await })
     }
 
-    /// Lets the stored record live for this long from now, by the server's clock. One round trip.
+    /// Lets the stored record live for this long from now, by the server's clock, which counts in milliseconds: parts of one are rounded up. One
+    /// round trip.
     ///
     /// If the model has a column with `expires_at`, that is set too, in the store and not in `self`. A time beyond the year 9999 counts as its end.
     /// `version` and `updated_at` stay as they are.
@@ -377,13 +378,13 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the future is dropped, it was done or not; which one is not known.
     fn expire(&self, db: &Db, after: Duration) -> impl Future<Output = Result<()>> + Send {
         let id = self.id();
-        let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = expiry::milliseconds(after);
         operation(Self::schema(), "expire", async move {
             patch::expire::<Self>(db, &id, Life::After(milliseconds), "expire").await
         })
     }
 
-    /// Lets the stored record live until this time: see [`expire`](Self::expire). If that has passed, the record is gone at once. One round trip.
+    /// Lets the stored record live until this time, rounded up to milliseconds: see [`expire`](Self::expire). If that has passed, the record is gone at once. One round trip.
     ///
     /// # Errors
     ///
@@ -394,8 +395,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// As [`expire`](Self::expire).
     fn expire_at(&self, db: &Db, at: impl Into<SystemTime>) -> impl Future<Output = Result<()>> + Send {
         let id = self.id();
-        let since = at.into().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = expiry::milliseconds(at.into().duration_since(UNIX_EPOCH).unwrap_or_default());
         operation(Self::schema(), "expire_at", async move {
             patch::expire::<Self>(db, &id, Life::At(milliseconds), "expire_at").await
         })

@@ -261,6 +261,9 @@ impl<M: RedisModel> Query<M> {
     /// }
     /// # Ok(()) }
     /// ```
+    ///
+    /// A record that can't be read is an item of its own, an `Err` with its key, after which the stream goes on. `try_next`, `try_collect` and `?`
+    /// end at it.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
         self.deliver(db, "stream", Self::records())
     }
@@ -290,7 +293,8 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the pages before and after. One round trip for
-    /// up to 100 records, two or three for up to 1,000, and so on; see [`stream`](Self::stream).
+    /// up to 100 records, two or three for up to 1,000, and so on; see [`stream`](Self::stream). One record that can't be read fails the page, as it
+    /// does [`fetch`](Self::fetch).
     ///
     /// ```no_run
     /// # use subconscious::{Cursor, Db, RedisModel};
@@ -347,6 +351,10 @@ impl<M: RedisModel> Query<M> {
 
     /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds fewer at a time, at the same cost.
     ///
+    /// One record that can't be read, as another program stored what its columns can't hold, fails the whole. A stream tells of it and goes on
+    /// with the next record: `query.stream(&db).filter_map(|found| async { found.ok() })` passes over such records. An enum with a variant
+    /// [`#[column(other)]`](derive@crate::ColumnEnum#) reads values that only another version of the program knows.
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if a filter has a value that can't be stored, or the cursor is one of another query;
@@ -356,7 +364,8 @@ impl<M: RedisModel> Query<M> {
         self.deliver(db, "fetch", Self::records()).try_collect().await
     }
 
-    /// The first record, or `None`. One round trip; see [`stream`](Self::stream).
+    /// The first record, or `None`. One round trip; see [`stream`](Self::stream). If the first one can't be read, that is an error, and the
+    /// next is not looked at.
     ///
     /// # Errors
     ///

@@ -72,13 +72,13 @@ impl DbBuilder {
         self
     }
 
-    /// How long a connection may take to be made. Default: 2 seconds.
+    /// How long a connection may take to be made; more than nothing. Timers count in milliseconds: parts of one are rounded up. Default: 2 seconds.
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.connection_timeout = timeout;
         self
     }
 
-    /// How long an answer may take. After that, a read is [`Error::Redis`] and a write [`Error::OutcomeUnknown`]. Default: 5 seconds.
+    /// How long an answer may take; more than nothing, and rounded up to milliseconds. After that, a read is [`Error::Redis`] and a write [`Error::OutcomeUnknown`]. Default: 5 seconds.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
@@ -91,7 +91,8 @@ impl DbBuilder {
     }
 
     /// About how long one call of a query may keep the server. A query that takes longer goes on with another call, and others get their turn in
-    /// between. Less makes the waits of others shorter, more saves round trips. Default: 1 millisecond.
+    /// between. Less makes the waits of others shorter, more saves round trips; it counts in microseconds, and with none each call does the least it can. Default: 1
+    /// millisecond.
     pub fn query_budget(mut self, budget: Duration) -> Self {
         self.query_budget = budget;
         self
@@ -159,9 +160,16 @@ impl DbBuilder {
     ///
     /// # Errors
     ///
-    /// As [`Db::open`]; [`Error::Unsupported`] also for a namespace with a brace in it, and for certificates that can't be used.
+    /// As [`Db::open`]; [`Error::Unsupported`] also for a namespace with a brace in it, a timeout of nothing, and certificates that can't be used.
     pub async fn open(self, url: &str) -> Result<Db> {
         check_namespace(&self.namespace)?;
+        for (name, timeout) in [("connection", self.connection_timeout), ("response", self.response_timeout)] {
+            if timeout.is_zero() {
+                return Err(Error::Unsupported(format!(
+                    "a {name} timeout of nothing lets no call succeed. Give a longer one"
+                )));
+            }
+        }
         let server = self.connect(url, false).await?;
         let replica = match &self.replica {
             Some(replica) => Some(self.connect(replica, true).await?),

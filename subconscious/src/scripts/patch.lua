@@ -131,7 +131,10 @@ if word == 'n' or word == 'm' then
   deadline = false
   if ARGV[group] ~= '-' then
     deadline = ARGV[group + 1]
-    deadline = math.max(0, tonumber(word == 'm' and deadline or sub(deadline, 1, -7)) or 0)
+    local time = tonumber(word == 'm' and deadline or sub(deadline, 1, -7)) or 0
+    -- Rounded up, so that no record goes before its time.
+    if word == 'n' and sub(deadline, -6) ~= '000000' then time = time + 1 end
+    deadline = math.max(0, time)
   end
 end
 

@@ -143,7 +143,12 @@ end
 local deadline = nil
 if life == 'n' or life == 'm' then
   deadline = ARGV[tonumber(ARGV[at + 4])] or false
-  if deadline then deadline = math.max(0, tonumber(life == 'm' and deadline or sub(deadline, 1, -7)) or 0) end
+  if deadline then
+    local time = tonumber(life == 'm' and deadline or sub(deadline, 1, -7)) or 0
+    -- Rounded up, so that no record goes before its time.
+    if life == 'n' and sub(deadline, -6) ~= '000000' then time = time + 1 end
+    deadline = math.max(0, time)
+  end
 elseif life == 'renew' or life == 'new' and not known then
   deadline = now + ARGV[at + 4]
 end

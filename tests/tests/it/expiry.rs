@@ -279,7 +279,8 @@ async fn a_column_can_say_until_when_a_record_lives() {
     let mut offer = Offer { id: 1, shop: "a".into(), until: Some(later) };
     offer.save(&f.db).await.unwrap();
     let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(f.key("{Offer}:r:1"))).await;
-    assert_eq!(deadline, 4_000_000_000_123);
+    // Rounded up: it has not ended before.
+    assert_eq!(deadline, 4_000_000_000_124);
     indexes::assert_exact::<Offer>(&f).await;
     assert_eq!(Offer::load(&f.db, 1u32).await.unwrap().unwrap(), offer);
 
@@ -331,7 +332,8 @@ async fn a_record_whose_time_is_no_option_cannot_live_for_ever() {
     let lease = Lease { id: 1, until: 4_000_000_000_123 };
     lease.clone().save(&f.db).await.unwrap();
     let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(f.key("{Lease}:r:1"))).await;
-    assert_eq!(deadline, 4_000_000_000_123);
+    // Rounded up: it has not ended before.
+    assert_eq!(deadline, 4_000_000_000_124);
     let refused = lease.persist(&f.db).await.unwrap_err();
     assert!(matches!(refused, Error::BadData { column: "until", .. }), "{refused:?}");
 }
@@ -447,4 +449,62 @@ async fn a_record_may_live_longer_than_redis_can_count() {
         assert_eq!(deadline, 253_402_300_799_999);
         indexes::assert_exact::<Stone>(&f).await;
     }
+}
+
+/// Redis counts in milliseconds. What is asked for more exactly is rounded up, so that no record goes before its time.
+#[tokio::test]
+async fn times_between_milliseconds_are_rounded_up() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Lease {
+        #[column(primary_key)]
+        id: u32,
+        #[column(expires_at)]
+        until: Option<SystemTime>,
+    }
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Plain {
+        #[column(primary_key)]
+        id: u32,
+    }
+    let f = Fixture::new().await;
+    let milliseconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let deadline = async |key: &str| -> i64 { f.run(redis::cmd("PEXPIRETIME").arg(f.key(key))).await };
+    let time = async || -> i64 {
+        let time: (i64, i64) = f.run(&mut redis::cmd("TIME")).await;
+        time.0 * 1000 + time.1 / 1000
+    };
+    let whole = SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds(SystemTime::now()) as u64 + 100_000);
+    for (nanoseconds, more) in [(0, 0), (1, 1), (500_000, 1), (999_999, 1), (1_000_000, 1)] {
+        let until = whole + Duration::from_nanos(nanoseconds);
+        let wanted = milliseconds(whole) + more;
+        let mut lease = Lease { id: 1, until: Some(until) };
+        lease.save(&f.db).await.unwrap();
+        assert_eq!(deadline("{Lease}:r:1").await, wanted, "save, {nanoseconds}");
+        assert_eq!(Lease::load(&f.db, 1u32).await.unwrap(), Some(lease.clone()));
+        Lease::patch(&f.db, 1u32, |l| l.until.clear()).await.unwrap();
+        Lease::patch(&f.db, 1u32, |l| l.until.set(until)).await.unwrap();
+        assert_eq!(deadline("{Lease}:r:1").await, wanted, "patch, {nanoseconds}");
+        let mut plain = Plain { id: 1 };
+        plain.save(&f.db).await.unwrap();
+        plain.expire_at(&f.db, until).await.unwrap();
+        assert_eq!(deadline("{Plain}:r:1").await, wanted, "expire_at, {nanoseconds}");
+        let life = Duration::from_secs(100) + Duration::from_nanos(nanoseconds);
+        let before = time().await;
+        plain.expire(&f.db, life).await.unwrap();
+        let (at, after) = (deadline("{Plain}:r:1").await, time().await);
+        let least = before + 100_000 + more;
+        assert!((least..=after + 100_000 + more).contains(&at), "expire, {nanoseconds}: {at}, {least}");
+    }
+    // Times of long ago are no times to come.
+    for until in [SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH - Duration::from_nanos(1_500_000)] {
+        Lease { id: 2, until: Some(until) }.save(&f.db).await.unwrap();
+        assert_eq!(Lease::load(&f.db, 2u32).await.unwrap(), None);
+    }
+    // A life of less than a millisecond is one. Nobody has cleaned up since, so that its end is still noted.
+    let mut plain = Plain { id: 2 };
+    plain.save(&f.db).await.unwrap();
+    let before = time().await;
+    plain.expire(&f.db, Duration::from_nanos(1)).await.unwrap();
+    let noted: f64 = f.run(redis::cmd("ZSCORE").arg(f.key("{Plain}:ttl")).arg(1)).await;
+    assert!(noted as i64 > before, "{noted} {before}");
 }

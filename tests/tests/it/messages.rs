@@ -252,3 +252,17 @@ async fn a_save_of_a_record_that_was_deleted_meanwhile_finds_none() {
     assert!(matches!(other, Error::BadData { column: "number", .. }), "{other:?}");
     assert_eq!(invoice.number, 2);
 }
+
+#[tokio::test]
+async fn a_time_limit_of_nothing_is_refused() {
+    let server = TestServer::start().await.unwrap();
+    for builder in [Db::builder().connection_timeout(Duration::ZERO), Db::builder().response_timeout(Duration::ZERO)] {
+        let error = builder.open(server.url()).await.unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
+        says(&error, "timeout", "longer");
+    }
+    // Less than the microseconds in which scripts count is still a budget: each call does a little.
+    let db = Db::builder().query_budget(Duration::from_nanos(1)).open(server.url()).await.unwrap();
+    note(0).save(&db).await.unwrap();
+    assert_eq!(Note::filter_by(|n| n.text.eq("a")).count(&db).await.unwrap(), 1);
+}
