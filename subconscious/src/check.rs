@@ -15,11 +15,12 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
 use crate::record;
+use crate::reply::{self, Answer, is_wrong_type};
 use crate::scan::Scan;
 use crate::schema::ColumnSchema;
-use crate::scripts::{self, Answer, CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
+use crate::scripts::{CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
 use crate::value::{Excerpt, parse};
-use crate::write::{Target, is_wrong_type, push_indexes};
+use crate::write::{Target, push_indexes};
 
 /// Damages of one kind that a report lists; more are only counted.
 const LISTED: usize = 100;
@@ -260,7 +261,7 @@ impl<M: RedisModel> Walk<'_, M> {
 
     fn note(&mut self, found: Value) {
         let Value::Array(found) = found else { return };
-        let mut parts = found.into_iter().map(scripts::bytes);
+        let mut parts = found.into_iter().map(reply::bytes);
         let mut next = || parts.next().unwrap_or_default();
         let fault = Fault::of(&String::from_utf8_lossy(&next()));
         let (key, record, detail) = (next(), next(), next());
@@ -304,7 +305,7 @@ impl<M: RedisModel> Walk<'_, M> {
                 continue;
             }
             for ((key, wanted), found) in wanted.iter().zip(self.db.send_all(&pipeline).await?) {
-                let found = scripts::bytes(found?);
+                let found = reply::bytes(found?);
                 if found != wanted.as_bytes() && found != b"none" {
                     sound = false;
                     let (fault, detail) = (Fault::WrongKeyType, printable(&found));
@@ -445,7 +446,7 @@ impl<M: RedisModel> Walk<'_, M> {
         let mut left = Vec::new();
         for (mut entries, answer) in todo.into_iter().zip(self.ask(&CHECK_ENTRIES, calls).await?) {
             let mut answer = answer.into_iter();
-            let cursor = answer.next().map_or_else(|| b"0".to_vec(), scripts::bytes);
+            let cursor = answer.next().map_or_else(|| b"0".to_vec(), reply::bytes);
             if let Some(Value::Int(count)) = answer.next() {
                 self.report.entries += count as u64;
             }
@@ -533,9 +534,9 @@ impl<M: RedisModel> Walk<'_, M> {
                     // The script says so.
                     _ => break,
                 };
-                cursor = reply.next().map(scripts::bytes).unwrap_or_default();
+                cursor = reply.next().map(reply::bytes).unwrap_or_default();
                 if let Some(Value::Array(pairs)) = reply.next() {
-                    values.extend(pairs.into_iter().step_by(2).map(|value| (number, scripts::bytes(value))));
+                    values.extend(pairs.into_iter().step_by(2).map(|value| (number, reply::bytes(value))));
                 }
                 if cursor == b"0" {
                     break;

@@ -13,12 +13,14 @@ use crate::keys::Keys;
 
 mod builder;
 mod link;
+mod script;
 #[cfg(feature = "sentinel")]
 mod sentinel;
 mod server;
 mod traffic;
 
 pub use builder::DbBuilder;
+pub(crate) use script::run_both;
 use server::{Connection, Server};
 #[cfg(feature = "tracing")]
 pub(crate) use traffic::ROUND_TRIPS;

@@ -85,6 +85,7 @@ mod model;
 mod patch;
 mod query;
 mod record;
+mod reply;
 mod scan;
 pub mod schema;
 mod scripts;

@@ -6,9 +6,10 @@ use crate::codec::LONGEST_INDEXED;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
+use crate::reply::{self, Answer};
 use crate::scan::Scan;
 use crate::schema::{ColumnSchema, ModelSchema};
-use crate::scripts::{self, Answer, BUILD, DROP, MIGRATE};
+use crate::scripts::{BUILD, DROP, MIGRATE};
 use crate::value::Excerpt;
 use crate::write::{Target, index_spec};
 
@@ -70,7 +71,7 @@ impl Stored {
         command.arg(target.keys.meta()).arg(&["schema", "columns", "dropping", "building", "count"]);
         let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
         let Value::Array(values) = reply else { return Err(target.refusal(None, "no list of fields", &[])) };
-        let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&scripts::bytes(value)).into_owned());
+        let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&reply::bytes(value)).into_owned());
         let mut next = || texts.next().unwrap_or_default();
         Ok(Self {
             fingerprint: next(),

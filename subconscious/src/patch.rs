@@ -10,8 +10,9 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
 use crate::query::column::Column;
+use crate::reply;
 use crate::schema::{Automatic, ColumnSchema, ModelSchema};
-use crate::scripts::{self, PATCH};
+use crate::scripts::PATCH;
 use crate::value::{ColumnType, ColumnValue, ValueError};
 use crate::write::{Address, Call, Target, Write, index_spec};
 
@@ -201,7 +202,7 @@ pub(crate) async fn patch<M: RedisModel>(db: &Db, id: &M::Id, changes: Vec<Colum
         touched.iter().filter(|touched| matches!(touched.what, "+" | "v")).map(|touched| touched.at).collect();
     let call = patch_call(&target, address, touched, &life);
     let values = target.run(db, &PATCH, &call).await?;
-    let values = counted.into_iter().zip(values.into_iter().skip(1).map(scripts::bytes));
+    let values = counted.into_iter().zip(values.into_iter().skip(1).map(reply::bytes));
     Ok(Patched { values: values.collect(), model: PhantomData })
 }
 

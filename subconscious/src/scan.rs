@@ -4,7 +4,7 @@ use redis::Value;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::scripts;
+use crate::reply;
 use crate::write::Target;
 
 /// A walk through the keys of a model with SCAN: those that are there from its begin to its end come at least once.
@@ -28,9 +28,9 @@ impl Scan {
             Value::Array(reply) => reply.into_iter(),
             _ => Vec::new().into_iter(),
         };
-        self.cursor = reply.next().map(scripts::bytes).filter(|cursor| cursor != b"0");
+        self.cursor = reply.next().map(reply::bytes).filter(|cursor| cursor != b"0");
         Ok(Some(match reply.next() {
-            Some(Value::Array(keys)) => keys.into_iter().map(scripts::bytes).collect(),
+            Some(Value::Array(keys)) => keys.into_iter().map(reply::bytes).collect(),
             _ => Vec::new(),
         }))
     }

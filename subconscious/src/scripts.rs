@@ -1,15 +1,10 @@
-//! The scripts: one typed function for each `.lua` file.
-//!
-//! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover or SCRIPT FLUSH, the call is made again
-//! by EVAL, with the text of the script, so that it can't be missing again: a script that was not found has done nothing.
+//! The scripts: their texts, and calls of them. `db/script.rs` makes the calls.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-use redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, Value};
-use rmpv::ValueRef;
+use redis::{Arg, Cmd};
 
-use crate::db::Db;
 use crate::layout;
 use crate::query::plan::cost;
 use crate::value::Kind;
@@ -189,102 +184,21 @@ impl Script {
         whole
     }
 
-    /// Makes a call that [`Script::call`] began.
-    pub(crate) async fn run(&self, db: &Db, call: &Cmd) -> Result<Value, RedisError> {
-        let reply = match db.send(call).await {
-            Err(error) if is_unknown(&error) => db.send(&self.whole(call)).await,
-            reply => reply,
-        };
-        match reply {
-            Err(error) => Err(self.named(db, key_of(call), error).await),
-            reply => reply,
-        }
-    }
-
-    /// The error of a script that was refused a command, with the names of those that the user may not run. One round trip, where Redis
-    /// 7.0 does not name it; else none. `key` is one that the script was called on.
-    pub(crate) async fn named(&self, db: &Db, key: &[u8], error: RedisError) -> RedisError {
-        if !error.detail().is_some_and(|detail| detail.contains(REFUSED)) {
-            return error;
-        }
-        // With its text at once, as this is rare.
-        let missing = db.send(&rights(&[self], key)).await;
-        missing.ok().and_then(lacking).unwrap_or(error)
-    }
-
     /// The commands that it may call.
     fn commands(&self) -> impl Iterator<Item = &str> {
         self.text.split('\'').filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()))
     }
-
-    /// Makes many calls in one pipeline, and again those that found the script missing. One result per call.
-    pub(crate) async fn run_many(
-        &self,
-        db: &Db,
-        calls: &Pipeline,
-    ) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
-        let mut replies = db.send_all(calls).await?;
-        loop {
-            let again: Vec<usize> =
-                (0..replies.len()).filter(|&at| replies[at].as_ref().is_err_and(is_unknown)).collect();
-            if again.is_empty() {
-                break;
-            }
-            let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
-            // The first one makes the script known to the others, so that each time there is one less.
-            let mut second = Pipeline::with_capacity(again.len());
-            for (_, call) in calls {
-                second.add_command(if second.is_empty() { self.whole(call) } else { call.clone() });
-            }
-            for (at, reply) in again.into_iter().zip(db.send_all(&second).await?) {
-                replies[at] = reply;
-            }
-        }
-        for (reply, call) in replies.iter_mut().zip(calls.cmd_iter()) {
-            if let Err(error) = reply {
-                *error = self.named(db, key_of(call), error.clone()).await;
-            }
-        }
-        Ok(replies)
-    }
-}
-
-/// Makes two calls of different scripts in one pipeline and answers the second's reply. The first must do no harm if it is
-/// made twice, as both are made again if one of them was not known.
-pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, &Cmd)) -> Result<Value, RedisError> {
-    let mut pipeline = Pipeline::with_capacity(2);
-    pipeline.add_command(first.1.clone()).add_command(second.1.clone());
-    let mut whole = false;
-    loop {
-        let mut replies = db.send_all(&pipeline).await?.into_iter();
-        let (Some(one), Some(two)) = (replies.next(), replies.next()) else { return Ok(Value::Nil) };
-        if !whole && (one.as_ref().is_err_and(is_unknown) || two.as_ref().is_err_and(is_unknown)) {
-            pipeline.clear();
-            pipeline.add_command(first.0.whole(first.1)).add_command(second.0.whole(second.1));
-            whole = true;
-            continue;
-        }
-        match one {
-            // Who may not do the first may well do the second, which says so if it can't do without.
-            Err(error) if lacks_rights(&error) => {}
-            one => drop(one?),
-        }
-        return match two {
-            Err(error) => Err(second.0.named(db, key_of(second.1), error).await),
-            two => two,
-        };
-    }
 }
 
 /// The first key of a call.
-fn key_of(call: &Cmd) -> &[u8] {
+pub(crate) fn key_of(call: &Cmd) -> &[u8] {
     // After the command, the script and the number of keys.
     if let Some(Arg::Simple(key)) = call.args_iter().nth(3) { key } else { &[] }
 }
 
-/// A call that asks which commands of these scripts the user may not run: see [`lacking`]. The key is not looked at, but the user
+/// A call that asks which commands of these scripts the user may not run: see [`lacking`](crate::reply::lacking). The key is not looked at, but the user
 /// has to have a right to it: some servers refuse scripts that declare no key.
-fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
+pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     let commands: BTreeSet<&str> = scripts.iter().flat_map(|script| script.commands()).collect();
     let mut call = RIGHTS.call_on([key].into_iter(), commands.len(), 0);
     for command in commands {
@@ -293,46 +207,9 @@ fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     RIGHTS.whole(&call)
 }
 
-/// A call that asks which commands the user lacks to write records: see [`lacking`].
+/// A call that asks which commands the user lacks to write records: see [`lacking`](crate::reply::lacking).
 pub(crate) fn rights_to_write(key: &[u8]) -> Cmd {
     rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE], key)
-}
-
-/// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it lacks none.
-pub(crate) fn lacking(answer: Value) -> Option<RedisError> {
-    let Value::Array(missing) = answer else { return None };
-    let missing = missing.into_iter().map(|name| String::from_utf8_lossy(&bytes(name)).to_lowercase());
-    let missing: Vec<String> = missing.map(|name| format!("'{name}'")).collect();
-    let said = format!("NOPERM this user has no permissions to run the {} command", missing.join(", "));
-    (!missing.is_empty()).then(|| raised(said.as_bytes()))
-}
-
-/// Whether the user may not run a command or use a key. A script that caught the error, and EXEC, put other words before it.
-pub(crate) fn lacks_rights(error: &RedisError) -> bool {
-    error.code() == Some("NOPERM")
-        || error
-            .detail()
-            .is_some_and(|detail| [REFUSED, "NOPERM ", IN_SCRIPT].iter().any(|words| detail.contains(words)))
-}
-
-/// What servers put before what a user lacks whose script was refused something.
-pub(crate) const IN_SCRIPT: &str = "ACL failure in script: ";
-
-/// What Redis 7.0 says instead, for a command as for a key.
-const REFUSED: &str = "The user executing the script can't ";
-
-/// The error that a script caught, as it would have come from the server.
-pub(crate) fn raised(message: &[u8]) -> RedisError {
-    let line = message.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let reply = [b"-", line, b"\r\n"].concat();
-    match redis::parse_redis_value(&reply).and_then(Value::extract_error) {
-        Err(error) => error,
-        Ok(_) => RedisError::from((redis::ErrorKind::UnexpectedReturnType, "a script failed without a reason")),
-    }
-}
-
-pub(crate) fn is_unknown(error: &RedisError) -> bool {
-    error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 macro_rules! scripts {
@@ -366,65 +243,6 @@ scripts! {
     LEAVES = "leaves.lua";
     GROUPS = "groups.lua";
     RIGHTS = "rights.lua";
-}
-
-/// What a script answered: it did its work, or says in words what it found wrong before it wrote anything.
-pub(crate) enum Answer {
-    Done(Vec<Value>),
-    Refused(String, Vec<Vec<u8>>),
-}
-
-impl Answer {
-    /// Whether the model has no records yet, and so no schema.
-    pub(crate) fn wants_description(&self) -> bool {
-        matches!(self, Answer::Refused(word, _) if word == "describe")
-    }
-
-    pub(crate) fn of(reply: Value) -> Self {
-        match reply {
-            Value::Array(values) if values.first() == Some(&Value::Nil) => {
-                let mut words = values.into_iter().skip(1).map(bytes);
-                let word = String::from_utf8_lossy(&words.next().unwrap_or_default()).into_owned();
-                Answer::Refused(word, words.collect())
-            }
-            Value::Array(values) => Answer::Done(values),
-            other => Answer::Done(vec![other]),
-        }
-    }
-}
-
-/// The values of a list that a script may have packed by `cmsgpack`, or what it is instead. redis-rs takes some 200 ns for each value of a reply;
-/// packed, they take a tenth of that, and less of the server too.
-pub(crate) fn unpacked(list: Value) -> Result<Vec<Value>, Value> {
-    fn value(packed: ValueRef) -> Value {
-        match packed {
-            ValueRef::Integer(number) => number.as_i64().map_or(Value::Nil, Value::Int),
-            ValueRef::String(text) => Value::BulkString(text.as_bytes().to_vec()),
-            ValueRef::Array(values) => Value::Array(values.into_iter().map(value).collect()),
-            // Lua has false where a reply has nil.
-            _ => Value::Nil,
-        }
-    }
-    match list {
-        Value::Array(values) => Ok(values),
-        Value::BulkString(packed) => match rmpv::decode::read_value_ref(&mut &packed[..]).map(value) {
-            Ok(Value::Array(values)) => Ok(values),
-            _ => Err(Value::BulkString(packed)),
-        },
-        other => Err(other),
-    }
-}
-
-/// A reply's bytes; numbers as decimal text.
-pub(crate) fn bytes(value: Value) -> Vec<u8> {
-    match value {
-        Value::BulkString(bytes) => bytes,
-        Value::Int(number) => number.to_string().into_bytes(),
-        Value::SimpleString(text) => text.into_bytes(),
-        // A score, under RESP3.
-        Value::Double(number) => number.to_string().into_bytes(),
-        _ => Vec::new(),
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis::Value;
 
-use super::{Script, bytes};
+use super::Script;
 use crate::db::Db;
+use crate::reply::bytes;
 use crate::testing::TestServer;
 use crate::value::{Kind, SortKey, index_form, list, parse};
 

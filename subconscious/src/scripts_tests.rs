@@ -3,9 +3,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use redis::Value;
-
-use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, expand, unpacked};
+use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, expand};
 
 /// The head of a script, from which a reader learns how to call it.
 fn head(text: &str) -> String {
@@ -79,22 +77,6 @@ fn scripts_have_hashes_of_their_own() {
     assert_ne!(SAVE.hash, DELETE.hash);
     assert_ne!(SAVE.hash, QUERY.hash);
     assert_eq!(SAVE.hash.len(), 40);
-}
-
-#[test]
-fn a_list_is_the_same_packed_or_not() {
-    let text = |text: &str| Value::BulkString(text.into());
-    let inner = Value::Array(vec![text("7"), Value::Nil, text("")]);
-    let list = vec![Value::Int(7), Value::Int(-1), Value::Int(70_000), text("id"), inner, Value::Array(vec![])];
-    let packed = b"\x96\x07\xff\xce\x00\x01\x11\x70\xa2id\x93\xa17\xc2\xa0\x90";
-    assert_eq!(unpacked(Value::BulkString(packed.to_vec())), Ok(list.clone()));
-    assert_eq!(unpacked(Value::Array(list.clone())), Ok(list));
-    // Cut off, with a length that there is not, a text alone, and no list at all.
-    for other in [&packed[..9], b"\xdd\xff\xff\xff\xff", b"\xa2id", b""] {
-        let other = Value::BulkString(other.to_vec());
-        assert_eq!(unpacked(other.clone()), Err(other));
-    }
-    assert_eq!(unpacked(Value::Int(1)), Err(Value::Int(1)));
 }
 
 /// Some managed services refuse a script that declares none, and a cluster would not know where to send it.

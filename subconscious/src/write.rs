@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::id::{self, ModelId};
 use crate::keys::Keys;
 use crate::model::RedisModel;
+use crate::reply::{Answer, is_wrong_type, raised};
 use crate::schema::{ColumnSchema, ModelSchema};
-use crate::scripts::{Answer, DESCRIBE, Script, raised};
+use crate::scripts::{DESCRIBE, Script};
 use crate::value::Excerpt;
 
 /// A model in a namespace.
@@ -262,10 +263,6 @@ fn pipeline(commands: Vec<Cmd>) -> Pipeline {
 fn wants_description(reply: &Value) -> bool {
     let refused = |answer: &Value| matches!(answer, Value::Array(words) if matches!(&words[..], [Value::Nil, Value::BulkString(word)] if word == b"describe"));
     matches!(reply, Value::Array(answers) if answers.first().is_some_and(refused))
-}
-
-pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
-    error.code() == Some("WRONGTYPE") || error.detail().is_some_and(|detail| detail.contains("WRONGTYPE"))
 }
 
 /// Names the key, or the model of a key, that holds a value of another type.

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use super::link::{Line, Link};
 use crate::error::{self, Error, Result};
 use crate::keys::Keys;
+use crate::reply;
 use crate::scripts;
 
 /// The oldest servers that have every command the scripts call.
@@ -79,7 +80,7 @@ impl Server {
         pipeline.cmd("INFO").add_command(scripts::rights_to_write(ANY_KEY));
         let mut replies = server.send_all(&pipeline).await?.into_iter();
         let info = match replies.next().unwrap_or(Ok(Value::Nil)) {
-            Ok(info) => String::from_utf8_lossy(&scripts::bytes(plain(info))).into_owned(),
+            Ok(info) => String::from_utf8_lossy(&reply::bytes(plain(info))).into_owned(),
             // A user without the right to ask may well have those that matter.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
             Err(error) => return Err(error.into()),
@@ -88,7 +89,7 @@ impl Server {
         server.read_only = field(&info, "slave_read_only") == Some("1");
         // A user who has no right to this key asks again before the first write, on a key of the model.
         if let Some(Ok(answer)) = replies.next() {
-            server.lacks = Arc::new(OnceCell::new_with(Some(scripts::lacking(answer))));
+            server.lacks = Arc::new(OnceCell::new_with(Some(reply::lacking(answer))));
         }
         Ok(server)
     }
@@ -97,7 +98,7 @@ impl Server {
     pub(super) async fn may_write(&self, keys: &Keys) -> Result<(), RedisError> {
         let ask = async || {
             let call = scripts::rights_to_write(keys.temporary().as_bytes());
-            self.send(&call).await.map(scripts::lacking)
+            self.send(&call).await.map(reply::lacking)
         };
         match self.lacks.get_or_try_init(ask).await {
             Ok(Some(lacking)) => Err(lacking.clone()),

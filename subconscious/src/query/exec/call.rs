@@ -2,12 +2,13 @@
 
 use redis::Value;
 
-use crate::db::Db;
+use crate::db::{self, Db};
 use crate::error::{Error, Result};
 use crate::expiry;
 use crate::query::exec::position::Position;
 use crate::query::plan::Node;
-use crate::scripts::{self, Answer, PURGE_EXPIRED, Script};
+use crate::reply::{self, Answer};
+use crate::scripts::{PURGE_EXPIRED, Script};
 use crate::value::parse;
 use crate::write::Target;
 
@@ -38,7 +39,7 @@ pub(super) async fn run(
     let mut purge_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
     loop {
         let reply = if purge_on_the_way {
-            scripts::run_both(db, (&PURGE_EXPIRED, &expiry::purge_command(target)), (script, &command)).await
+            db::run_both(db, (&PURGE_EXPIRED, &expiry::purge_command(target)), (script, &command)).await
         } else {
             script.run(db, &command).await
         };
@@ -105,7 +106,7 @@ impl ReplyReader {
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>> {
         match self.value()? {
             value @ (Value::BulkString(_) | Value::Int(_) | Value::SimpleString(_) | Value::Double(_)) => {
-                Ok(scripts::bytes(value))
+                Ok(reply::bytes(value))
             }
             other => Err(unexpected(&self.target, &other)),
         }
@@ -135,7 +136,7 @@ impl ReplyReader {
     /// A list, which may be packed.
     pub(super) fn list(&mut self) -> Result<Vec<Value>> {
         let value = self.value()?;
-        scripts::unpacked(value).map_err(|value| unexpected(&self.target, &value))
+        reply::unpacked(value).map_err(|value| unexpected(&self.target, &value))
     }
 
     /// The values of a list.

@@ -14,7 +14,8 @@ use crate::query::exec::bitmaps::Bitmaps;
 use crate::query::exec::call;
 use crate::query::exec::rows::{self, Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
-use crate::scripts::{self, LEAVES};
+use crate::reply;
+use crate::scripts::LEAVES;
 use crate::value::parse;
 use crate::write::Target;
 
@@ -33,8 +34,8 @@ impl Container {
         match value {
             Value::BulkString(bitmap) => Self::Bitmap(bitmap),
             Value::Array(mut packed) => {
-                let members = packed.pop().map(scripts::unpacked).and_then(Result::ok).unwrap_or_default();
-                Self::Offsets(members.into_iter().filter_map(|member| parse(&scripts::bytes(member))).collect())
+                let members = packed.pop().map(reply::unpacked).and_then(Result::ok).unwrap_or_default();
+                Self::Offsets(members.into_iter().filter_map(|member| parse(&reply::bytes(member))).collect())
             }
             _ => Self::Offsets(Vec::new()),
         }
@@ -285,7 +286,7 @@ async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
         };
         let count = some.len();
         for row in some {
-            if let Some(row) = parse(&scripts::bytes(row)) {
+            if let Some(row) = parse(&reply::bytes(row)) {
                 rows.insert(row);
             }
         }

@@ -8,7 +8,7 @@ use crate::id;
 use crate::query::exec::call;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::rows::{CHUNK, DIRECTORY};
-use crate::scripts;
+use crate::reply;
 use crate::write::Target;
 
 /// Rows whose entries in the directory are read by one command, if no more than so many lie between one and the next.
@@ -74,6 +74,6 @@ pub(super) async fn scores(db: &Db, target: &Target, column: usize, rows: &[u32]
     }
     let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
     let Value::Array(scores) = reply else { return Err(call::unexpected(target, &reply)) };
-    let score = |score: Value| if score == Value::Nil { None } else { Some(scripts::bytes(score)) };
+    let score = |score: Value| if score == Value::Nil { None } else { Some(reply::bytes(score)) };
     Ok(scores.into_iter().map(score).collect())
 }

@@ -8,7 +8,8 @@ use crate::query::exec::call;
 use crate::query::exec::position::Member;
 use crate::query::plan::Node;
 use crate::query::request::OrderKey;
-use crate::scripts::{self, ORDER};
+use crate::reply;
+use crate::scripts::ORDER;
 use crate::write::Target;
 
 /// The members of a sorted set that are in a range, one part after the other.
@@ -111,7 +112,7 @@ impl OrderReader {
         let member = |[score, member]: [Vec<u8>; 2]| (!member.is_empty()).then_some(Member { score, member });
         let (rank, left, microseconds) = (reply.optional()?, reply.number()?, reply.number()?);
         let list = reply.list()?;
-        let mut list = list.into_iter().map(scripts::bytes);
+        let mut list = list.into_iter().map(reply::bytes);
         let mut members = Vec::with_capacity(list.len());
         while let Some(member) = list.next() {
             let score = if self.scores { list.next().unwrap_or_default() } else { Vec::new() };

@@ -15,7 +15,7 @@ use crate::query::exec::position::{Member, Position};
 use crate::query::exec::rows::{Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
 use crate::query::request::OrderKey;
-use crate::scripts;
+use crate::reply;
 use crate::value::parse;
 
 pub(super) struct RowScan {
@@ -113,7 +113,7 @@ impl RowScan {
         let (range, _) = context.filter.split_range(at);
         let mut runs = Vec::new();
         for value in values {
-            let (within, stored) = (range.matches(schema, &[at], slice::from_ref(&value)), scripts::bytes(value));
+            let (within, stored) = (range.matches(schema, &[at], slice::from_ref(&value)), reply::bytes(value));
             if let Some(ordinal) = column.ordinal_of(&stored).filter(|_| within) {
                 let filter = Node::Leaf(Leaf::Equals { column: at, value: stored });
                 runs.push(Run { filter, kind: RunKind::Ordinal(ordinal) });
