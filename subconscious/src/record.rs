@@ -144,7 +144,7 @@ pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usiz
     command
         .arg(&target.keys.prefix)
         .arg(verb.code())
-        .arg(&schema.fingerprint)
+        .arg(&schema.registration)
         .arg(schema.id_width)
         .arg(schema.indexed.len())
         .arg(schema.automatic.len());
@@ -269,7 +269,7 @@ pub(crate) fn delete_call(
 ) -> Call {
     let schema = target.schema;
     let mut command = DELETE.call(&key);
-    command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len());
+    command.arg(&target.keys.prefix).arg(&schema.registration).arg(schema.id_width).arg(schema.indexed.len());
     command.arg(fields.len());
     match (schema.version, &expected) {
         (Some(at), Some(expected)) => command.arg(schema.columns()[at].name()).arg(expected),

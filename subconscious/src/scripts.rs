@@ -177,7 +177,7 @@ fn rights(scripts: &[&Script]) -> Cmd {
 
 /// A call that asks which commands the user lacks to write records: see [`lacking`].
 pub(crate) fn rights_to_write() -> Cmd {
-    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE])
+    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE, &REGISTER])
 }
 
 /// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it lacks none.
@@ -242,6 +242,7 @@ scripts! {
     DROP = [include_str!("scripts/drop.lua")];
     BUILD = [ROWS, include_str!("scripts/build.lua")];
     DESCRIBE = [include_str!("scripts/describe.lua")];
+    REGISTER = [include_str!("scripts/register.lua")];
     CHECK_RECORDS = [ROWS, INSPECT, include_str!("scripts/check_records.lua")];
     CHECK_ENTRIES = [ROWS, INSPECT, include_str!("scripts/check_entries.lua")];
     CHECK_ROWS = [ROWS, INSPECT, include_str!("scripts/check_rows.lua")];
@@ -263,11 +264,6 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// Whether the model has no records yet, and so no schema.
-    pub(crate) fn wants_description(&self) -> bool {
-        matches!(self, Answer::Refused(word, _) if word == "describe")
-    }
-
     pub(crate) fn of(reply: Value) -> Self {
         match reply {
             Value::Array(values) if values.first() == Some(&Value::Nil) => {

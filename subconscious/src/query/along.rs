@@ -59,7 +59,12 @@ impl Along {
         for word in plan::program(schema, &self.range) {
             command.arg(word);
         }
-        let reply = ORDER.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+        let reply = loop {
+            let reply = ORDER.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+            if !target.admit(db, &reply, &mut command).await? {
+                break reply;
+            }
+        };
         let mut words = Words(page::done(target, Answer::of(reply))?.into_iter());
         let (left, score, rank) = (words.number().unwrap_or(0), words.word(), words.number());
         let (microseconds, last) = (words.number().unwrap_or(0), words.word());

@@ -295,8 +295,11 @@ async fn read(
         match scripts::last(db.send_all(&pipeline).await?) {
             Ok(Value::Array(replies)) => {
                 let mut replies = replies.into_iter();
-                let leaves = Answer::of(replies.next().unwrap_or(Value::Nil));
-                return Ok((page::done(target, leaves)?, replies));
+                let reply = replies.next().unwrap_or(Value::Nil);
+                if target.admit(db, &reply, &mut leaves).await? {
+                    continue;
+                }
+                return Ok((page::done(target, Answer::of(reply))?, replies));
             }
             Err(error) if !whole && scripts::is_unknown(&error) => whole = true,
             Err(error) => return Err(target.wrong_type(LEAVES.named(db, error).await)),

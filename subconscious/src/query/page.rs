@@ -210,7 +210,7 @@ pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
     let Target { schema, keys } = target;
     // Room for what most have.
     let mut command = script.call_on([keys.temporary().as_bytes()].into_iter(), 40, 500);
-    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
+    command.arg(&keys.prefix).arg(target.reader(db)).arg(db.budget()).arg(schema.id_width);
     command
 }
 
@@ -238,7 +238,11 @@ pub(super) async fn run(
         } else {
             script.run(db, &command).await
         };
-        match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
+        let reply = reply.map_err(|error| target.wrong_type(error))?;
+        if target.admit(db, &reply, &mut command).await? {
+            continue;
+        }
+        match Answer::of(reply) {
             Answer::Refused(word, _) if word == "due" => {
                 expiry::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
                 purge_on_the_way = false;
@@ -257,7 +261,7 @@ pub(super) fn done(target: &Target, answer: Answer) -> Result<Vec<Value>> {
 }
 
 /// Refuses a reply that no script of ours makes.
-pub(super) fn unexpected(target: &Target, reply: &impl std::fmt::Debug) -> Error {
+pub(crate) fn unexpected(target: &Target, reply: &impl std::fmt::Debug) -> Error {
     let Target { schema, keys } = target;
     let reason = format!("the server answered {reply:?}");
     Error::Corrupt { model: schema.name(), column: None, key: keys.prefix.clone(), reason }

@@ -24,6 +24,7 @@ mod segments;
 mod testing;
 mod tls;
 mod trace;
+mod types;
 mod ui;
 mod values;
 mod writes;
