@@ -109,6 +109,10 @@ for i = 1, m do
       local total = stored + value
       overflows = total < tonumber(least) or total > tonumber(greatest)
       value = text('%d', total)
+      -- The ordinal of a column of few values.
+      if i <= n and byte(ARGV[specs + i]) % 32 == 11 then
+        ARGV[specs + i] = sub(ARGV[specs + i], 1, 2) .. text('%d', total - least)
+      end
     else
       sum = sum or sums()
       value = sum(stored, value)
