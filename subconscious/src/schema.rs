@@ -205,6 +205,13 @@ pub(crate) enum Automatic {
     UpdatedAt,
 }
 
+/// Makes the stored form of a default.
+type Default = fn() -> Option<Vec<u8>>;
+
+/// What a record has that was stored before Redis filled the column: nothing is counted yet, no
+/// time is known.
+const ZERO: Default = || Some(b"0".to_vec());
+
 /// The schema of one column.
 #[derive(Debug, Clone)]
 pub struct ColumnSchema {
@@ -226,8 +233,8 @@ pub struct ColumnSchema {
     pub(crate) bounds: (&'static str, &'static str),
     /// What a time of the column counts.
     pub(crate) unit: TimeUnit,
-    /// The stored form of the default, for a column that has one.
-    pub(crate) default: Option<fn() -> Option<Vec<u8>>>,
+    /// The stored form of what a record has that lacks the column, if that is not null.
+    pub(crate) default: Option<Default>,
     ordinal: fn(&[u8]) -> Option<u16>,
     read: fn(&[u8]) -> Result<(), ValueError>,
     spec: String,
@@ -292,7 +299,10 @@ impl ColumnSchema {
     #[doc(hidden)]
     #[must_use]
     pub fn auto_increment<T: AutoIncrementValue>(self) -> Self {
-        Self { automatic: Some(Automatic::Increment), greatest: <T as AutoIncrementValue>::GREATEST, ..self }
+        let (automatic, greatest) = (Some(Automatic::Increment), <T as AutoIncrementValue>::GREATEST);
+        // No record lacks its key.
+        let default = if self.key { None } else { Some(ZERO) };
+        Self { automatic, greatest, default, ..self }
     }
 
     /// Lets no two records have the same value.
@@ -315,7 +325,7 @@ impl ColumnSchema {
             T::decode(&next).is_ok().then_some(next)
         };
         let bounds = (T::LEAST, <T as IntegerValue>::GREATEST);
-        Self { automatic: Some(Automatic::Version), next, bounds, ..self }
+        Self { automatic: Some(Automatic::Version), next, bounds, default: Some(ZERO), ..self }
     }
 
     /// Has the time of the first save.
@@ -326,7 +336,7 @@ impl ColumnSchema {
         T: ColumnType,
         T::Value: TimeValue,
     {
-        Self { automatic: Some(Automatic::CreatedAt), unit: T::Value::UNIT, ..self }
+        self.time(Automatic::CreatedAt, T::Value::UNIT)
     }
 
     /// Has the time of the last write.
@@ -337,7 +347,12 @@ impl ColumnSchema {
         T: ColumnType,
         T::Value: TimeValue,
     {
-        Self { automatic: Some(Automatic::UpdatedAt), unit: T::Value::UNIT, ..self }
+        self.time(Automatic::UpdatedAt, T::Value::UNIT)
+    }
+
+    fn time(self, automatic: Automatic, unit: TimeUnit) -> Self {
+        let default = if self.nullable { None } else { Some(ZERO) };
+        Self { automatic: Some(automatic), unit, default, ..self }
     }
 
     /// Has the time when the record expires.
@@ -354,7 +369,7 @@ impl ColumnSchema {
     /// Has a value where a stored record lacks the column.
     #[doc(hidden)]
     #[must_use]
-    pub fn or(self, default: fn() -> Option<Vec<u8>>) -> Self {
+    pub fn or(self, default: Default) -> Self {
         Self { default: Some(default), ..self }
     }
 

@@ -102,7 +102,7 @@ pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
         let place = value.as_deref().and_then(|value| schema.columns()[column].sort_key(value));
         let stored = value.map_or(Value::Nil, Value::BulkString);
         let mut record = RecordReader::values(schema, &columns, prefix.as_bytes(), vec![stored].into_iter());
-        groups.push((record.selected::<T::Group>()?, count, place));
+        groups.push((record.column::<T::Group>()?, count, place));
     }
     groups.sort_by(|(_, one, place), (_, two, other)| {
         two.cmp(one).then_with(|| match (place, other) {

@@ -46,7 +46,7 @@ impl<M: 'static, T: ColumnType + Send + 'static, C: 'static> Selection<M> for Co
     }
 
     fn read(record: &mut RecordReader<'_>) -> Result<T> {
-        record.selected::<T>()
+        record.column::<T>()
     }
 }
 
@@ -60,7 +60,7 @@ macro_rules! tuple {
             }
 
             fn read(record: &mut RecordReader<'_>) -> Result<Self::Item> {
-                Ok(($(record.selected::<$type>()?,)*))
+                Ok(($(record.column::<$type>()?,)*))
             }
         }
     };

@@ -104,17 +104,18 @@ for i = 1, a do
       value = parameter
       if value == '' then return refuse('exhausted', name) end
     else
-      return refuse('conflict', known and stored or '')
+      return refuse('conflict', known and (stored or '0') or '')
     end
   elseif what == 'c' or what == 'u' then
-    if what == 'c' and stored then
+    -- 0 is what a record has that is older than the column.
+    if what == 'c' and stored and stored ~= '0' then
       value = stored
     else
       clock = clock or call('TIME')
       if parameter == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
     end
   elseif value == '0' then
-    if not stored then
+    if not stored or stored == '0' then
       local seq = 'seq:' .. name
       if parameter ~= '' and call('HGET', p .. 'meta', seq) == parameter then return refuse('exhausted', name) end
       call('HINCRBY', p .. 'meta', seq, 1)

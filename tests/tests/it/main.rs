@@ -12,6 +12,7 @@ mod groups;
 mod guide;
 mod hammer;
 mod indexes;
+mod lacking;
 mod meanwhile;
 mod migrate;
 mod once;
