@@ -70,7 +70,10 @@ mod tests;
 /// | `skip` | not stored; reading gives what `default` says, or `Default::default()` |
 ///
 /// The field of a time, or an `Option` of it, is a `SystemTime`, a date with time of `chrono`, `time` or `jiff`, or an `i64` or `u64` that counts
-/// milliseconds since 1970. `auto_increment`, `unique`, `version` and the three times exclude each other on one field. A `primary_key` may have
+/// milliseconds since 1970. A record that was stored before the model had a column that Redis fills
+/// has 0 there (a time: the beginning of 1970), in an `Option` null, until a save or patch fills
+/// it. `auto_increment`, `unique`, `version` and the three times exclude each other on one field. A
+/// `primary_key` may have
 /// `auto_increment`; otherwise a key has none of these and no `default`. A `primary_key` has an index only if it is given one.
 ///
 /// # Errors

@@ -170,6 +170,7 @@ impl fmt::Display for Fault {
 /// Checks, and repairs what it finds if `repair` says so.
 pub(crate) async fn check<M: RedisModel>(db: &Db, repair: bool) -> Result<CheckReport> {
     let target = Target::new::<M>(db);
+    target.compare_stored(db).await?;
     if repair {
         // Records may be there of which meta says nothing.
         target.describe(db).await?;

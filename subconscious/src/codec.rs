@@ -153,29 +153,20 @@ impl<'a> RecordReader<'a> {
         Self { id: Some(id), ..Self::values(schema, columns, key, fields) }
     }
 
-    /// The next column, or its model's default where a record was stored without it.
-    pub(crate) fn selected<T: ColumnType>(&mut self) -> Result<T> {
+    /// The next column. Where a record was stored without it, it is the column's default, or 0 if
+    /// Redis fills the column.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingColumn`] if there is no such field, the column is not nullable and has no
+    /// default; [`Error::Corrupt`] if the field is not the stored form of the column's type.
+    pub fn column<T: ColumnType>(&mut self) -> Result<T> {
         let (at, value) = self.next_value::<T::Value>()?;
         let column = &self.schema.columns()[at];
         let value = value.or_else(|| T::Value::decode(&column.default?()?).ok());
         T::from_value(value).ok_or_else(|| Error::MissingColumn {
             model: self.schema.name(),
             column: column.name(),
-            key: printable(self.key),
-        })
-    }
-
-    /// The next column.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MissingColumn`] if there is no such field and the column is not nullable; [`Error::Corrupt`] if the field
-    /// is not the stored form of the column's type.
-    pub fn column<T: ColumnType>(&mut self) -> Result<T> {
-        let (at, value) = self.next_value::<T::Value>()?;
-        T::from_value(value).ok_or_else(|| Error::MissingColumn {
-            model: self.schema.name(),
-            column: self.schema.columns()[at].name(),
             key: printable(self.key),
         })
     }

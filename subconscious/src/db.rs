@@ -2,7 +2,8 @@
 //!
 //! It knows no models: it sends commands and pipelines, and turns addresses into connections.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, MultiplexedConnection};
@@ -61,6 +62,9 @@ pub struct Db {
     timed: bool,
     /// Where it is counted what is sent, if somebody wants to know.
     traffic: Option<Arc<Traffic>>,
+    /// What stands for the models whose types were compared, but that can't be registered by who
+    /// may not write.
+    compared: Arc<RwLock<HashSet<String>>>,
 }
 
 impl Db {
@@ -120,6 +124,7 @@ impl Db {
             slow_query: SLOW_QUERY,
             timed: false,
             traffic: None,
+            compared: Arc::default(),
         }
     }
 
@@ -148,6 +153,19 @@ impl Db {
     /// The same connection, which counts what is sent over this handle and its clones.
     pub(crate) fn counting(&self, traffic: &Arc<Traffic>) -> Self {
         Self { traffic: Some(Arc::clone(traffic)), ..self.clone() }
+    }
+
+    /// Notes that the types of a model were compared, for which the text stands, and that it can't
+    /// be registered.
+    pub(crate) fn note_compared(&self, model: String) {
+        self.compared.write().unwrap_or_else(PoisonError::into_inner).insert(model);
+    }
+
+    /// Whether that was noted of the model for which the text stands, which is made only if it was
+    /// of any.
+    pub(crate) fn was_compared(&self, model: impl FnOnce() -> String) -> bool {
+        let compared = self.compared.read().unwrap_or_else(PoisonError::into_inner);
+        !compared.is_empty() && compared.contains(&model())
     }
 
     /// How long a query may be waited for until it is slow.

@@ -155,7 +155,9 @@ pub enum Error {
         stored: Option<String>,
     },
 
-    /// The stored indexes are not those of this program's model, or are still being built. Nothing was read or written.
+    /// The stored indexes or the types of stored columns are not those of this program's model, be
+    /// it another version or another struct of the same name, or indexes are still being built.
+    /// Nothing was read or written.
     #[error("{model}: {difference}")]
     Schema {
         /// The model.

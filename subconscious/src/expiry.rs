@@ -22,7 +22,7 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 pub(crate) fn purge_command(target: &Target) -> Cmd {
     let schema = target.schema;
     let mut command = PURGE_EXPIRED.call(target.keys.meta().as_bytes());
-    command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len()).arg(STEP);
+    command.arg(&target.keys.prefix).arg(&schema.registration).arg(schema.id_width).arg(schema.indexed.len()).arg(STEP);
     push_indexes(schema, &mut command);
     command
 }

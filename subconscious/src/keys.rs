@@ -28,6 +28,9 @@
 //! | --- | --- |
 //! | `schema` | fingerprint of the schema that the indexes have, with a `+` at its end while a migration to it is under way |
 //! | `columns` | what the fingerprint stands for: [`ModelSchema::description`] |
+//! | `types` | all columns that any program has stored, and their types: [`ModelSchema::types`]; not there where the records are older than this field, until a program registers |
+//! | `programs` | registrations of the programs that may read and write, with spaces between them: [`ModelSchema::registration`] |
+//! | a registration | `1`: the program's indexes are those that are stored, and its columns have the types that are stored; `+`: the same, while a migration to its indexes is under way |
 //! | `rows`, `count` | rows handed out, records |
 //! | `due` | when the next record expires, or earlier; not there if none does |
 //! | `seq:<column>` | the last number assigned |

@@ -72,6 +72,7 @@ mod bulk;
 mod check;
 mod codec;
 mod db;
+mod description;
 mod error;
 mod expiry;
 #[cfg(fuzzing)]

@@ -1,9 +1,13 @@
-//! Schema changes: the stored indexes become those of this program, step by step, while others read and write.
+//! Schema changes: the stored indexes and types become those of this program, step by step, while
+//! others read and write.
+
+use std::borrow::Cow;
 
 use redis::{Cmd, Value};
 
 use crate::codec::LONGEST_INDEXED;
 use crate::db::Db;
+use crate::description::{self, Line};
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
 use crate::reply::{self, Answer};
@@ -12,6 +16,8 @@ use crate::schema::{ColumnSchema, ModelSchema};
 use crate::scripts::{BUILD, DROP, MIGRATE};
 use crate::value::Excerpt;
 use crate::write::{Target, index_spec};
+
+mod trial;
 
 /// Index entries that one step makes at most, in about half a millisecond.
 const ENTRIES: usize = 48;
@@ -24,7 +30,12 @@ pub struct Migration {
     pub dropped: Vec<String>,
     /// Columns whose indexes are built.
     pub built: Vec<String>,
-    /// Rows gone through, of `rows`.
+    /// Columns whose type is another one than before.
+    pub retyped: Vec<String>,
+    /// Rows whose stored values were tried, of `rows`, before anything was changed; 0 if no column
+    /// needs that.
+    pub tried: u64,
+    /// Rows gone through to build indexes, of `rows`.
     pub done: u64,
     /// Rows to go through; records of that time have a row each, and some rows may be free.
     pub rows: u64,
@@ -34,6 +45,10 @@ pub struct Migration {
 struct Stored {
     fingerprint: String,
     description: String,
+    /// As they are stored: "" where they were never noted.
+    types: String,
+    registered: bool,
+    rows: u32,
     dropping: Vec<String>,
     building: Vec<String>,
     count: u64,
@@ -47,28 +62,16 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(":{}:", names.join(":")) }
 }
 
-fn name(line: &str) -> &str {
-    line.split(':').next().unwrap_or_default()
-}
-
-fn abilities(line: &str) -> Vec<&str> {
-    line.rsplit(':').next().unwrap_or_default().split(' ').collect()
-}
-
-fn is_indexed(line: &str) -> bool {
-    abilities(line).iter().any(|word| matches!(*word, "index" | "sort" | "unique"))
-}
-
 /// The key columns of a description: names and types.
-fn key(description: &str) -> Vec<&str> {
-    let lines = description.lines().filter(|line| abilities(line).contains(&"key"));
-    lines.map(|line| line.rsplit_once(':').map_or(line, |(column, _)| column)).collect()
+fn key(description: &str) -> Vec<String> {
+    description::lines(description).filter(Line::is_key).map(|line| line.typed()).collect()
 }
 
 impl Stored {
     async fn read(target: &Target, db: &Db) -> Result<Self> {
         let mut command = redis::cmd("HMGET");
-        command.arg(target.keys.meta()).arg(&["schema", "columns", "dropping", "building", "count"]);
+        command.arg(target.keys.meta()).arg(&["schema", "columns", "types", "dropping", "building", "count", "rows"]);
+        command.arg(&target.schema.registration);
         let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
         let Value::Array(values) = reply else { return Err(target.refusal(None, "no list of fields", &[])) };
         let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&reply::bytes(value)).into_owned());
@@ -76,9 +79,12 @@ impl Stored {
         Ok(Self {
             fingerprint: next(),
             description: next(),
+            types: next(),
             dropping: names(&next()),
             building: names(&next()),
             count: next().parse().unwrap_or(0),
+            rows: next().parse().unwrap_or(0),
+            registered: !next().is_empty(),
         })
     }
 
@@ -99,17 +105,26 @@ impl Stored {
                 key(ours).join("`, `")
             ));
         }
-        let unfinished = |line: &str| self.building.iter().chain(&self.dropping).any(|column| column == name(line));
-        let complete = |line: &str| stored.lines().any(|other| other == line) && !unfinished(line);
+        let unfinished = |line: &Line<'_>| self.building.iter().chain(&self.dropping).any(|name| name == line.name);
+        let complete = |line: &Line<'_>| description::lines(stored).any(|other| other == *line) && !unfinished(line);
         let mut dropping = self.dropping.clone();
-        for line in stored.lines().skip(1).filter(|line| is_indexed(line)) {
-            let stays = complete(line) && ours.lines().any(|other| other == line);
-            if !stays && !dropping.iter().any(|column| column == name(line)) {
-                dropping.push(name(line).to_owned());
+        for line in description::lines(stored).filter(Line::is_indexed) {
+            let stays = complete(&line) && description::lines(ours).any(|other| other == line);
+            if !stays && !dropping.iter().any(|name| name == line.name) {
+                dropping.push(line.name.to_owned());
             }
         }
-        let building = ours.lines().skip(1).filter(|line| is_indexed(line) && !complete(line));
-        Ok((dropping, building.map(|line| name(line).to_owned()).collect()))
+        let building = description::lines(ours).filter(|line| line.is_indexed() && !complete(line));
+        Ok((dropping, building.map(|line| line.name.to_owned()).collect()))
+    }
+
+    /// The types of stored columns, as far as they are known.
+    fn known_types(&self) -> Cow<'_, str> {
+        if self.types.is_empty() {
+            Cow::Owned(description::types(&self.description))
+        } else {
+            Cow::Borrowed(&self.types)
+        }
     }
 }
 
@@ -117,28 +132,46 @@ pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Mi
     let target = &Target::new::<M>(db);
     let schema = target.schema;
     let refuse = |difference: String| Error::Schema { model: schema.name(), difference };
+    let under_way = format!("{}+", schema.fingerprint);
+    let mut migration = Migration::default();
     loop {
         let stored = Stored::read(target, db).await?;
-        let under_way = format!("{}+", schema.fingerprint);
-        if stored.count == 0 || stored.fingerprint == schema.fingerprint {
+        if stored.count == 0 {
             return Ok(Migration::default());
         }
-        if stored.fingerprint != under_way {
-            let (dropping, building) = stored.changes(schema).map_err(refuse)?;
+        let known = stored.known_types();
+        let retyped = description::changed(&known, &schema.types);
+        let same_indexes = stored.fingerprint == schema.fingerprint || stored.fingerprint == under_way;
+        if !same_indexes || !retyped.is_empty() {
+            let (dropping, building) =
+                if same_indexes { Default::default() } else { stored.changes(schema).map_err(refuse)? };
+            migration.retyped = retyped.iter().map(|(_, line)| line.name.to_owned()).collect();
+            let tried = migration.retyped.iter().chain(&building);
+            let tried = schema.columns().iter().filter(|column| tried.clone().any(|name| name == column.name()));
+            // A key is never stored in another type.
+            let tried: Vec<&ColumnSchema> = tried.filter(|column| !column.is_key()).collect();
+            trial::try_values(target, db, &tried, stored.rows, &mut migration, &mut progress).await?;
             let mut command = MIGRATE.call(target.keys.meta().as_bytes());
-            command.arg(&stored.fingerprint).arg(&schema.fingerprint).arg(&schema.description);
+            command.arg(&stored.fingerprint).arg(&stored.types).arg(&schema.registration).arg(&schema.description);
+            command.arg(description::merged(&known, &schema.types)).arg(u8::from(!same_indexes));
             command.arg(list(&dropping)).arg(list(&building));
             let begun = MIGRATE.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
             if begun != Value::Int(1) {
                 continue;
             }
+        } else if !stored.registered {
+            target.register(db, &stored.types).await?;
+        }
+        if stored.fingerprint == schema.fingerprint {
+            return Ok(migration);
         }
         let stored = Stored::read(target, db).await?;
         if stored.fingerprint != under_way {
             continue;
         }
-        let mut migration =
-            Migration { dropped: stored.dropping.clone(), built: stored.building.clone(), ..Migration::default() };
+        (migration.dropped, migration.built) = (stored.dropping.clone(), stored.building.clone());
+        // Rows may have come since.
+        migration.rows = 0;
         progress(&migration);
         if !stored.dropping.is_empty() {
             drop_indexes(target, db, &stored.dropping, || progress(&migration)).await?;

@@ -478,8 +478,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "repair", check::check::<Self>(db, true))
     }
 
-    /// Changes the stored indexes to those of this model, where they are of another version of it. Call it when a new version of the
-    /// program starts.
+    /// Changes the stored indexes and types of columns to those of this model, where they are of
+    /// another version of it. Call it when a new version of the program starts.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -491,19 +491,33 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Ok(()) }
     /// ```
     ///
-    /// It is needed where `index`, `sort` or `unique` come or go, or the type of a column with one of them changes. A new column without
+    /// It is needed where `index`, `sort` or `unique` come or go, or the type of a column changes.
+    /// A new column without
     /// them needs nothing, if it is nullable or has a `default`. Where nothing has changed, it is one round trip; otherwise it works in steps
     /// of about half a millisecond of the server's time, each a round trip, of up to 48 index entries.
     ///
-    /// While it runs and afterwards, programs with the old indexes are refused with [`Error::Schema`](crate::Error::Schema), except for
+    /// Before it changes anything, it reads the stored values of each column that gets another type
+    /// or an index, two round trips for 500 records, and refuses if one of them can't be read by
+    /// the new type or be indexed. What a program of the older type writes after its record was
+    /// read so is not noticed: a load then says [`Error::Corrupt`](crate::Error::Corrupt), or, if
+    /// the column is indexed, the migration ends with that error after the change.
+    ///
+    /// While it runs and afterwards, programs with the old indexes or types are refused with
+    /// [`Error::Schema`](crate::Error::Schema), except for
     /// loads. Programs with the new ones can write, and can query what is ready: a query that needs an index that is still being built is
     /// refused. If it is stopped, call it again and it goes on; several callers at the same time share the work.
     ///
     /// # Errors
     ///
-    /// [`Error::Duplicate`](crate::Error::Duplicate) if two records have the same value of a column that is to be unique,
-    /// [`Error::BadData`](crate::Error::BadData) or [`Error::Corrupt`](crate::Error::Corrupt) if a stored value can't be indexed: change the records and call it
-    /// again. [`Error::Schema`](crate::Error::Schema) if the key or the layout has changed, which can't be migrated.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if a stored value can't be read by the column's
+    /// new type, [`Error::BadData`](crate::Error::BadData) if it is too long to be indexed,
+    /// [`Error::MissingColumn`](crate::Error::MissingColumn) if a record lacks a column that gets a
+    /// type or an index, is no `Option` and has no `default`: nothing was changed; change the
+    /// record with the older program and call it again.
+    /// [`Error::Duplicate`](crate::Error::Duplicate) if two records have the same value of a column
+    /// that is to be unique: change one with this program, and call it again.
+    /// [`Error::Schema`](crate::Error::Schema) if the key or the layout has changed, which can't be
+    /// migrated.
     ///
     /// # Cancel safety
     ///

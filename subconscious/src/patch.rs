@@ -123,7 +123,7 @@ pub(crate) fn patch_call(target: &Target, address: Address, mut touched: Vec<Tou
         }
     };
     let mut command = PATCH.call(&address.key);
-    command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(touched.len()).arg(indexed).arg(others.len());
+    command.arg(&target.keys.prefix).arg(&schema.registration).arg(touched.len()).arg(indexed).arg(others.len());
     command.arg(word).arg(number);
     for at in touched.iter().map(|touched| touched.at).chain(others.iter().copied()) {
         command.arg(columns[at].name());

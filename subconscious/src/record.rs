@@ -41,6 +41,8 @@ impl Verb {
 pub(crate) struct Saving {
     writer: RecordWriter,
     id: Vec<u8>,
+    /// The version that the record will have.
+    version: Option<Vec<u8>>,
     pub(crate) write: Write,
 }
 
@@ -57,13 +59,26 @@ impl Saving {
             writer.fill(at, b"0");
         }
         let expected = schema.version.and_then(|at| writer.value(at)).map(<[u8]>::to_vec);
+        let version = match verb {
+            Verb::Insert => Some(b"1".to_vec()),
+            Verb::Save | Verb::Update => schema.version.and_then(|at| schema.columns()[at].next(writer.value(at))),
+        };
         // Where Redis assigns the id, each call makes a record.
         let write = Write { key, operation: verb.name(), repeatable: !unassigned, expected };
-        Ok(Self { writer, id, write })
+        Ok(Self { writer, id, version, write })
     }
 
     fn value(&self, at: usize) -> Option<&[u8]> {
         self.writer.value(at)
+    }
+
+    /// The ordinal of the value that the column will have.
+    fn ordinal(&self, at: usize) -> u16 {
+        let schema = self.writer.schema;
+        match &self.version {
+            Some(version) if schema.version == Some(at) => schema.columns()[at].ordinal_of(version).unwrap_or(0),
+            _ => self.writer.ordinal(at),
+        }
     }
 
     fn nulls(&self) -> impl Iterator<Item = usize> {
@@ -105,7 +120,7 @@ impl Saving {
             (None, None) => {}
         }
         for &at in &schema.indexed {
-            command.arg(index_spec(&columns[at], self.writer.ordinal(at)));
+            command.arg(index_spec(&columns[at], self.ordinal(at)));
         }
         for &at in &schema.indexed {
             command.arg(position[at]);
@@ -116,7 +131,7 @@ impl Saving {
             command.arg(position[at]).arg(value.unwrap_or(b"0"));
             match column.automatic {
                 _ if column.is_key() => command.arg(column.greatest).arg("k"),
-                Some(Automatic::Version) => command.arg(column.next(value).unwrap_or_default()).arg("v"),
+                Some(Automatic::Version) => command.arg(self.version.as_deref().unwrap_or_default()).arg("v"),
                 Some(Automatic::CreatedAt) => command.arg(column.unit.code()).arg("c"),
                 Some(Automatic::UpdatedAt) => command.arg(column.unit.code()).arg("u"),
                 Some(Automatic::Increment) | None => command.arg(column.greatest).arg("i"),
@@ -144,7 +159,7 @@ pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usiz
     command
         .arg(&target.keys.prefix)
         .arg(verb.code())
-        .arg(&schema.fingerprint)
+        .arg(&schema.registration)
         .arg(schema.id_width)
         .arg(schema.indexed.len())
         .arg(schema.automatic.len());
@@ -269,7 +284,7 @@ pub(crate) fn delete_call(
 ) -> Call {
     let schema = target.schema;
     let mut command = DELETE.call(&key);
-    command.arg(&target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width).arg(schema.indexed.len());
+    command.arg(&target.keys.prefix).arg(&schema.registration).arg(schema.id_width).arg(schema.indexed.len());
     command.arg(fields.len());
     match (schema.version, &expected) {
         (Some(at), Some(expected)) => command.arg(schema.columns()[at].name()).arg(expected),

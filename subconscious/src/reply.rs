@@ -10,11 +10,6 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// Whether the model has no records yet, and so no schema.
-    pub(crate) fn wants_description(&self) -> bool {
-        matches!(self, Answer::Refused(word, _) if word == "describe")
-    }
-
     pub(crate) fn of(reply: Value) -> Self {
         match reply {
             Value::Array(values) if values.first() == Some(&Value::Nil) => {

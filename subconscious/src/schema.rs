@@ -3,9 +3,11 @@
 //! The derive writes the calls that build a [`ModelSchema`], once per process and model; everything behind the typed
 //! surface works from it, so that the core is compiled once and not once per model.
 
+use crate::codec::check_indexed;
+use crate::description;
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
-    SortValue, TimeUnit, TimeValue, VersionValue, parse,
+    SortValue, TimeUnit, TimeValue, ValueError, VersionValue, parse,
 };
 
 /// The schema of a model, built once by what the derive writes.
@@ -29,6 +31,13 @@ pub struct ModelSchema {
     /// Stands for the description. It is compared on every call, so that a program with other indexes is refused
     /// instead of answered wrongly.
     pub(crate) fingerprint: String,
+    /// All columns and their types, a line each, sorted: see [`description`].
+    pub(crate) types: String,
+    /// What scripts know this program's schema by: the fingerprint, `:`, and that of `types`. It is
+    /// the name of a field of `meta` that says that this program may read and write: its indexes
+    /// are those that are stored, its columns have the types that are stored. So a script that runs
+    /// for a registered program has nothing to compare.
+    pub(crate) registration: String,
     /// Bytes of the names of the stored columns.
     pub(crate) names_length: usize,
     /// Milliseconds that a new record lives, and whether a write starts them anew.
@@ -67,6 +76,9 @@ impl ModelSchema {
             description.push_str(&column.description());
         }
         let fingerprint = fingerprint(&description);
+        let types = columns.iter().map(ColumnSchema::typed).collect::<Vec<_>>();
+        let types = description::merged("", &types.join("\n"));
+        let registration = format!("{fingerprint}:{}", self::fingerprint(&types));
         let id_width = match key[..] {
             [only] => columns[only].kind.id_width(),
             _ => 0,
@@ -83,6 +95,8 @@ impl ModelSchema {
             key,
             description,
             fingerprint,
+            types,
+            registration,
             ttl: None,
             expires_at,
             version,
@@ -97,13 +111,44 @@ impl ModelSchema {
         Self { ttl: Some((milliseconds, renew)), ..self }
     }
 
+    /// Which columns are stored with another type, and what to do about it; `None` if all have the
+    /// types that are stored, as far as these are known.
+    pub(crate) fn conflict(&self, types: &str) -> Option<String> {
+        let differences = self.type_differences(types);
+        if differences.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "{}; if this program is the newer one, `{}::migrate` tries all stored values and changes the type, else update it; {}",
+            differences.join("; "),
+            self.name,
+            self.sharing()
+        ))
+    }
+
+    fn type_differences(&self, types: &str) -> Vec<String> {
+        let changed = description::changed(types, &self.types).into_iter();
+        let difference = |(stored, ours): (description::Line<'_>, description::Line<'_>)| {
+            format!("`{}` is stored as {}, and {} in this program", ours.name, stored.type_text(), ours.type_text())
+        };
+        changed.map(difference).collect()
+    }
+
+    /// What else may be the reason of a difference.
+    fn sharing(&self) -> String {
+        format!(
+            "if two structs share the name `{}`, give one of them another by `#[model(name = \"..\")]`, or a namespace of its own",
+            self.name
+        )
+    }
+
     /// What differs from the stored schema, and which call mends it.
-    pub(crate) fn difference(&self, stored: &str) -> String {
+    pub(crate) fn difference(&self, stored: &str, types: &str) -> String {
         let lines = |description: &str| description.lines().map(str::to_owned).collect::<Vec<_>>();
         let (stored, ours) = (lines(stored), lines(&self.description));
         let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
         let find = |among: &[String], wanted: &str| among.iter().find(|line| name(line) == name(wanted)).cloned();
-        let mut differences = Vec::new();
+        let mut differences = self.type_differences(types);
         for line in ours.iter().filter(|line| !stored.contains(line)) {
             match find(&stored, line) {
                 Some(other) => differences.push(format!("this program has `{line}`, stored is `{other}`")),
@@ -115,9 +160,10 @@ impl ModelSchema {
         }
         format!(
             "the stored indexes are those of another version of the model: {}; if this program is the newer one, \
-             `{}::migrate` changes them, else update it",
+             `{}::migrate` changes them, else update it; {}",
             differences.join("; "),
-            self.name
+            self.name,
+            self.sharing()
         )
     }
 
@@ -159,6 +205,13 @@ pub(crate) enum Automatic {
     UpdatedAt,
 }
 
+/// Makes the stored form of a default.
+type Default = fn() -> Option<Vec<u8>>;
+
+/// What a record has that was stored before Redis filled the column: nothing is counted yet, no
+/// time is known.
+const ZERO: Default = || Some(b"0".to_vec());
+
 /// The schema of one column.
 #[derive(Debug, Clone)]
 pub struct ColumnSchema {
@@ -180,9 +233,10 @@ pub struct ColumnSchema {
     pub(crate) bounds: (&'static str, &'static str),
     /// What a time of the column counts.
     pub(crate) unit: TimeUnit,
-    /// The stored form of the default, for a column that has one.
-    pub(crate) default: Option<fn() -> Option<Vec<u8>>>,
+    /// The stored form of what a record has that lacks the column, if that is not null.
+    pub(crate) default: Option<Default>,
     ordinal: fn(&[u8]) -> Option<u16>,
+    read: fn(&[u8]) -> Result<(), ValueError>,
     spec: String,
 }
 
@@ -207,6 +261,7 @@ impl ColumnSchema {
             unit: TimeUnit::Nanoseconds,
             default: None,
             ordinal: |stored| T::Value::decode(stored).ok().map(|value| value.ordinal()),
+            read: |stored| T::Value::decode(stored).map(drop),
             spec: String::new(),
         }
     }
@@ -244,7 +299,10 @@ impl ColumnSchema {
     #[doc(hidden)]
     #[must_use]
     pub fn auto_increment<T: AutoIncrementValue>(self) -> Self {
-        Self { automatic: Some(Automatic::Increment), greatest: <T as AutoIncrementValue>::GREATEST, ..self }
+        let (automatic, greatest) = (Some(Automatic::Increment), <T as AutoIncrementValue>::GREATEST);
+        // No record lacks its key.
+        let default = if self.key { None } else { Some(ZERO) };
+        Self { automatic, greatest, default, ..self }
     }
 
     /// Lets no two records have the same value.
@@ -267,7 +325,7 @@ impl ColumnSchema {
             T::decode(&next).is_ok().then_some(next)
         };
         let bounds = (T::LEAST, <T as IntegerValue>::GREATEST);
-        Self { automatic: Some(Automatic::Version), next, bounds, ..self }
+        Self { automatic: Some(Automatic::Version), next, bounds, default: Some(ZERO), ..self }
     }
 
     /// Has the time of the first save.
@@ -278,7 +336,7 @@ impl ColumnSchema {
         T: ColumnType,
         T::Value: TimeValue,
     {
-        Self { automatic: Some(Automatic::CreatedAt), unit: T::Value::UNIT, ..self }
+        self.time(Automatic::CreatedAt, T::Value::UNIT)
     }
 
     /// Has the time of the last write.
@@ -289,7 +347,12 @@ impl ColumnSchema {
         T: ColumnType,
         T::Value: TimeValue,
     {
-        Self { automatic: Some(Automatic::UpdatedAt), unit: T::Value::UNIT, ..self }
+        self.time(Automatic::UpdatedAt, T::Value::UNIT)
+    }
+
+    fn time(self, automatic: Automatic, unit: TimeUnit) -> Self {
+        let default = if self.nullable { None } else { Some(ZERO) };
+        Self { automatic: Some(automatic), unit, default, ..self }
     }
 
     /// Has the time when the record expires.
@@ -306,7 +369,7 @@ impl ColumnSchema {
     /// Has a value where a stored record lacks the column.
     #[doc(hidden)]
     #[must_use]
-    pub fn or(self, default: fn() -> Option<Vec<u8>>) -> Self {
+    pub fn or(self, default: Default) -> Self {
         Self { default: Some(default), ..self }
     }
 
@@ -355,6 +418,18 @@ impl ColumnSchema {
         !self.key || self.is_indexed()
     }
 
+    /// The column in the list of all types.
+    fn typed(&self) -> String {
+        let name = self.name.replace('\n', " ");
+        let mut typed = format!("{name}:{}:{}", self.type_name.replace([':', '\n'], " "), self.kind.code());
+        for (set, word) in [(self.nullable, " null"), (self.key, " key")] {
+            if set {
+                typed.push_str(word);
+            }
+        }
+        typed
+    }
+
     /// The column as the stored schema has it: name, type and abilities, with `:` between them. A name has no `:`.
     pub(crate) fn description(&self) -> String {
         let mut description =
@@ -398,6 +473,30 @@ impl ColumnSchema {
     /// The ordinal of a stored value, if it can be read.
     pub(crate) fn ordinal_of(&self, stored: &[u8]) -> Option<u16> {
         (self.ordinal)(stored)
+    }
+
+    /// Refuses a stored value that the column's type can't read.
+    pub(crate) fn try_read(&self, stored: &[u8]) -> Result<(), ValueError> {
+        (self.read)(stored)?;
+        // The scripts read numbers more strictly than a type of the user's own may.
+        let digits = stored.strip_prefix(b"-").unwrap_or(stored);
+        let is_number = match self.kind {
+            Kind::Integer | Kind::Nanoseconds => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+            Kind::Float => parse::<f64>(stored).is_some(),
+            _ => true,
+        };
+        if is_number || !self.is_indexed() { Ok(()) } else { Err(ValueError::not("a number", stored)) }
+    }
+
+    /// Refuses a stored value that the column's index, where it has one, can't have.
+    pub(crate) fn try_index(&self, stored: &[u8]) -> Result<(), ValueError> {
+        if self.is_indexed() { check_indexed(self.kind, stored) } else { Ok(()) }
+    }
+
+    /// The type in words.
+    pub(crate) fn type_text(&self) -> String {
+        let typed = self.typed();
+        description::lines(&typed).map(|line| line.type_text().into_owned()).collect()
     }
 
     /// Where a value stands in the column's order; `None` for one that is none of its type.

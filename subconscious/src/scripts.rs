@@ -57,6 +57,7 @@ const FILES: &[(&str, &str)] = files![
     "put.lua",
     "query.lua",
     "read_bitmaps.lua",
+    "register.lua",
     "ready.lua",
     "remove.lua",
     "rights.lua",
@@ -209,7 +210,7 @@ pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
 
 /// A call that asks which commands the user lacks to write records: see [`lacking`](crate::reply::lacking).
 pub(crate) fn rights_to_write(key: &[u8]) -> Cmd {
-    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE], key)
+    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE, &REGISTER], key)
 }
 
 macro_rules! scripts {
@@ -231,6 +232,7 @@ scripts! {
     DROP = "drop.lua";
     BUILD = "build.lua";
     DESCRIBE = "describe.lua";
+    REGISTER = "register.lua";
     CHECK_RECORDS = "check_records.lua";
     CHECK_ENTRIES = "check_entries.lua";
     CHECK_ROWS = "check_rows.lua";

@@ -39,7 +39,8 @@ use std::borrow::Cow;
     note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
-    /// The type's name in the stored schema and in messages. If it changes, indexed columns of the type have to be
+    /// The type's name in the stored schema and in messages. If it changes, columns of the type
+    /// have to be
     /// [migrated](crate::RedisModel::migrate), which a key can't be.
     const TYPE: &'static str;
 

@@ -2,17 +2,18 @@
 
 use std::borrow::Cow;
 
-use redis::{Cmd, Pipeline, RedisError, Value};
+use redis::{Arg, Cmd, Pipeline, RedisError, Value};
 
 use crate::codec::printable;
 use crate::db::Db;
+use crate::description;
 use crate::error::{Error, Result};
 use crate::id::{self, ModelId};
 use crate::keys::Keys;
 use crate::model::RedisModel;
-use crate::reply::{Answer, is_wrong_type, raised};
+use crate::reply::{self, Answer, is_wrong_type, raised};
 use crate::schema::{ColumnSchema, ModelSchema};
-use crate::scripts::{DESCRIBE, Script};
+use crate::scripts::{DESCRIBE, REGISTER, Script};
 use crate::value::Excerpt;
 
 /// A model in a namespace.
@@ -68,8 +69,9 @@ pub(crate) fn push_indexes(schema: &ModelSchema, command: &mut Cmd) {
     }
 }
 
-/// How often the schema of a model without records is stored for a write: again only if somebody deletes all keys in between.
-const DESCRIPTIONS: usize = 5;
+/// How often a call is made until the schema is stored and the program registered: again only if
+/// others change these in between.
+const ATTEMPTS: usize = 8;
 
 impl Target {
     pub(crate) fn new<M: RedisModel>(db: &Db) -> Self {
@@ -85,16 +87,17 @@ impl Target {
         Ok(Address { key, id_at })
     }
 
-    /// Makes a call. One round trip; two more at the first record of a model.
+    /// Makes a call. One round trip; two more at the first record of a model, and at the first call
+    /// of a program with other columns.
     pub(crate) async fn run(&self, db: &Db, script: &Script, call: &Call) -> Result<Vec<Value>> {
         let Call { command, write } = call;
         db.may_write(&self.keys).await.map_err(|error| self.failure(write, error))?;
-        for _ in 0..DESCRIPTIONS {
-            let answer = Answer::of(script.run(db, command).await.map_err(|error| self.failure(write, error))?);
-            if !answer.wants_description() {
-                return self.done(write, answer);
+        for _ in 0..ATTEMPTS {
+            let reply = script.run(db, command).await.map_err(|error| self.failure(write, error))?;
+            match Wanted::of(&reply) {
+                Some(wanted) => self.provide(db, wanted).await?,
+                None => return self.done(write, Answer::of(reply)),
             }
-            self.describe(db).await?;
         }
         Err(self.refusal(Some(write), "describe", &[]))
     }
@@ -104,7 +107,8 @@ impl Target {
         let (commands, writes): (Vec<_>, Vec<_>) = calls.into_iter().map(|call| (call.command, call.write)).unzip();
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
-        let replies = script.run_many(db, &pipeline(commands)).await.map_err(|error| self.failure(first, error))?;
+        let calls = pipeline(commands);
+        let replies = self.provided(db, script, &calls, first, Wanted::of).await?;
         let results = writes.iter().zip(replies).map(|(write, reply)| match reply {
             Ok(reply) => self.done(write, Answer::of(reply)),
             Err(error) => Err(self.failure(write, error)),
@@ -125,22 +129,12 @@ impl Target {
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let calls = pipeline(commands);
         db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
-        let mut replies = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
-        for _ in 0..DESCRIPTIONS {
-            // A call that is refused so has written nothing for any of its records.
-            let again: Vec<usize> =
-                (0..replies.len()).filter(|&at| replies[at].as_ref().is_ok_and(wants_description)).collect();
-            if again.is_empty() {
-                break;
-            }
-            self.describe(db).await?;
-            let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
-            let calls = pipeline(calls.map(|(_, call)| call.clone()).collect());
-            let second = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
-            for (at, reply) in again.into_iter().zip(second) {
-                replies[at] = reply;
-            }
-        }
+        // A call that is refused so for its first record has written nothing for any.
+        let wanted = |reply: &Value| match reply {
+            Value::Array(answers) => answers.first().and_then(Wanted::of),
+            _ => None,
+        };
+        let replies = self.provided(db, script, &calls, first, wanted).await?;
         let mut results = Vec::with_capacity(writes.len());
         let mut writes = writes.iter();
         for (size, reply) in sizes.into_iter().zip(replies) {
@@ -165,12 +159,124 @@ impl Target {
         Ok(results)
     }
 
+    /// Makes calls of one script, and again those that were refused for want of something, once
+    /// that is provided.
+    async fn provided(
+        &self,
+        db: &Db,
+        script: &Script,
+        calls: &Pipeline,
+        first: &Write,
+        wanted: impl Fn(&Value) -> Option<Wanted>,
+    ) -> Result<Vec<Result<Value, RedisError>>> {
+        let mut replies = script.run_many(db, calls).await.map_err(|error| self.failure(first, error))?;
+        for _ in 0..ATTEMPTS {
+            let refused = replies.iter().enumerate();
+            let mut refused = refused.filter_map(|(at, reply)| Some((at, wanted(reply.as_ref().ok()?)?)));
+            let Some((first_again, what)) = refused.next() else { break };
+            let again: Vec<usize> = [first_again].into_iter().chain(refused.map(|(at, _)| at)).collect();
+            match self.provide(db, what).await {
+                // Each of these calls is told so by its own answer.
+                Err(Error::Schema { .. }) => break,
+                outcome => outcome?,
+            }
+            let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
+            let calls = pipeline(calls.map(|(_, call)| call.clone()).collect());
+            let second = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
+            for (at, reply) in again.into_iter().zip(second) {
+                replies[at] = reply;
+            }
+        }
+        Ok(replies)
+    }
+
+    /// Does what a call was refused for the want of. If another program was faster, the next call
+    /// says so. One round trip.
+    async fn provide(&self, db: &Db, wanted: Wanted) -> Result<()> {
+        match wanted {
+            Wanted::Description => self.describe(db).await,
+            Wanted::Registration(types) => {
+                self.compare(&types)?;
+                self.register(db, &types).await
+            }
+        }
+    }
+
     /// Stores the schema of a model that has no records yet.
     pub(crate) async fn describe(&self, db: &Db) -> Result<()> {
         let mut command = DESCRIBE.call(self.keys.meta().as_bytes());
-        command.arg(&self.schema.fingerprint).arg(&self.schema.description);
-        // If another program was first, the write itself says so.
+        command.arg(&self.schema.registration).arg(&self.schema.description).arg(&self.schema.types);
         DESCRIBE.run(db, &command).await.map(drop).map_err(|error| self.wrong_type(error))
+    }
+
+    /// Registers this program, whose types were compared with those that are stored.
+    pub(crate) async fn register(&self, db: &Db, types: &str) -> Result<()> {
+        let schema = self.schema;
+        let mut command = REGISTER.call(self.keys.meta().as_bytes());
+        command.arg(&schema.registration).arg(types).arg(description::merged(types, &schema.types));
+        REGISTER.run(db, &command).await.map(drop).map_err(|error| self.wrong_type(error))
+    }
+
+    /// Refuses stored types that are not those of this program.
+    fn compare(&self, types: &str) -> Result<()> {
+        match self.schema.conflict(types) {
+            Some(difference) => Err(Error::Schema { model: self.schema.name(), difference }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a model whose stored types are not those of this program. One round trip.
+    pub(crate) async fn compare_stored(&self, db: &Db) -> Result<()> {
+        let reply = db.send(redis::cmd("HMGET").arg(self.keys.meta()).arg(&["types", "count"])).await;
+        let values = match reply {
+            Ok(Value::Array(values)) => values,
+            Err(error) if !is_wrong_type(&error) => return Err(error.into()),
+            // What is wrong with the key, a check says itself.
+            _ => return Ok(()),
+        };
+        let texts: Vec<Vec<u8>> = values.into_iter().map(reply::bytes).collect();
+        match &texts[..] {
+            // The types of a model without records are those of any program.
+            [types, count] if !matches!(&count[..], b"" | b"0") => self.compare(&String::from_utf8_lossy(types)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the scripts of queries know this program's schema by: where it can't be registered, the
+    /// fingerprint alone, once its types were compared.
+    pub(crate) fn reader(&self, db: &Db) -> &'static str {
+        let schema = self.schema;
+        if db.was_compared(|| self.compared()) { &schema.fingerprint } else { &schema.registration }
+    }
+
+    fn compared(&self) -> String {
+        format!("{}{}", self.keys.prefix, self.schema.registration)
+    }
+
+    /// Registers this program, if that is what a call of a query was refused for; where it can't
+    /// be, the types are compared all the same. Says whether the call is to be made again. Mostly
+    /// no round trip.
+    pub(crate) async fn admit(&self, db: &Db, reply: &Value, call: &mut Cmd) -> Result<bool> {
+        let Some(Wanted::Registration(types)) = Wanted::of(reply) else { return Ok(false) };
+        self.compare(&types)?;
+        if !db.is_read_only() && db.may_write(&self.keys).await.is_ok() {
+            match self.register(db, &types).await.map_err(Error::without_rights_read_only) {
+                Err(error) if error.refuses_writes() => {}
+                outcome => return outcome.map(|()| true),
+            }
+        }
+        db.note_compared(self.compared());
+        // The registration is the second argument, after the name of the command, the script, the number of keys and the key.
+        let mut other = Cmd::new();
+        for (at, argument) in call.args_iter().enumerate() {
+            match argument {
+                _ if at == 5 => other.arg(&self.schema.fingerprint),
+                Arg::Simple(bytes) => other.arg(bytes),
+                _ => &mut other,
+            };
+        }
+        *call = other;
+        Ok(true)
     }
 
     fn done(&self, write: &Write, answer: Answer) -> Result<Vec<Value>> {
@@ -190,6 +296,13 @@ impl Target {
     /// Names the model of a key that holds a value of another type.
     pub(crate) fn wrong_type(&self, error: RedisError) -> Error {
         wrong_type_at(self.schema, self.keys.prefix.as_bytes(), error)
+    }
+
+    /// Refuses a reply that no server makes to what was asked.
+    pub(crate) fn unexpected(&self, reply: &impl std::fmt::Debug) -> Error {
+        let Self { schema, keys } = self;
+        let reason = format!("the server answered {reply:?}");
+        Error::Corrupt { model: schema.name(), column: None, key: keys.prefix.clone(), reason }
     }
 
     /// Turns a script's refusal into an error.
@@ -232,9 +345,7 @@ impl Target {
                 key: key(),
                 reason: format!("{} is not an integer", Excerpt(detail(1))),
             },
-            "schema" => {
-                Error::Schema { model, difference: self.schema.difference(&String::from_utf8_lossy(detail(0))) }
-            }
+            "schema" => Error::Schema { model, difference: self.schema.difference(&text(0), &text(1)) },
             "building" => Error::Schema {
                 model,
                 difference: format!(
@@ -242,11 +353,32 @@ impl Target {
                     text(0).trim_matches(':').replace(':', ", ")
                 ),
             },
-            "describe" => Error::Schema {
-                model,
-                difference: "another program changes its schema at the same time. Try again".into(),
-            },
+            "describe" | "columns" => {
+                let meanwhile = || "another program changes its schema at the same time. Try again".into();
+                Error::Schema { model, difference: self.schema.conflict(&text(0)).unwrap_or_else(meanwhile) }
+            }
             _ => Error::Corrupt { model, column: None, key: key(), reason: format!("{word} {}", text(0)) },
+        }
+    }
+}
+
+/// What a call was refused for the want of, before it did anything.
+enum Wanted {
+    /// The model has no records yet, and so no schema.
+    Description,
+    /// The program is not registered: the stored types of columns.
+    Registration(String),
+}
+
+impl Wanted {
+    fn of(reply: &Value) -> Option<Self> {
+        let Value::Array(words) = reply else { return None };
+        match &words[..] {
+            [Value::Nil, Value::BulkString(word)] if word == b"describe" => Some(Self::Description),
+            [Value::Nil, Value::BulkString(word), Value::BulkString(types)] if word == b"columns" => {
+                Some(Self::Registration(String::from_utf8_lossy(types).into_owned()))
+            }
+            _ => None,
         }
     }
 }
@@ -257,12 +389,6 @@ fn pipeline(commands: Vec<Cmd>) -> Pipeline {
         pipeline.add_command(command);
     }
     pipeline
-}
-
-/// Whether a call for several records was refused because the model has no records yet, and so no schema.
-fn wants_description(reply: &Value) -> bool {
-    let refused = |answer: &Value| matches!(answer, Value::Array(words) if matches!(&words[..], [Value::Nil, Value::BulkString(word)] if word == b"describe"));
-    matches!(reply, Value::Array(answers) if answers.first().is_some_and(refused))
 }
 
 /// Names the key, or the model of a key, that holds a value of another type.

@@ -21,7 +21,7 @@ pub(crate) mod entry;
 mod evaluate;
 pub(crate) mod groups;
 mod hit;
-mod lookup;
+pub(crate) mod lookup;
 mod order;
 mod ordered_scan;
 mod page;

@@ -58,7 +58,7 @@ pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
         let key = value.as_deref().and_then(|value| schema.columns()[column].sort_key(value));
         let stored = value.map_or(Value::Nil, Value::BulkString);
         let mut record = RecordReader::values(schema, &columns, prefix.as_bytes(), vec![stored].into_iter());
-        groups.push((record.selected::<T::Group>()?, count, key));
+        groups.push((record.column::<T::Group>()?, count, key));
     }
     groups.sort_by(|(_, one, key), (_, two, other)| {
         two.cmp(one).then_with(|| match (key, other) {

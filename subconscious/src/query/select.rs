@@ -45,7 +45,7 @@ impl<M: 'static, T: ColumnType + Send + 'static, C: 'static> Selection<M> for Co
     }
 
     fn read(record: &mut RecordReader<'_>) -> Result<T> {
-        record.selected::<T>()
+        record.column::<T>()
     }
 }
 
@@ -59,7 +59,7 @@ macro_rules! tuple {
             }
 
             fn read(record: &mut RecordReader<'_>) -> Result<Self::Item> {
-                Ok(($(record.selected::<$type>()?,)*))
+                Ok(($(record.column::<$type>()?,)*))
             }
         }
     };

@@ -90,6 +90,7 @@ if last + 1 < rows then
   call('HSET', KEYS[1], 'built', text('%d', last + 1))
 else
   call('HSET', KEYS[1], 'schema', ARGV[2])
+  for program in string.gmatch(call('HGET', KEYS[1], 'programs') or '', '%S+') do call('HSET', KEYS[1], program, '1') end
   call('HDEL', KEYS[1], 'building', 'built')
 end
 return { last + 1, rows }

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   what comes before every key of the model
--- ARGV[2]   fingerprint of the schema
+-- ARGV[2]   registration of the program: see ModelSchema::registration
 -- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[4]   n, the number of indexed columns
 -- ARGV[5]   f, the number of fields to read besides the row
@@ -14,7 +14,8 @@
 --
 -- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields } } or { 0 }; { 2 } if one of the c
 --           fields has changed
---           or nil, what is wrong, ..: { schema, stored schema }, { conflict, version }, { corrupt, why }
+--           or nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored types },
+--           { conflict, version }, { corrupt, why }
 
 -- include rows.lua
 
@@ -23,8 +24,8 @@ local names, specs, positions = 8, 8 + n, nil
 local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
 local known = old[1]
 if not known then return { 0 } end
-local meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
-if meta[1] ~= schema then
+local meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
+if meta[1] ~= '1' then
   -- include schema.lua
 end
 local due = meta[2]
@@ -35,7 +36,7 @@ if due then
     local limit = 8
     -- include due.lua
     if call('EXISTS', key) == 0 then return { 0 } end
-    meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+    meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
   end
 end
 local row, rows, count = tonumber(known), tonumber(meta[3] or 0), tonumber(meta[4] or 0)

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
--- ARGV[2]   fingerprint of the schema
+-- ARGV[2]   registration of the program, see ready.lua
 -- ARGV[3], ARGV[4]: as in query.lua
 -- ARGV[5]   the segment, "" for the first one
 -- ARGV[6]   asc or desc, the order of the segments

@@ -1,18 +1,29 @@
--- migrate.lua: begins to change the indexes of a model.
+-- migrate.lua: begins to change the indexes of a model, and changes the types of its columns.
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   the stored fingerprint that the caller saw, or ""
--- ARGV[2]   fingerprint of the new schema
--- ARGV[3]   the new schema: see ModelSchema::description
--- ARGV[4]   columns whose old indexes are dropped, as :name:name:, or ""
--- ARGV[5]   columns whose indexes are built, in the same form
+-- ARGV[2]   the stored types that the caller saw, or ""
+-- ARGV[3]   registration of the program: see ModelSchema::registration
+-- ARGV[4]   what indexes depend on: see ModelSchema::description
+-- ARGV[5]   the new types of all columns: see ModelSchema::types
+-- ARGV[6]   1 or 0, whether indexes change
+-- ARGV[7]   columns whose old indexes are dropped, as :name:name:, or ""
+-- ARGV[8]   columns whose indexes are built, in the same form
 --
--- Returns   1 or 0, whether the stored fingerprint was still that
+-- Returns   1 or 0, whether the stored fingerprint and types were still those
 --
--- From here on programs of the old schema are refused. Until all is done, the stored fingerprint is the new one with a +: writes
--- keep the new indexes, and queries that need an unfinished one are refused.
+-- From here on all programs but this are refused, until they have registered again. Until the
+-- indexes are built, the stored fingerprint is the new one with a +: writes keep the new indexes,
+-- and queries that need an unfinished one are refused.
 local call, meta = redis.call, KEYS[1]
-if (call('HGET', meta, 'schema') or '') ~= ARGV[1] then return 0 end
-call('HSET', meta, 'schema', ARGV[2] .. '+', 'columns', ARGV[3], 'building', ARGV[5], 'built', '0')
-if ARGV[4] == '' then call('HDEL', meta, 'dropping') else call('HSET', meta, 'dropping', ARGV[4]) end
+local stored = call('HMGET', meta, 'schema', 'types', 'programs')
+local fingerprint = stored[1] or ''
+if fingerprint ~= ARGV[1] or (stored[2] or '') ~= ARGV[2] then return 0 end
+for program in string.gmatch(stored[3] or '', '%S+') do call('HDEL', meta, program) end
+if ARGV[6] == '1' then
+  fingerprint = string.sub(ARGV[3], 1, 16) .. '+'
+  call('HSET', meta, 'schema', fingerprint, 'columns', ARGV[4], 'building', ARGV[8], 'built', '0')
+  if ARGV[7] == '' then call('HDEL', meta, 'dropping') else call('HSET', meta, 'dropping', ARGV[7]) end
+end
+call('HSET', meta, 'types', ARGV[5], 'programs', ARGV[3], ARGV[3], #fingerprint > 16 and '+' or '1')
 return 1

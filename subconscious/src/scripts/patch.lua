@@ -3,7 +3,7 @@
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   what comes before every key of the model
--- ARGV[2]   fingerprint of the schema
+-- ARGV[2]   registration of the program: see ModelSchema::registration
 -- ARGV[3]   m, the number of columns that change
 -- ARGV[4]   n, the number of those that are indexed; they come first
 -- ARGV[5]   q, the number of further indexed columns, where the record may be given a time to live
@@ -17,7 +17,8 @@
 --             now, the value is n or m), d (set to the time until which the record lives, the value is n or m)
 --
 -- Returns   { 1, new value of each column with + or v }
---           or nil, what is wrong, ..: { schema, stored schema }, { missing }, { conflict, version }, { duplicate, column, value },
+--           or nil, what is wrong, ..: { schema, stored schema, stored types },
+--           { columns, stored types }, { missing }, { conflict, version }, { duplicate, column, value },
 --           { overflow, column, value, least, greatest }, { lacks, column }, { number, column, value }, { corrupt, why }
 
 -- include rows.lua
@@ -69,8 +70,8 @@ local names, specs, positions, groups = 7, 7 + others, 7 + others + n, 7 + other
 local old = call('HMGET', key, '#', unpack(ARGV, 8, 7 + others))
 local known = old[1]
 if not known then return refuse('missing') end
-local meta = call('HMGET', p .. 'meta', 'schema', 'due')
-if meta[1] ~= schema then
+local meta = call('HMGET', p .. 'meta', schema, 'due')
+if meta[1] ~= '1' then
   -- include schema.lua
 end
 local row = tonumber(known)
@@ -111,6 +112,10 @@ for i = 1, m do
       local total = stored + value
       overflows = total < tonumber(least) or total > tonumber(greatest)
       value = text('%d', total)
+      -- The ordinal of a column of few values.
+      if i <= n and byte(ARGV[specs + i]) % 32 == 11 then
+        ARGV[specs + i] = sub(ARGV[specs + i], 1, 2) .. text('%d', total - least)
+      end
     else
       sum = sum or sums()
       value = sum(stored, value)

@@ -2,7 +2,7 @@
 -- a function or a script that returns what it does; KEYS and ARGV are those of that script, and these locals of it:
 --
 -- p, mode, schema, width, n, a, life, names: ARGV[1] to ARGV[7] of save.lua, and where the names come in ARGV, less one
--- meta      schema, due, rows and count in meta, if they are known; nil if they are to be read
+-- meta      the program's registration, due, rows and count in meta, if they are known, else nil
 -- several   whether rows and count in meta are left to the script that includes this
 -- key       the record's hash; where Redis assigns the id, what comes before the id in it
 -- at        where the record's arguments come in ARGV, less one: the id as the row directory holds it; how many arguments the record has;
@@ -14,7 +14,7 @@
 --           z names of columns that are null; name and value of every other column
 --
 -- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or nil, what is wrong, ..:
--- { schema, stored schema }, { describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value },
+-- { schema, stored schema, stored types }, { columns, stored types }, { describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value },
 -- { assigned, column, value }, { overflow, column, value, least, greatest (but for a version) }, { corrupt, why }. A record with a number that Redis assigned
 -- once, and which is not there, was deleted: { missing }; with another number it is { assigned, .. }.
 --
@@ -37,12 +37,12 @@ if not unassigned then
 end
 if not meta then
   if known then
-    meta = call('HMGET', p .. 'meta', 'schema', 'due')
+    meta = call('HMGET', p .. 'meta', schema, 'due')
   else
-    meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+    meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
   end
 end
-if meta[1] ~= schema then
+if meta[1] ~= '1' then
   -- include schema.lua
 end
 
@@ -55,7 +55,7 @@ if due or life ~= '' then
     call('SETRANGE', p .. 't:1', 0, '')
     local limit = 8
     -- include due.lua
-    meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+    meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
     if known then
       old = call('HMGET', key, '#', unpack(ARGV, names + 1, names + n + a))
       known = old[1]
@@ -107,17 +107,18 @@ for i = 1, a do
       if parameter == '' then return refuse('overflow', name, value) end
       value = parameter
     else
-      return refuse('conflict', known and stored or '')
+      return refuse('conflict', known and (stored or '0') or '')
     end
   elseif what == 'c' or what == 'u' then
-    if what == 'c' and stored then
+    -- 0 is what a record has that is older than the column.
+    if what == 'c' and stored and stored ~= '0' then
       value = stored
     else
       clock = clock or call('TIME')
       if parameter == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
     end
   elseif value == '0' then
-    if not stored then
+    if not stored or stored == '0' then
       local seq = 'seq:' .. name
       if parameter ~= '' and call('HGET', p .. 'meta', seq) == parameter then return refuse('overflow', name, parameter, '1', parameter) end
       call('HINCRBY', p .. 'meta', seq, 1)

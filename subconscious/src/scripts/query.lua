@@ -2,7 +2,7 @@
 --
 -- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
--- ARGV[2]   fingerprint of the schema
+-- ARGV[2]   registration of the program: see ready.lua
 -- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   ids (a page without records) or page

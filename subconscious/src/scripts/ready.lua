@@ -1,13 +1,14 @@
 -- ready.lua: whether a query can be answered, and how large the model is. A library of scripts that answer queries. KEYS and ARGV are
 -- those of the script that includes it:
 --
--- ARGV[2]   fingerprint of the schema
+-- ARGV[2]   registration of the program (see ModelSchema::registration), or the fingerprint of what indexes depend on
 --
 -- Exports   total, handed, segments   records there are, rows handed out, and segments that may have rows
 --           building                  columns whose indexes are being built, as :name:name:, or nil
 --           first_due                 when the first record expires, in milliseconds, or false
 --           now_if_due()              the time in milliseconds if records have expired that are not removed yet; nil if none
---           not_ready(timeless)       what is wrong, nil if nothing is: { schema, stored schema }, or, unless records that
+--           not_ready(timeless)       what is wrong, nil if nothing is: { schema, stored schema, stored types },
+--                                     { columns, stored types }, or, unless records that
 --                                     expired are left to the client, { due }
 local total, handed, segments, building, first_due = 0, 0, 0, nil, nil
 
@@ -19,15 +20,21 @@ local function now_if_due()
 end
 
 local function not_ready(timeless)
-  local meta = call('HMGET', p .. 'meta', 'schema', 'rows', 'count', 'due')
+  local meta = call('HMGET', p .. 'meta', ARGV[2], 'rows', 'count', 'due')
   total, first_due = tonumber(meta[3] or 0), meta[4]
   if total == 0 then return nil end
   if not timeless and now_if_due() then return refuse('due') end
-  if meta[1] == ARGV[2] .. '+' then
+  if meta[1] ~= '1' then
+    local stored = call('HMGET', p .. 'meta', 'schema', 'columns', 'types', 'building')
+    local indexes = string.sub(ARGV[2], 1, 16)
+    if stored[1] ~= indexes and stored[1] ~= indexes .. '+' then
+      return refuse('schema', stored[2] or stored[1] or '', stored[3] or '')
+    end
+    -- A caller that may not register has compared the types itself, and sends the fingerprint
+    -- alone.
+    if not meta[1] and ARGV[2] ~= indexes then return refuse('columns', stored[3] or '') end
     -- A migration to this schema is under way.
-    building = call('HGET', p .. 'meta', 'building') or ''
-  elseif meta[1] ~= ARGV[2] then
-    return refuse('schema', call('HGET', p .. 'meta', 'columns') or meta[1] or '')
+    if stored[1] ~= indexes then building = stored[4] or '' end
   end
   handed = tonumber(meta[2])
   segments = math.ceil(handed / SEGMENT)

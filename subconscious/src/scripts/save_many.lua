@@ -4,7 +4,7 @@
 -- KEYS[1]..KEYS[r]   the records' hashes; where Redis assigns the id, what comes before the id in them
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   s: insert or replace, i: insert only, u: replace only
--- ARGV[3]   fingerprint of the schema
+-- ARGV[3]   registration of the program: see ModelSchema::registration
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   n, the number of indexed columns
 -- ARGV[6]   a, the number of columns that Redis assigns
@@ -20,10 +20,10 @@
 
 local p, mode, schema, width, n, a, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local names, at, replies = 7, 7 + n + a, {}
-local meta = call('HMGET', p .. 'meta', 'schema', 'due', 'rows', 'count')
+local meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
 local before = meta[4]
 -- Where no record expires, only the records saved here change meta.
-local several = not meta[2] and life == '' and (meta[1] == schema or meta[1] == schema .. '+')
+local several = not meta[2] and life == '' and meta[1]
 if not several then meta = nil end
 local function put(key)
   -- include put.lua

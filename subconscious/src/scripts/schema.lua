@@ -1,16 +1,22 @@
--- schema.lua: what a write does if the stored schema is not its program's. It is included in the place of a line that names
--- it; KEYS, ARGV and Returns are those of the script that includes it, and the locals p, n, names, specs, known, meta (whose first
--- value is the stored fingerprint) and schema (the program's).
-if meta[1] == schema .. '+' then
+-- schema.lua: what a write does if its program is not registered, or a migration is under way. It
+-- is included in the place of a line that names it; KEYS, ARGV and Returns are those of the script
+-- that includes it, and the locals p, n, names, specs, known, meta (whose first value is what is
+-- stored of the program's registration) and schema (the registration: see
+-- ModelSchema::registration).
+if meta[1] == '+' then
   -- A migration to this schema is under way. It fills the new indexes and so do the writes; but what has the
   -- name of an index that is still being dropped is left alone.
   local dropping = call('HGET', p .. 'meta', 'dropping')
   for i = 1, dropping and n or 0 do
     if string.find(dropping, ':' .. ARGV[names + i] .. ':', 1, true) then ARGV[specs + i] = '-' end
   end
-elseif known or tonumber(call('HGET', p .. 'meta', 'count') or 0) > 0 then
-  return refuse('schema', call('HGET', p .. 'meta', 'columns') or meta[1] or '')
 else
+  local stored, indexes = call('HMGET', p .. 'meta', 'schema', 'columns', 'types', 'count'), sub(schema, 1, 16)
   -- The indexes of a model without records are those of any schema; the caller stores it and comes again.
-  return refuse('describe')
+  if not known and tonumber(stored[4] or 0) == 0 then return refuse('describe') end
+  if stored[1] ~= indexes and stored[1] ~= indexes .. '+' then
+    return refuse('schema', stored[2] or stored[1] or '', stored[3] or '')
+  end
+  -- The caller compares the types and registers.
+  return refuse('columns', stored[3] or '')
 end

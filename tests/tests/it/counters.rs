@@ -141,3 +141,42 @@ async fn a_number_that_a_record_lacks_is_not_counted_from_zero() {
     let fields: u64 = f.run(redis::cmd("HLEN").arg(f.key("{Tally}:r:1"))).await;
     assert_eq!(fields, 1);
 }
+
+/// A column of few values is ordered by its values' numbers, which Redis counts here.
+#[tokio::test]
+async fn counted_values_of_eight_bits_are_in_order() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Tally {
+        #[column(primary_key)]
+        id: u32,
+        #[column(version, index, sort)]
+        version: u8,
+        #[column(index, sort)]
+        points: i8,
+    }
+    let f = Fixture::new().await;
+    for id in 0..4 {
+        let mut tally = Tally { id, version: 0, points: 0 };
+        if id == 3 {
+            tally.version = 200;
+            tally.insert(&f.db).await.unwrap();
+        }
+        for _ in 0..=id {
+            tally.save(&f.db).await.unwrap();
+        }
+    }
+    let mut many = [Tally { id: 4, version: 0, points: 7 }];
+    Tally::save_many(&f.db, &mut many).await.unwrap().into_result().unwrap();
+    Tally::save_many(&f.db, &mut many).await.unwrap().into_result().unwrap();
+    Tally::patch(&f.db, 0u32, |t| t.points.decr(100)).await.unwrap();
+    Tally::patch(&f.db, 1u32, |t| t.points.incr(100)).await.unwrap();
+    Tally::patch(&f.db, 1u32, |t| [t.points.decr(90), t.version.expected(3)]).await.unwrap();
+
+    indexes::assert_exact::<Tally>(&f).await;
+    let by_points = Tally::all().order_by(|t| t.points.asc()).fetch(&f.db).await.unwrap();
+    assert_eq!(by_points.iter().map(|t| t.points).collect::<Vec<_>>(), [-100, 0, 0, 7, 10]);
+    let by_version = Tally::all().order_by(|t| t.version.asc()).fetch(&f.db).await.unwrap();
+    assert_eq!(by_version.iter().map(|t| t.version).collect::<Vec<_>>(), [2, 2, 3, 4, 5]);
+    assert_eq!(Tally::filter_by(|t| t.version.ge(4)).count(&f.db).await.unwrap(), 2);
+    assert_eq!(Tally::filter_by(|t| t.points.lt(0)).count(&f.db).await.unwrap(), 1);
+}

@@ -17,7 +17,7 @@ pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
     let Target { schema, keys } = target;
     // Room for what most have.
     let mut command = script.call_on([keys.temporary().as_bytes()].into_iter(), 40, 500);
-    command.arg(&keys.prefix).arg(&schema.fingerprint).arg(db.budget()).arg(schema.id_width);
+    command.arg(&keys.prefix).arg(target.reader(db)).arg(db.budget()).arg(schema.id_width);
     command
 }
 
@@ -43,7 +43,11 @@ pub(super) async fn run(
         } else {
             script.run(db, &command).await
         };
-        match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
+        let reply = reply.map_err(|error| target.wrong_type(error))?;
+        if target.admit(db, &reply, &mut command).await? {
+            continue;
+        }
+        match Answer::of(reply) {
             Answer::Refused(word, _) if word == "due" => {
                 expiry::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
                 purge_on_the_way = false;
@@ -58,17 +62,14 @@ pub(super) async fn run_timeless(
     db: &Db,
     target: &Target,
     script: &Script,
-    command: &redis::Cmd,
+    mut command: redis::Cmd,
 ) -> Result<ReplyReader> {
-    let reply = script.run(db, command).await.map_err(|error| target.wrong_type(error))?;
-    ReplyReader::of(target, Answer::of(reply))
-}
-
-/// Refuses a reply that no script of ours makes.
-pub(super) fn unexpected(target: &Target, reply: &impl std::fmt::Debug) -> Error {
-    let Target { schema, keys } = target;
-    let reason = format!("the server answered {reply:?}");
-    Error::Corrupt { model: schema.name(), column: None, key: keys.prefix.clone(), reason }
+    loop {
+        let reply = script.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+        if !target.admit(db, &reply, &mut command).await? {
+            return ReplyReader::of(target, Answer::of(reply));
+        }
+    }
 }
 
 /// The values of a reply, one after the other. One that is missing, or is not what it should be, is an error.
@@ -99,7 +100,7 @@ impl ReplyReader {
     }
 
     pub(super) fn value(&mut self) -> Result<Value> {
-        self.values.next().ok_or_else(|| unexpected(&self.target, &"too few values"))
+        self.values.next().ok_or_else(|| self.target.unexpected(&"too few values"))
     }
 
     /// A text; numbers as decimal text.
@@ -108,20 +109,20 @@ impl ReplyReader {
             value @ (Value::BulkString(_) | Value::Int(_) | Value::SimpleString(_) | Value::Double(_)) => {
                 Ok(reply::bytes(value))
             }
-            other => Err(unexpected(&self.target, &other)),
+            other => Err(self.target.unexpected(&other)),
         }
     }
 
     /// A number; `None` for one below 0.
     pub(super) fn optional(&mut self) -> Result<Option<u64>> {
         let text = self.bytes()?;
-        let number = parse::<i64>(&text).ok_or_else(|| unexpected(&self.target, &String::from_utf8_lossy(&text)))?;
+        let number = parse::<i64>(&text).ok_or_else(|| self.target.unexpected(&String::from_utf8_lossy(&text)))?;
         Ok(u64::try_from(number).ok())
     }
 
     pub(super) fn number<T: TryFrom<u64>>(&mut self) -> Result<T> {
         let number = self.optional()?.and_then(|number| T::try_from(number).ok());
-        number.ok_or_else(|| unexpected(&self.target, &"a number out of its range"))
+        number.ok_or_else(|| self.target.unexpected(&"a number out of its range"))
     }
 
     /// 1 or 0.
@@ -129,14 +130,14 @@ impl ReplyReader {
         match self.number::<u8>()? {
             0 => Ok(false),
             1 => Ok(true),
-            other => Err(unexpected(&self.target, &other)),
+            other => Err(self.target.unexpected(&other)),
         }
     }
 
     /// A list, which may be packed.
     pub(super) fn list(&mut self) -> Result<Vec<Value>> {
         let value = self.value()?;
-        reply::unpacked(value).map_err(|value| unexpected(&self.target, &value))
+        reply::unpacked(value).map_err(|value| self.target.unexpected(&value))
     }
 
     /// The values of a list.
@@ -148,11 +149,11 @@ impl ReplyReader {
     pub(super) fn position(&mut self) -> Result<Position> {
         let words = [self.bytes()?, self.bytes()?, self.bytes()?];
         let shown = words.each_ref().map(|word| word.escape_ascii().to_string());
-        Position::of(words).ok_or_else(|| unexpected(&self.target, &shown))
+        Position::of(words).ok_or_else(|| self.target.unexpected(&shown))
     }
 
     /// Refuses a word that the script has no business to say.
     pub(super) fn unknown(&self, word: &[u8]) -> Error {
-        unexpected(&self.target, &String::from_utf8_lossy(word))
+        self.target.unexpected(&String::from_utf8_lossy(word))
     }
 }

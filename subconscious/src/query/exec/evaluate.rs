@@ -262,7 +262,7 @@ async fn read_leaves(
     for (_, words) in entries {
         command.arg(words);
     }
-    let mut reply = call::run_timeless(db, target, &LEAVES, &command).await?;
+    let mut reply = call::run_timeless(db, target, &LEAVES, command).await?;
     let (segment, segments): (u32, u32) = (reply.number()?, reply.number()?);
     let (total, now, live) = (reply.number()?, reply.number()?, reply.bytes()?);
     let segment = Some(segment).filter(|segment| *segment < segments);
@@ -282,7 +282,7 @@ async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
         command.arg(at).arg(DUE.0);
         let some = match db.send(&command).await.map_err(|error| target.wrong_type(error))? {
             Value::Array(some) => some,
-            other => return Err(call::unexpected(target, &other)),
+            other => return Err(target.unexpected(&other)),
         };
         let count = some.len();
         for row in some {

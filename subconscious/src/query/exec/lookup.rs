@@ -5,7 +5,6 @@ use redis::Value;
 use crate::db::Db;
 use crate::error::Result;
 use crate::id;
-use crate::query::exec::call;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::rows::{CHUNK, DIRECTORY};
 use crate::reply;
@@ -15,7 +14,7 @@ use crate::write::Target;
 const NEAR: u32 = 16;
 
 /// Finds out which records have the rows, in this order. One round trip; what is found may have changed since the rows were.
-pub(super) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec<Hit>> {
+pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec<Hit>> {
     let Target { schema, keys } = target;
     let mut sorted = rows.to_vec();
     sorted.sort_unstable();
@@ -52,7 +51,7 @@ pub(super) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec
                 entries.extend(ids.into_iter().map(|id| if let Value::BulkString(id) = id { Some(id) } else { None }));
             }
             Value::Nil => {}
-            other => return Err(call::unexpected(target, &other)),
+            other => return Err(target.unexpected(&other)),
         }
         entries.resize(end, None);
     }
@@ -73,7 +72,7 @@ pub(super) async fn scores(db: &Db, target: &Target, column: usize, rows: &[u32]
         command.arg(&row.to_be_bytes());
     }
     let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
-    let Value::Array(scores) = reply else { return Err(call::unexpected(target, &reply)) };
+    let Value::Array(scores) = reply else { return Err(target.unexpected(&reply)) };
     let score = |score: Value| if score == Value::Nil { None } else { Some(reply::bytes(score)) };
     Ok(scores.into_iter().map(score).collect())
 }

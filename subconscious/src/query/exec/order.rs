@@ -107,7 +107,7 @@ impl OrderReader {
         };
         command.arg(rank.map(|rank| rank.to_string()).unwrap_or_default()).arg(count);
         command.arg(if self.scores { "scores" } else { "" }).arg(self.range.words(schema));
-        let mut reply = call::run_timeless(db, target, &ORDER, &command).await?;
+        let mut reply = call::run_timeless(db, target, &ORDER, command).await?;
         let (before, last) = ([reply.bytes()?, reply.bytes()?], [reply.bytes()?, reply.bytes()?]);
         let member = |[score, member]: [Vec<u8>; 2]| (!member.is_empty()).then_some(Member { score, member });
         let (rank, left, microseconds) = (reply.optional()?, reply.number()?, reply.number()?);

@@ -104,7 +104,7 @@ pub(super) async fn read(
     let mut values = rows.into_iter();
     while let Some(row) = values.next() {
         let (Value::Int(row), Some(directory)) = (&row, values.next()) else {
-            return Err(call::unexpected(target, &row));
+            return Err(target.unexpected(&row));
         };
         let fields = if page.columns.is_some() { values.next() } else { None };
         // A row without an entry in the directory has no record: something else removed its key.

@@ -8,7 +8,6 @@ use std::slice;
 use redis::Value;
 
 use crate::error::Result;
-use crate::query::exec::call;
 use crate::query::exec::context::{Context, MatchingRows};
 use crate::query::exec::hit::Hit;
 use crate::query::exec::position::{Member, Position};
@@ -109,7 +108,7 @@ impl RowScan {
         let mut command = redis::cmd("ZRANGE");
         command.arg(context.target.keys.values(column.name())).arg(0).arg(-1);
         let reply = context.db.send(&command).await.map_err(|error| context.target.wrong_type(error))?;
-        let Value::Array(values) = reply else { return Err(call::unexpected(&context.target, &reply)) };
+        let Value::Array(values) = reply else { return Err(context.target.unexpected(&reply)) };
         let (range, _) = context.filter.split_range(at);
         let mut runs = Vec::new();
         for value in values {
