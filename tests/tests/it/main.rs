@@ -27,6 +27,7 @@ mod testing;
 mod tls;
 mod trace;
 mod ui;
+mod unknown;
 mod values;
 mod writes;
 

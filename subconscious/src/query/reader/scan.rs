@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::slice;
+use std::{mem, slice};
 
 use redis::Value;
 
@@ -191,6 +191,15 @@ impl Reader {
             (Mark::Ordinal(one), Mark::Ordinal(two)) => one.cmp(two),
             (one, _) if matches!(one, Mark::Null) == key.nulls_first => Ordering::Less,
             _ => Ordering::Greater,
+        });
+        // Values that an enum does not know have one ordinal, and are in the order of their rows.
+        runs.dedup_by(|next, run| {
+            let same = matches!((&run.mark, &next.mark), (Mark::Ordinal(one), Mark::Ordinal(two)) if one == two);
+            if same {
+                let one = mem::replace(&mut run.condition, Condition::Nothing);
+                run.condition = one.or(mem::replace(&mut next.condition, Condition::Nothing));
+            }
+            same
         });
         runs.retain(|run| match (&from.code[..], &run.mark) {
             (b"n", mark) => key.nulls_first || matches!(mark, Mark::Null),
