@@ -3,7 +3,7 @@
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Expr, Fields, Ident, LitStr, Visibility};
+use syn::{Data, DeriveInput, Expr, Fields, Ident, LitStr, Type, Visibility};
 
 use crate::attr::{self, Entries};
 use crate::case::{CASES, Case};
@@ -81,6 +81,9 @@ pub(crate) struct Variant<'a> {
     pub(crate) ident: &'a Ident,
     pub(crate) fields: &'a Fields,
     pub(crate) name: Stored,
+    pub(crate) rename: Option<Ident>,
+    /// Whether it stands for all values that are no other variant's.
+    pub(crate) other: Option<Ident>,
 }
 
 impl<'a> Model<'a> {
@@ -173,6 +176,16 @@ impl<'a> Field<'a> {
 }
 
 impl<'a> Enum<'a> {
+    /// The variants that are stored by their names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Variant<'a>> {
+        self.variants.iter().filter(|variant| variant.other.is_none())
+    }
+
+    /// The variant for all other values.
+    pub(crate) fn other(&self) -> Option<&Variant<'a>> {
+        self.variants.iter().find(|variant| variant.other.is_some())
+    }
+
     pub(crate) fn read(input: &'a DeriveInput, errors: &mut Errors) -> Self {
         let entries = attr::ENUM.read(&input.attrs, errors);
         let case = entries.string("rename_all", errors).and_then(|wanted| {
@@ -194,6 +207,14 @@ impl<'a> Enum<'a> {
 }
 
 impl<'a> Variant<'a> {
+    /// The type of its only field, if it has one.
+    pub(crate) fn field(&self) -> Option<&'a Type> {
+        match self.fields {
+            Fields::Unnamed(fields) => fields.unnamed.first().map(|field| &field.ty),
+            _ => None,
+        }
+    }
+
     fn read(variant: &'a syn::Variant, case: Option<Case>, errors: &mut Errors) -> Self {
         attr::misplaced(&variant.attrs, "model", "a variant has `#[column(..)]`", errors);
         let entries = attr::VARIANT.read(&variant.attrs, errors);
@@ -204,7 +225,8 @@ impl<'a> Variant<'a> {
         if let Some(rename) = entries.string("rename", errors) {
             name = Stored::new(&variant.ident, Some(rename));
         }
-        Self { ident: &variant.ident, fields: &variant.fields, name }
+        let (rename, other) = (entries.name("rename"), entries.name("other"));
+        Self { ident: &variant.ident, fields: &variant.fields, name, rename, other }
     }
 }
 

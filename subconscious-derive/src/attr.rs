@@ -63,7 +63,8 @@ pub(crate) const ENUM: Spec =
     Spec { attribute: "column", names: &[("rename_all", Takes::Value("\"..\"")), ("crate", Takes::Value("path"))] };
 
 /// `#[column(..)]` on a variant.
-pub(crate) const VARIANT: Spec = Spec { attribute: "column", names: &[("rename", Takes::Value("\"..\""))] };
+pub(crate) const VARIANT: Spec =
+    Spec { attribute: "column", names: &[("rename", Takes::Value("\"..\"")), ("other", Takes::Nothing)] };
 
 /// The valid entries of an item's attributes, each name once.
 #[derive(Default)]

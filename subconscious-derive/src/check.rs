@@ -45,10 +45,42 @@ pub(crate) fn column_enum(input: &Enum<'_>, errors: &mut Errors) {
         Data::Struct(data) => errors.on(data.struct_token, "`ColumnEnum` is for enums, this is a struct"),
         Data::Union(data) => errors.on(data.union_token, "`ColumnEnum` is for enums, this is a union"),
     }
+    let others = input.variants.iter().filter_map(|variant| Some((variant, variant.other.as_ref()?)));
+    for (at, (variant, other)) in others.enumerate() {
+        if at > 0 {
+            errors.on(other, "a second `other`: one variant stands for all values that are no other's");
+        }
+        if let Some(rename) = &variant.rename {
+            errors.on(
+                rename,
+                "`other` excludes `rename`: the variant stands for other values and has no name of its own",
+            );
+        }
+        let fits = match variant.fields {
+            Fields::Unit => true,
+            Fields::Unnamed(fields) => fields.unnamed.len() == 1,
+            Fields::Named(_) => false,
+        };
+        if !fits {
+            let ident = variant.ident;
+            errors.on(
+                variant.fields,
+                format_args!(
+                    "the variant with `other` holds the stored text, `{ident}(String)`, or nothing, `{ident}`"
+                ),
+            );
+        }
+    }
+    if let (Some(other), None) = (input.other(), input.named().next()) {
+        errors.on(&other.other, "an enum of nothing but `other` knows no value: use a `String`");
+    }
     let mut variants = HashMap::new();
-    for variant in &input.variants {
+    for variant in input.named() {
         if !matches!(variant.fields, Fields::Unit) {
-            errors.on(variant.fields, "a variant of a column's enum has no fields: only its name is stored");
+            errors.on(
+                variant.fields,
+                "a variant of a column's enum has no fields: only its name is stored; one with `#[column(other)]` may hold other texts",
+            );
         }
         if let Some(first) = variants.insert(&variant.name.text, variant.ident) {
             let name = &variant.name.text;

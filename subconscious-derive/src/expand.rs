@@ -237,10 +237,42 @@ fn set_automatic(p: &TokenStream, model: &Model<'_>) -> Option<TokenStream> {
 pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
     let p = private(&input.krate);
     let ident = input.ident;
-    let variants = input.variants.iter().map(|variant| variant.ident).collect::<Vec<_>>();
-    let names = input.variants.iter().map(|variant| &variant.name.text).collect::<Vec<_>>();
+    let variants = input.named().map(|variant| variant.ident).collect::<Vec<_>>();
+    let names = input.named().map(|variant| &variant.name.text).collect::<Vec<_>>();
     let bytes = names.iter().map(|name| Literal::byte_string(name.as_bytes()));
-    let ordinals = (0..variants.len()).map(Literal::usize_unsuffixed);
+    let ordinals = (0..variants.len()).map(Literal::usize_unsuffixed).collect::<Vec<_>>();
+    let mixed = Span::mixed_site();
+    let (encode_other, decode_other, ordinal_of_other) = match input.other().map(|other| (other.ident, other.field())) {
+        None => {
+            let unknown = quote_spanned!(mixed=> #p::Err(#p::ValueError::unknown_variant(stored, &[#(#names),*])));
+            (None, unknown, None)
+        }
+        Some((other, None)) => {
+            let name = other.unraw().to_string();
+            (
+                Some(quote_spanned!(mixed=> Self::#other => return #p::Err(#p::ValueError::other_variant(#name)),)),
+                quote_spanned!(mixed=> #p::Ok(Self::#other)),
+                Some(quote_spanned!(mixed=> Self::#other => #p::OTHER,)),
+            )
+        }
+        Some((other, Some(ty))) => {
+            // Each names the type in the same way, so that one that does not fit is one error.
+            let at = ty.span().resolved_at(mixed);
+            let text = quote_spanned!(at=> <#ty as #p::OtherValue>::text(text));
+            let read = quote_spanned!(at=> <#ty as #p::OtherValue>::read(stored));
+            (
+                Some(quote_spanned!(mixed=> Self::#other(text) => #text,)),
+                quote_spanned!(mixed=> #read.map(Self::#other)),
+                // Somebody may have given it the name of a variant.
+                Some(quote_spanned! {mixed=>
+                    Self::#other(text) => match #text {
+                        #(#names => #ordinals,)*
+                        _ => #p::OTHER,
+                    },
+                }),
+            )
+        }
+    };
     let markers = column_enum_markers(&p, ident);
     let lints = lints();
     quote_spanned! {Span::mixed_site()=>
@@ -253,6 +285,7 @@ pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
             fn encode(&self, out: &mut #p::Vec<u8>) -> #p::Result<(), #p::ValueError> {
                 let name: &str = match self {
                     #(Self::#variants => #names,)*
+                    #encode_other
                 };
                 out.extend_from_slice(name.as_bytes());
                 #p::Ok(())
@@ -261,13 +294,14 @@ pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
             fn decode(stored: &[u8]) -> #p::Result<Self, #p::ValueError> {
                 match stored {
                     #(#bytes => #p::Ok(Self::#variants),)*
-                    _ => #p::Err(#p::ValueError::unknown_variant(stored, &[#(#names),*])),
+                    _ => #decode_other,
                 }
             }
 
             fn ordinal(&self) -> u16 {
                 match self {
                     #(Self::#variants => #ordinals,)*
+                    #ordinal_of_other
                 }
             }
         }

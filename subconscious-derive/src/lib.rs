@@ -84,7 +84,7 @@ pub fn redis_model(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     model(&parse_macro_input!(input as DeriveInput)).into()
 }
 
-/// Makes an enum whose variants have no fields the type of a column. The name of the variant is stored.
+/// Makes an enum whose variants have no fields, but for one with `other`, the type of a column. The name of the variant is stored.
 ///
 /// ```ignore
 /// #[derive(ColumnEnum)]
@@ -103,7 +103,17 @@ pub fn redis_model(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 /// | `rename_all = ".."` | how a variant's name is stored: `"lowercase"`, `"UPPERCASE"`, `"PascalCase"`, `"camelCase"`, `"snake_case"`, `"SCREAMING_SNAKE_CASE"`, `"kebab-case"` or `"SCREAMING-KEBAB-CASE"`; words are split as serde does |
 /// | `crate = path` | where `subconscious` is, if another crate re-exports it |
 ///
-/// On a variant, `#[column(rename = "..")]` is its stored name, whatever the enum's `rename_all` is.
+/// `#[column(..)]` on a variant:
+///
+/// | | |
+/// | --- | --- |
+/// | `rename = ".."` | its stored name, whatever the enum's `rename_all` is |
+/// | `other` | it stands for all stored texts that are the name of no other variant, as a newer version of the program may store them; at most one |
+///
+/// Without a variant with `other`, a record with such a text can't be read. With `#[column(other)] Other(String)` it can, and the text is kept: it is
+/// written as it was, found by `eq(Gender::Other("x".into()))`, and counted by itself. A text that is the name of a variant is that variant. With
+/// `#[column(other)] Unknown`, without a field, the record can be read and its other columns patched, but a save is refused, as the text would be lost.
+/// Such values come after all that are known in an order, and are equal in it.
 ///
 /// The order of a column with `sort` is the order in which the variants are declared, so a variant that is moved or put
 /// between others changes the order of stored records; one at the end does not. An enum that is a key has to be `Clone`.

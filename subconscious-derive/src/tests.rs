@@ -125,6 +125,27 @@ fn the_expansion_of_an_enum() {
 }
 
 #[test]
+fn the_expansion_of_an_enum_with_other_values() {
+    let kept = parse_quote! {
+        enum Status {
+            Open,
+            #[column(other)]
+            Other(String),
+            Closed,
+        }
+    };
+    assert_snapshot("enum_other.rs", enumeration(&kept));
+    let dropped = parse_quote! {
+        enum Status {
+            Open,
+            #[column(other)]
+            Unknown,
+        }
+    };
+    assert_snapshot("enum_unknown.rs", enumeration(&dropped));
+}
+
+#[test]
 fn the_stand_in_of_a_model_with_a_mistake() {
     let input = parse_quote! {
         struct User {
@@ -521,7 +542,7 @@ fn every_mistake_is_in_the_output() {
 #[test]
 fn mistakes_of_an_enum() {
     assert_errors(&enum_errors("enum E {}"), &[("E", "an enum without variants has no value to store")]);
-    let fields = "a variant of a column's enum has no fields: only its name is stored";
+    let fields = "a variant of a column's enum has no fields: only its name is stored; one with `#[column(other)]` may hold other texts";
     assert_errors(
         &enum_errors("enum E { A(u8), B { a: u8 }, C() }"),
         &[("(u8)", fields), ("{ a: u8 }", fields), ("()", fields)],
@@ -545,6 +566,25 @@ fn mistakes_of_an_enum() {
             ("rename", "`rename` needs a value: `rename = \"..\"`"),
         ],
     );
+    let other = |ident: &str| {
+        format!("the variant with `other` holds the stored text, `{ident}(String)`, or nothing, `{ident}`")
+    };
+    assert_errors(
+        &enum_errors("enum E { A, #[column(other)] B(String, u8), #[column(other, rename = \"c\")] C { c: String } }"),
+        &[
+            ("(String, u8)", &other("B")),
+            ("other", "a second `other`: one variant stands for all values that are no other's"),
+            ("rename", "`other` excludes `rename`: the variant stands for other values and has no name of its own"),
+            ("{ c: String }", &other("C")),
+        ],
+    );
+    assert_errors(
+        &enum_errors("enum E { #[column(other)] A(String) }"),
+        &[("other", "an enum of nothing but `other` knows no value: use a `String`")],
+    );
+    assert_errors(&enum_errors("enum E { A, #[column(other = 1)] B }"), &[("1", "`other` takes no value")]);
+    // It has no name that another could have, too.
+    assert_errors(&enum_errors("enum E { A, #[column(rename = \"B\")] C, #[column(other)] B }"), &[]);
     let input = parse_str("#[column(rename_all = \"lower\")] enum E { A }").unwrap();
     assert_eq!(
         read_enumeration(&input).1.unwrap_err().to_string(),

@@ -124,7 +124,9 @@ pub mod __private {
     pub use crate::query::column::roles::{Automatic, Key, Plain, Unique, Version};
     pub use crate::query::column::{Caps, Column};
     pub use crate::schema::{ColumnSchema, ModelSchema};
-    pub use crate::value::{ColumnValue, ElementValue, IndexValue, IsColumn, KeyValue, Kind, SortValue, ValueError};
+    pub use crate::value::{
+        ColumnValue, ElementValue, IndexValue, IsColumn, KeyValue, Kind, OTHER, OtherValue, SortValue, ValueError,
+    };
     pub use crate::{RedisModel, Result};
     pub use std::clone::Clone;
     pub use std::default::Default;

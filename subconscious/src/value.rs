@@ -244,10 +244,53 @@ impl ValueError {
         Self(format!("{} is not {wanted}", Excerpt(stored)).into())
     }
 
+    /// The variant of an enum stands for values that it does not know.
+    #[doc(hidden)]
+    pub fn other_variant(variant: &str) -> Self {
+        Self(
+            format!(
+                "the variant {variant} stands for stored texts that this program does not know, and which would be lost. Patch other columns, \
+                 give this one another value, or let the variant hold the text: `{variant}(String)`"
+            )
+            .into(),
+        )
+    }
+
     /// The stored bytes name none of the variants of an enum.
     #[doc(hidden)]
     pub fn unknown_variant(stored: &[u8], variants: &[&str]) -> Self {
         Self(format!("{} is none of {}", Excerpt(stored), variants.join(", ")).into())
+    }
+}
+
+/// The place of the values that an enum does not know, after all that it knows.
+#[doc(hidden)]
+pub const OTHER: u16 = u16::MAX;
+
+/// The type of the field of a variant with `#[column(other)]`, which holds the stored text.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` cannot hold the values that an enum does not know",
+    label = "not a `String`",
+    note = "the field of the variant with `#[column(other)]` is a `String`"
+)]
+pub trait OtherValue: ColumnValue {
+    /// The stored text.
+    fn text(&self) -> &str;
+
+    /// Reads the stored text.
+    ///
+    /// # Errors
+    ///
+    /// If it is no text.
+    fn read(stored: &[u8]) -> Result<Self, ValueError> {
+        Self::decode(stored)
+    }
+}
+
+impl OtherValue for String {
+    fn text(&self) -> &str {
+        self
     }
 }
 

@@ -23,6 +23,8 @@ for at = rest + 2, #ARGV, 2 do
   end
   local score = ARGV[at + 1] * 65536 + segments
   local stored = tonumber(call('ZSCORE', key, value) or '')
+  -- What this program does not know, another may.
+  if stored and ARGV[at + 1] == '65535' then score = stored - stored % 65536 + segments end
   if segments == 0 then
     if stored then
       report('stale', key, nil, value, true)

@@ -16,6 +16,7 @@
 -- a range of ordinals its column and bounds (of, from, to). `wide` marks a node with a range in it that is too wide to list.
 --
 -- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator, node)
+--           one_of(name, values, as_stored)   the node of some values of a column, which knows them if records have them so
 --           parse_filter(first)   the node that begins at ARGV[first]
 --           parse_leaf(first)     the same, and where the next one begins
 --           needs_unbuilt(name)   notes that a column's index is needed; the first column of those noted whose index is
@@ -63,7 +64,6 @@ local function parts_of(operator, node)
   return parts
 end
 
--- The node of some values of a column.
 local function one_of(name, values, as_stored)
   local parts = {}
   for i, value in ipairs(values) do parts[i] = leaf(name, value) end

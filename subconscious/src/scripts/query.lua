@@ -191,14 +191,21 @@ local function deliver_values(filter, residual, range, mark, other)
     if mark ~= '' then lowest = math.max(range and lowest or 0, mark * 65536 + (row_of(other) < LAST_ROW and 0 or 65536)) end
     list = call('ZRANGE', p .. 'v:' .. order, lowest, highest, 'BYSCORE', 'WITHSCORES')
   end
-  for i = 1, #list, 2 do
-    local ordinal = floor(list[i + 1] / 65536)
+  local i = 1
+  while i < #list do
+    local ordinal, values = floor(list[i + 1] / 65536), { list[i] }
+    -- Those that an enum does not know have one ordinal, and are in the order of their rows.
+    while i + 3 <= #list and floor(list[i + 3] / 65536) == ordinal do
+      values[#values + 1] = list[i + 2]
+      i = i + 2
+    end
     local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
     local function marks(row) return 'value', ordinal, struct.pack('>I4', row) end
-    if deliver_rows(join('and', { leaf(order, list[i]), filter }), residual, from, descending, 'value', marks) then
+    if deliver_rows(join('and', { one_of(order, values, true), filter }), residual, from, descending, 'value', marks) then
       return stop(marks(position[2]))
     end
     if i < #list - 1 and spent(CONTAINER) then return stop(marks(descending and 0 or LAST_ROW)) end
+    i = i + 2
   end
   return false
 end

@@ -31,6 +31,7 @@ mod tls;
 mod trace;
 mod types;
 mod ui;
+mod unknown;
 mod values;
 mod writes;
 

@@ -114,7 +114,7 @@ impl RowScan {
         for value in values {
             let (within, stored) = (range.matches(schema, &[at], slice::from_ref(&value)), reply::bytes(value));
             if let Some(ordinal) = column.ordinal_of(&stored).filter(|_| within) {
-                let filter = Node::Leaf(Leaf::Equals { column: at, value: stored });
+                let filter = Node::Leaf(Leaf::In { column: at, values: vec![stored] });
                 runs.push(Run { filter, kind: RunKind::Ordinal(ordinal) });
             }
         }
@@ -126,6 +126,18 @@ impl RowScan {
             (RunKind::Ordinal(one), RunKind::Ordinal(two)) => one.cmp(two),
             (one, _) if matches!(one, RunKind::Null) == key.nulls_first => Ordering::Less,
             _ => Ordering::Greater,
+        });
+        // Values that an enum does not know have one ordinal, and are in the order of their rows.
+        runs.dedup_by(|next, run| {
+            let same = matches!((&run.kind, &next.kind), (RunKind::Ordinal(one), RunKind::Ordinal(two)) if one == two);
+            if same
+                && let Node::Leaf(Leaf::In { values: more, .. }) = &mut next.filter
+                && let Node::Leaf(Leaf::In { values, .. }) = &mut run.filter
+            {
+                values.append(more);
+                values.sort_unstable();
+            }
+            same
         });
         let begin = match from {
             Position::Value(Some(member)) => parse::<u16>(&member.score),

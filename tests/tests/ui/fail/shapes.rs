@@ -29,6 +29,22 @@ enum WithData {
 }
 
 #[derive(ColumnEnum)]
+enum TwoOthers {
+    One,
+    #[column(other)]
+    Two(String, u8),
+    #[column(other, rename = "3")]
+    Three,
+}
+
+#[derive(ColumnEnum)]
+enum NumberForText {
+    One,
+    #[column(other)]
+    Other(u8),
+}
+
+#[derive(ColumnEnum)]
 #[column(rename_all = "lower")]
 enum UnknownCase {
     One,

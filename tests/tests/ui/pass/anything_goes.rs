@@ -84,6 +84,17 @@ struct Moved {
 #[column(crate = reexport::mapper)]
 enum Elsewhere {
     Here,
+    #[column(other)]
+    There(Text),
+}
+
+type Text = ::std::string::String;
+
+#[derive(Clone, Copy, ColumnEnum)]
+enum Forgetful {
+    Known,
+    #[column(other)]
+    r#Else,
 }
 
 #[derive(RedisModel)]
