@@ -497,8 +497,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// of about half a millisecond of the server's time, each a round trip, of up to 48 index entries.
     ///
     /// Before it changes anything, it reads the stored values of each column that gets another type
-    /// or an index, two round trips for 500 records, and refuses if one of them can't be read by
-    /// the new type or be indexed. What a program of the older type writes after its record was
+    /// or an index, eleven round trips for 1,000 records, and refuses if one of them can't be read
+    /// by the new type or be indexed. What a program of the older type writes after its record was
     /// read so is not noticed: a load then says [`Error::Corrupt`](crate::Error::Corrupt), or, if
     /// the column is indexed, the migration ends with that error after the change.
     ///

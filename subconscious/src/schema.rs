@@ -119,7 +119,7 @@ impl ModelSchema {
             return None;
         }
         Some(format!(
-            "{}; if this program is the newer one, `{}::migrate` tries all stored values and changes the type, else update it; {}",
+            "{}. If this program is the newer one, `{}::migrate` tries all stored values and changes the type, else update it; {}",
             differences.join("; "),
             self.name,
             self.sharing()
@@ -129,7 +129,7 @@ impl ModelSchema {
     fn type_differences(&self, types: &str) -> Vec<String> {
         let changed = description::changed(types, &self.types).into_iter();
         let difference = |(stored, ours): (description::Line<'_>, description::Line<'_>)| {
-            format!("`{}` is stored as {}, and {} in this program", ours.name, stored.type_text(), ours.type_text())
+            format!("`{}` is stored as {}, and is {} in this program", ours.name, stored.type_text(), ours.type_text())
         };
         changed.map(difference).collect()
     }

@@ -523,3 +523,78 @@ async fn a_migration_to_a_type_that_cannot_read_what_is_stored_changes_nothing()
     assert_eq!((done.retyped, done.dropped), (vec!["number".into()], vec!["text".into()]));
     assert_eq!(positive::Thing::all().fetch(&f.db).await.unwrap().len(), 700);
 }
+
+/// Programs of the older type are cut off by the change and not before, each in the middle of its
+/// work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_of_the_older_type_are_refused_from_the_change_on() {
+    let f = Fixture::new().await;
+    let mut items: Vec<_> = (0..2_000).map(shop::item).collect();
+    shop::Item::save_many(&f.db, &mut items).await.unwrap().into_result().unwrap();
+    let writers: Vec<_> = (0..4u32)
+        .map(|writer| {
+            let db = f.db.clone();
+            tokio::spawn(async move {
+                let mut written = 0;
+                loop {
+                    let id = (written * 4 + writer) % 2_000;
+                    match shop::Item::patch(&db, id, |i| i.size.set(u16::MAX)).await {
+                        Ok(_) => written += 1,
+                        Err(error) => return (written, error),
+                    }
+                }
+            })
+        })
+        .collect();
+    let written = async || {
+        let all = wider::Item::load_many(&f.db, 0..8u32).await.unwrap();
+        all.iter().flatten().filter(|item| item.size == u64::from(u16::MAX)).count()
+    };
+    while written().await < 8 {}
+    assert_eq!(wider::Item::migrate(&f.db).await.unwrap().retyped, ["size"]);
+    for writer in writers {
+        let (written, error) = writer.await.unwrap();
+        assert!(written > 0);
+        refused(Err::<(), _>(error), &["`size` is stored as u64, and is u16 in this program"]);
+    }
+    assert_eq!(wider::Item::all().fetch(&f.db).await.unwrap().len(), 2_000);
+    indexes::assert_exact::<wider::Item>(&f).await;
+}
+
+/// The first call of a new version may meet records that expired.
+#[tokio::test]
+async fn a_new_version_registers_where_records_have_expired() {
+    #[derive(Debug, RedisModel)]
+    #[model(name = "Visit", ttl = "1h")]
+    struct Old {
+        #[column(primary_key)]
+        id: u32,
+        #[column(index)]
+        page: String,
+    }
+    #[derive(Debug, RedisModel)]
+    #[model(name = "Visit", ttl = "1h")]
+    struct New {
+        #[column(primary_key)]
+        id: u32,
+        #[column(index)]
+        page: String,
+        referrer: Option<String>,
+    }
+    let f = Fixture::new().await;
+    for id in 0..100 {
+        let mut visit = Old { id, page: "start".into() };
+        visit.save(&f.db).await.unwrap();
+        if id < 90 {
+            visit.expire_at(&f.db, std::time::UNIX_EPOCH).await.unwrap();
+        }
+    }
+    assert_eq!(New::filter_by(|v| v.page.eq("start")).count(&f.db).await.unwrap(), 10);
+    let mut visits = New::all().fetch(&f.db).await.unwrap();
+    assert_eq!(visits.len(), 10);
+    visits[0].referrer = Some("elsewhere".into());
+    visits[0].save(&f.db).await.unwrap();
+    let read = New::load(&f.db, visits[0].id).await.unwrap().unwrap();
+    assert_eq!((read.page, read.referrer), ("start".into(), Some("elsewhere".into())));
+    indexes::assert_exact::<New>(&f).await;
+}

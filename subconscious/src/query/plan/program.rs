@@ -56,7 +56,7 @@ impl Node {
             Condition::Range { .. } | Condition::StartsWith { .. } => {
                 range(schema, condition).filter(|range| !range.is_empty()).map_or(Self::None, Self::Leaf)
             }
-            Condition::And(parts) => Self::narrowed(schema, parts),
+            Condition::And(parts) => Self::and(parts.iter().map(|part| Self::of(schema, part)).collect()),
             Condition::Or(parts) => Self::widened(schema, parts),
             Condition::Not(inner) => match Self::of(schema, inner) {
                 Self::All => Self::None,
@@ -65,26 +65,6 @@ impl Node {
                 other => Self::Not(Box::new(other)),
             },
         }
-    }
-
-    /// An AND, in which all ranges of a column are one: `at >= a & at < b` is as narrow as both.
-    fn narrowed(schema: &ModelSchema, parts: &[Condition]) -> Self {
-        let (mut ranges, mut nodes) = (Vec::<Leaf>::new(), Vec::new());
-        for part in parts {
-            let Some(range) = range(schema, part) else {
-                nodes.push(Self::of(schema, part));
-                continue;
-            };
-            match ranges.iter_mut().find(|other| other.column() == range.column()) {
-                Some(other) => other.narrow(range),
-                None => ranges.push(range),
-            }
-        }
-        if ranges.iter().any(Leaf::is_empty) {
-            return Self::None;
-        }
-        nodes.extend(ranges.into_iter().map(Self::Leaf));
-        Self::and(nodes)
     }
 
     /// An OR, in which all values of a column are one list.
@@ -107,18 +87,28 @@ impl Node {
         if nodes.len() > 1 { Self::Or(nodes) } else { nodes.pop().unwrap_or(Self::None) }
     }
 
-    /// What all of the nodes have.
+    /// What all of the nodes have. Ranges of a column become one: `at >= a & at < b` is as narrow as both.
     pub(crate) fn and(nodes: Vec<Self>) -> Self {
-        if nodes.contains(&Self::None) {
+        let (mut ranges, mut others) = (Vec::<Leaf>::new(), Vec::new());
+        let flat = nodes.into_iter().flat_map(|node| if let Self::And(parts) = node { parts } else { vec![node] });
+        for node in flat {
+            match node {
+                Self::All => {}
+                Self::None => return Self::None,
+                Self::Leaf(range @ (Leaf::Range { .. } | Leaf::Ordinals { .. })) => {
+                    match ranges.iter_mut().find(|other| other.column() == range.column()) {
+                        Some(other) => other.narrow(range),
+                        None => ranges.push(range),
+                    }
+                }
+                other => others.push(other),
+            }
+        }
+        if ranges.iter().any(Leaf::is_empty) {
             return Self::None;
         }
-        let flat = nodes.into_iter().flat_map(|node| match node {
-            Self::And(parts) => parts,
-            Self::All => Vec::new(),
-            other => vec![other],
-        });
-        let mut nodes: Vec<_> = flat.collect();
-        if nodes.len() > 1 { Self::And(nodes) } else { nodes.pop().unwrap_or(Self::All) }
+        others.extend(ranges.into_iter().map(Self::Leaf));
+        if others.len() > 1 { Self::And(others) } else { others.pop().unwrap_or(Self::All) }
     }
 
     /// The parts that are ANDed.

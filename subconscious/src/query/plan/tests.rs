@@ -145,6 +145,9 @@ fn ranges_of_one_column_are_one() {
     assert_eq!(words(&since.clone().and(seen(None, bound("5", 0, false)))), "none");
     assert_eq!(words(&since.clone().and(Condition::StartsWith { column: 2, beginning: vec![] })), "range seen i 5   ");
     assert_eq!(words(&age(bound("3", 3, true), None).and(age(None, bound("9", 9, false)))), "ordinals age 3 8");
+    // Also one that is all that is left of an OR.
+    let left = seen(bound("7", 0, true), bound("6", 0, true)).or(since.clone());
+    assert_eq!(words(&left.and(seen(None, bound("9", 0, false)))), "range seen i 5  9 ");
     // Of an OR they are not.
     let apart = since.or(seen(None, bound("3", 0, false)));
     assert_eq!(words(&apart), "or 2 range seen i 5    range seen i   3 ");
