@@ -113,14 +113,27 @@ async fn what_sentinels_do_not_know_is_told() {
     // Some may be down.
     assert_eq!(open(&["redis://127.0.0.1:1/", urls[0]], "redis://main/").await, Ok(()));
     let refused: [(&[&str], _, _); 6] = [
-        (&urls, "redis://other/", "the sentinels know no primary of that name that is up"),
-        (&["redis://127.0.0.1:1/"], "redis://main/", "by the sentinels: no server answers; is it running?"),
-        (&[primary.url()], "redis://main/", "Address does not point to a sentinel node - InvalidClientConfig"),
-        (&urls, "redis+unix:///main", "with sentinels, an address has a primary's name in place of a host"),
-        (&["redis://:a@h/", "redis://:b@h/"], "redis://main/", "the sentinels' addresses differ in user or password"),
-        (&["h:26379"], "redis://main/", "an address begins with redis://, rediss:// or redis+unix://"),
+        (
+            &urls,
+            "redis://other/",
+            "the sentinels know no primary of that name that is up. Check the name in the address",
+        ),
+        (&["redis://127.0.0.1:1/"], "redis://main/", "by the sentinels: no server answers. See whether it is running"),
+        (&[primary.url()], "redis://main/", "Address does not point to a sentinel node"),
+        (
+            &urls,
+            "redis+unix:///main",
+            "the address has no host. With sentinels, write the name by which they know the primary",
+        ),
+        (
+            &["redis://:a@h/", "redis://:b@h/"],
+            "redis://main/",
+            "the sentinels' addresses differ in user or password. Give all of them the same",
+        ),
+        (&["h:26379"], "redis://main/", "the address begins in no way that is known. Write redis://"),
     ];
     for (sentinels, url, reason) in refused {
-        assert_eq!(open(sentinels, url).await, Err(reason.to_owned()));
+        let said = open(sentinels, url).await.unwrap_err();
+        assert!(said.starts_with(reason), "{said}");
     }
 }
