@@ -127,9 +127,7 @@ pub enum Error {
     },
 
     /// Another record has the value of a unique column. Nothing was written.
-    #[error(
-        "{model}.{column}: another record has the value {value}, which is to be unique. Choose another value, or change that record first"
-    )]
+    #[error("{model}.{column}: another record has the value {value}. Choose another, or change that record first")]
     Duplicate {
         /// The record's model.
         model: &'static str,

@@ -4,7 +4,10 @@
 -- plain_decimal: a function from a stored value to the form: without the zeros that end the fraction, and without the sign of a zero.
 --           What is no decimal stays as it is, as do nil and false. value/place.rs has the same in Rust (index_form)
 local function plain_decimal(value)
-  local whole, fraction = string.match(value or '', '^(%-?%d+)%.(%d*)$')
+  local last = value and string.byte(value, -1)
+  -- Most end with a digit that stays.
+  if last ~= 48 and last ~= 46 then return value end
+  local whole, fraction = string.match(value, '^(%-?%d+)%.(%d*)$')
   if whole then
     fraction = string.match(fraction, '^(.*[^0])')
     value = fraction and whole .. '.' .. fraction or whole
