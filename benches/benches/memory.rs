@@ -1,5 +1,6 @@
-//! Bytes of a record, by the formula of `docs/src/production.md` and as a server counts them: `cargo bench -p benches --bench memory`
-//! prints the table of that page. `-- 1000000` makes so many records of each model instead of 100,000.
+//! Bytes of a record, by the formula of `docs/src/production.md` and as a server counts them:
+//! `cargo bench -p benches --bench memory` prints the table of that page. `-- 1000000` makes so
+//! many records of each model instead of 100,000.
 
 // A measurement may end with a panic.
 #![allow(clippy::unwrap_used)]
@@ -11,7 +12,8 @@ use subconscious::testing::TestServer;
 use subconscious::{ColumnEnum, Db, RedisModel};
 use uuid::Uuid;
 
-/// A column in a record: the bytes of its name, those of its value as a field, and how many of the records have one.
+/// A column in a record: the bytes of its name, those of its value as a field, and how many of the
+/// records have one.
 struct Field(f64, f64, f64);
 
 /// What a text takes as a field of a compact hash.
@@ -19,7 +21,8 @@ fn short(bytes: f64) -> f64 {
     bytes + 2.0
 }
 
-/// The server's allocator, by the least difference of two sizes: 8 where Redis or Valkey brought it, 16 where the system did.
+/// The server's allocator, by the least difference of two sizes: 8 where Redis or Valkey brought
+/// it, 16 where the system did.
 struct Allocator(f64);
 
 impl Allocator {
@@ -65,7 +68,8 @@ impl Allocator {
         self.entry() + self.text(value) + 8.0
     }
 
-    /// An entry of a sorted set: that of a hash table, a node of one to five levels, and the member.
+    /// An entry of a sorted set: that of a hash table, a node of one to five levels, and the
+    /// member.
     fn sorted(&self, member: f64) -> f64 {
         let nodes = [(40.0, 0.75), (56.0, 0.1875), (72.0, 0.0469), (88.0, 0.0117), (104.0, 0.0039)];
         let node: f64 = nodes.iter().map(|(bytes, share)| self.up(*bytes) * share).sum();

@@ -47,7 +47,8 @@ fn user(at: u64) -> User {
     }
 }
 
-/// What a careful programmer writes: one script that reads the old values, changes the sets and sorted sets that differ, and writes the record.
+/// What a careful programmer writes: one script that reads the old values, changes the sets and
+/// sorted sets that differ, and writes the record.
 const UPSERT: &str = r"
 local key, id = KEYS[1], ARGV[1]
 local old = redis.call('HMGET', key, 'age', 'gender', 'country_code', 'created_at')

@@ -1,4 +1,5 @@
-//! Patches, counters, unique columns and many saves beside hand-written redis-rs code for the same job, as ratios.
+//! Patches, counters, unique columns and many saves beside hand-written redis-rs code for the same
+//! job, as ratios.
 //!
 //! `cargo bench -p benches --bench writes -- [records] [rounds] [part of a workload's name]`
 

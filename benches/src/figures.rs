@@ -9,7 +9,8 @@ pub fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// With separators, and of small numbers no more digits than they deserve. A dash for what was not measured.
+/// With separators, and of small numbers no more digits than they deserve. A dash for what was not
+/// measured.
 #[must_use]
 pub fn number(value: f64) -> String {
     match value {

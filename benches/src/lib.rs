@@ -12,7 +12,8 @@ mod figures;
 
 pub use figures::{Run, median, number, processor_time, whole};
 
-/// A server for the benchmark; pinned to the first core, where `taskset` can. It ends with this process, however that ends.
+/// A server for the benchmark; pinned to the first core, where `taskset` can. It ends with this
+/// process, however that ends.
 #[derive(Debug)]
 pub struct Server {
     own: Option<TestServer>,
@@ -23,7 +24,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Uses the server at `REDIS_URL`, or starts `SUBCONSCIOUS_SERVER` or `redis-server` as [`run`](Self::run) does.
+    /// Uses the server at `REDIS_URL`, or starts `SUBCONSCIOUS_SERVER` or `redis-server` as
+    /// [`run`](Self::run) does.
     ///
     /// # Panics
     ///
@@ -76,9 +78,10 @@ pub struct Duel {
 }
 
 impl Duel {
-    /// Runs both sides `rounds` times in turn after one round that does not count, and prints a row of the table. Each
-    /// side gets the number of the round, and is measured as a whole; `operations` are done in one round. Nothing is
-    /// done if the command line has a word that is not in the name.
+    /// Runs both sides `rounds` times in turn after one round that does not count, and prints a row
+    /// of the table. Each side gets the number of the round, and is measured as a whole;
+    /// `operations` are done in one round. Nothing is done if the command line has a word that is
+    /// not in the name.
     pub async fn run<A, B>(
         name: &str,
         rounds: usize,
@@ -144,7 +147,8 @@ impl Duel {
 /// The head of the table.
 pub const HEAD: &str = "| workload | ours/s | by hand/s | ratio (least..greatest) | server us a command, ours / by hand |\n| --- | --- | --- | --- | --- |";
 
-/// Microseconds and calls so far of scripts, and of the plain commands that load. What a script calls counts for both.
+/// Microseconds and calls so far of scripts, and of the plain commands that load. What a script
+/// calls counts for both.
 async fn server_time(connection: &mut ConnectionManager) -> [(f64, f64); 2] {
     let stats: String =
         redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap_or_else(|error| panic!("{error}"));

@@ -1,4 +1,5 @@
-//! The derives' input as the rest works with it: names resolved, attributes read, every part with its span.
+//! The derives' input as the rest works with it: names resolved, attributes read, every part with
+//! its span.
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
@@ -169,7 +170,8 @@ impl<'a> Field<'a> {
             || self.updated_at.is_some()
     }
 
-    /// Whether the column can be filtered by: it is given an index, or is a part of a composite key.
+    /// Whether the column can be filtered by: it is given an index, or is a part of a composite
+    /// key.
     pub(crate) fn has_index(&self) -> bool {
         self.index.is_some() || self.composite_key.is_some()
     }
@@ -239,7 +241,8 @@ impl Stored {
     }
 }
 
-/// The path of the runtime crate. The leading `::` of the default keeps a user's own module of the name apart.
+/// The path of the runtime crate. The leading `::` of the default keeps a user's own module of the
+/// name apart.
 fn runtime(entries: &Entries, errors: &mut Errors) -> TokenStream {
     match entries.path("crate", errors) {
         Some(path) => path.into_token_stream(),

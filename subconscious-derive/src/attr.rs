@@ -1,7 +1,8 @@
-//! Parses `#[model(..)]` and `#[column(..)]`: a list of `name` and `name = value`, whose names are known.
+//! Parses `#[model(..)]` and `#[column(..)]`: a list of `name` and `name = value`, whose names are
+//! known.
 //!
-//! What is wrong with one entry does not hide what is wrong with the next, so this does not use syn's
-//! `parse_nested_meta`, which stops at the first mistake.
+//! What is wrong with one entry does not hide what is wrong with the next, so this does not use
+//! syn's `parse_nested_meta`, which stops at the first mistake.
 
 use proc_macro2::TokenTree;
 use syn::ext::IdentExt as _;
@@ -143,7 +144,8 @@ impl Spec {
             }
             _ => {}
         }
-        // Kept in spite of a mistake in the value: the name is there, so that nothing else reports it as missing.
+        // Kept in spite of a mistake in the value: the name is there, so that nothing else reports
+        // it as missing.
         entries.entries.push(entry);
     }
 
@@ -233,7 +235,8 @@ fn as_string(expr: &Expr) -> Option<LitStr> {
     }
 }
 
-/// Reads one entry and the comma after it, or reports what is wrong and goes on after the next comma.
+/// Reads one entry and the comma after it, or reports what is wrong and goes on after the next
+/// comma.
 fn entry(input: ParseStream<'_>, errors: &mut Errors) -> Option<Entry> {
     // `parse_any` because `crate` and `default` are keywords or may become so.
     let Ok(name) = input.call(Ident::parse_any) else {

@@ -34,9 +34,9 @@ fn camel(variant: &str) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// The words in lower case. Every upper-case letter begins a word, also within an acronym: the rule that
-/// serde has, so that an enum has the same names in Redis and in JSON. (A rule that keeps acronyms together reads
-/// better and was rejected for that.)
+/// The words in lower case. Every upper-case letter begins a word, also within an acronym: the rule
+/// that serde has, so that an enum has the same names in Redis and in JSON. (A rule that keeps
+/// acronyms together reads better and was rejected for that.)
 fn words(variant: &str, separator: char) -> String {
     let mut out = String::with_capacity(variant.len() + 4);
     for (at, letter) in variant.char_indices() {

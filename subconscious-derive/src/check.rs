@@ -1,5 +1,5 @@
-//! The rules that one attribute alone can't break. Rules about types are not here: the macro sees the name of a type, not
-//! the type, so they are trait bounds in the generated code.
+//! The rules that one attribute alone can't break. Rules about types are not here: the macro sees
+//! the name of a type, not the type, so they are trait bounds in the generated code.
 
 use std::collections::HashMap;
 

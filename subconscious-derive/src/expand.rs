@@ -1,8 +1,8 @@
 //! Writes the code of a correct input: constants, and calls into the runtime.
 //!
-//! Whatever judges a field's type has the span of that type or field, so that an unfit type is reported there. Only the
-//! place of those spans is the user's: names resolve as at the derive ([`Span::mixed_site`]), or a field from a
-//! `macro_rules` would bring a `self` of its own.
+//! Whatever judges a field's type has the span of that type or field, so that an unfit type is
+//! reported there. Only the place of those spans is the user's: names resolve as at the derive
+//! ([`Span::mixed_site`]), or a field from a `macro_rules` would bring a `self` of its own.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -72,7 +72,8 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// What a column can do: whether it has an index, whether it has an order, and what it is to the model, if not just a column.
+/// What a column can do: whether it has an index, whether it has an order, and what it is to the
+/// model, if not just a column.
 pub(crate) type Caps = (bool, bool, Option<&'static str>);
 
 /// The struct of a model's columns with what each of them can do.
@@ -93,7 +94,8 @@ pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> Cap
         }
     });
     let doc = format!(" The columns of [`{}`], to filter and order by.", ident.unraw());
-    // The model's fields may be private and of private types; their columns have the model's visibility.
+    // The model's fields may be private and of private types; their columns have the model's
+    // visibility.
     quote! {
         #[doc = #doc]
         #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
@@ -119,7 +121,8 @@ fn role(field: &Field<'_>) -> Option<&'static str> {
     }
 }
 
-/// The type of the id; `u64` where an erroneous input has no key, and no tuple of one where it has half of one.
+/// The type of the id; `u64` where an erroneous input has no key, and no tuple of one where it has
+/// half of one.
 pub(crate) fn id_type(model: &Model<'_>) -> TokenStream {
     let key = model.key().map(|field| &field.ty).collect::<Vec<_>>();
     match (model.key().find(|field| field.primary_key.is_some()), key.as_slice()) {
@@ -140,8 +143,8 @@ pub(crate) fn private(krate: &TokenStream) -> TokenStream {
     quote!(#krate::__private)
 }
 
-/// A user's lints do not judge generated code. Lints that are often forbidden, which nothing can then allow, are
-/// not here: the code has to satisfy them.
+/// A user's lints do not judge generated code. Lints that are often forbidden, which nothing can
+/// then allow, are not here: the code has to satisfy them.
 pub(crate) fn lints() -> TokenStream {
     quote!(#[allow(deprecated, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction)])
 }
@@ -151,9 +154,9 @@ fn at(field: &Field<'_>) -> Span {
     field.ty.span().resolved_at(Span::mixed_site())
 }
 
-/// The type of a column, by way of a trait that only types of columns have. All calls about a column name its type so: where
-/// it is no column's type they have the very same error, which rustc prints once. (A bound of each call would be
-/// reported for each call.)
+/// The type of a column, by way of a trait that only types of columns have. All calls about a
+/// column name its type so: where it is no column's type they have the very same error, which rustc
+/// prints once. (A bound of each call would be reported for each call.)
 fn column_type(p: &TokenStream, field: &Field<'_>) -> TokenStream {
     let ty = &field.ty;
     // rustc marks all from the first token to the last.
@@ -310,8 +313,8 @@ pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
     }
 }
 
-/// What a column of the enum may have. Only an enum that is `Clone` can be a key; the `for` defers that
-/// condition, which without it would be an error here instead of at the key.
+/// What a column of the enum may have. Only an enum that is `Clone` can be a key; the `for` defers
+/// that condition, which without it would be an error here instead of at the key.
 pub(crate) fn column_enum_markers(p: &TokenStream, ident: &Ident) -> TokenStream {
     quote! {
         #[automatically_derived]

@@ -1,8 +1,9 @@
-//! Writes what stands in for the code of an input with mistakes, so that uses of the type give no further errors.
+//! Writes what stands in for the code of an input with mistakes, so that uses of the type give no
+//! further errors.
 //!
-//! It never runs, since the mistakes fail the compile. It promises more than the input asks for, such as
-//! an index on every column: a misspelt `index` must not also be an error at each filter. Its bodies are `loop {}`, which has
-//! every type and needs no name.
+//! It never runs, since the mistakes fail the compile. It promises more than the input asks for,
+//! such as an index on every column: a misspelt `index` must not also be an error at each filter.
+//! Its bodies are `loop {}`, which has every type and needs no name.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -10,8 +11,8 @@ use quote::{quote, quote_spanned};
 use crate::ast::{Enum, Model};
 use crate::expand;
 
-/// `RedisModel` without bodies. A generic type gets none: to write its parameters in the right places is more than a
-/// stand-in should need.
+/// `RedisModel` without bodies. A generic type gets none: to write its parameters in the right
+/// places is more than a stand-in should need.
 pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     if !model.input.generics.params.is_empty() {
         return TokenStream::new();

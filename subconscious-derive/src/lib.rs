@@ -1,12 +1,13 @@
-//! The derives of `subconscious`. Use them from that crate, which re-exports them and pins this one.
+//! The derives of `subconscious`. Use them from that crate, which re-exports them and pins this
+//! one.
 //!
-//! The steps never mix: `attr` and `ast` read the input into a form that keeps every span, `check` knows the rules
-//! that cross attributes and fields, `expand` writes the code. All mistakes of an input are reported at once
-//! (`errors`), and then `fallback` writes code that lets the uses of the type compile, so that the user reads our
-//! messages and not those that follow from them.
+//! The steps never mix: `attr` and `ast` read the input into a form that keeps every span, `check`
+//! knows the rules that cross attributes and fields, `expand` writes the code. All mistakes of an
+//! input are reported at once (`errors`), and then `fallback` writes code that lets the uses of the
+//! type compile, so that the user reads our messages and not those that follow from them.
 //!
-//! The generated code is constants and calls into `subconscious::__private`; what needs more belongs into the
-//! runtime. `src/snapshots` has what it looks like.
+//! The generated code is constants and calls into `subconscious::__private`; what needs more
+//! belongs into the runtime. `src/snapshots` has what it looks like.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -25,7 +26,8 @@ mod fallback;
 #[cfg(test)]
 mod tests;
 
-/// Makes a struct with named fields a model: its records are hashes in Redis and its fields are columns. It can't be generic.
+/// Makes a struct with named fields a model: its records are hashes in Redis and its fields are
+/// columns. It can't be generic.
 ///
 /// ```ignore
 /// #[derive(RedisModel)]
@@ -39,8 +41,9 @@ mod tests;
 /// }
 /// ```
 ///
-/// Besides `RedisModel` for `User` it writes the struct `UserColumns`, with the visibility of `User` and a field per column. The closures of
-/// queries and patches get an instance of it: `User::filter_by(|u| u.age.ge(18))`.
+/// Besides `RedisModel` for `User` it writes the struct `UserColumns`, with the visibility of
+/// `User` and a field per column. The closures of queries and patches get an instance of it:
+/// `User::filter_by(|u| u.age.ge(18))`.
 ///
 /// `#[model(..)]` on the struct:
 ///
@@ -69,22 +72,25 @@ mod tests;
 /// | `default`, `default = expr` | the value where a stored record lacks the column: `Default::default()` or `expr`, which has the field's type; not for an `Option`, which is null there |
 /// | `skip` | not stored; reading gives what `default` says, or `Default::default()` |
 ///
-/// The field of a time, or an `Option` of it, is a `SystemTime`, a date with time of `chrono`, `time` or `jiff`, or an `i64` or `u64` that counts
-/// milliseconds since 1970. A record that was stored before the model had a column that Redis fills
-/// has 0 there (a time: the beginning of 1970), in an `Option` null, until a save or patch fills
-/// it. `auto_increment`, `unique`, `version` and the three times exclude each other on one field. A
-/// `primary_key` may have
-/// `auto_increment`; otherwise a key has none of these and no `default`. A `primary_key` has an index only if it is given one.
+/// The field of a time, or an `Option` of it, is a `SystemTime`, a date with time of `chrono`,
+/// `time` or `jiff`, or an `i64` or `u64` that counts milliseconds since 1970. A record that was
+/// stored before the model had a column that Redis fills has 0 there (a time: the beginning of
+/// 1970), in an `Option` null, until a save or patch fills it. `auto_increment`, `unique`,
+/// `version` and the three times exclude each other on one field. A `primary_key` may have
+/// `auto_increment`; otherwise a key has none of these and no `default`. A `primary_key` has an
+/// index only if it is given one.
 ///
 /// # Errors
 ///
-/// Every mistake is a compile error on the token that is wrong, and all of them are reported at once.
+/// Every mistake is a compile error on the token that is wrong, and all of them are reported at
+/// once.
 #[proc_macro_derive(RedisModel, attributes(model, column))]
 pub fn redis_model(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     model(&parse_macro_input!(input as DeriveInput)).into()
 }
 
-/// Makes an enum whose variants have no fields, but for one with `other`, the type of a column. The name of the variant is stored.
+/// Makes an enum whose variants have no fields, but for one with `other`, the type of a column. The
+/// name of the variant is stored.
 ///
 /// ```ignore
 /// #[derive(ColumnEnum)]
@@ -110,17 +116,21 @@ pub fn redis_model(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 /// | `rename = ".."` | its stored name, whatever the enum's `rename_all` is |
 /// | `other` | it stands for all stored texts that are the name of no other variant, as a newer version of the program may store them; at most one |
 ///
-/// Without a variant with `other`, a record with such a text can't be read. With `#[column(other)] Other(String)` it can, and the text is kept: it is
-/// written as it was, found by `eq(Gender::Other("x".into()))`, and counted by itself. A text that is the name of a variant is that variant. With
-/// `#[column(other)] Unknown`, without a field, the record can be read and its other columns patched, but a save is refused, as the text would be lost.
-/// Such values come after all that are known in an order, and are equal in it.
+/// Without a variant with `other`, a record with such a text can't be read. With `#[column(other)]
+/// Other(String)` it can, and the text is kept: it is written as it was, found by
+/// `eq(Gender::Other("x".into()))`, and counted by itself. A text that is the name of a variant is
+/// that variant. With `#[column(other)] Unknown`, without a field, the record can be read and its
+/// other columns patched, but a save is refused, as the text would be lost. Such values come after
+/// all that are known in an order, and are equal in it.
 ///
-/// The order of a column with `sort` is the order in which the variants are declared, so a variant that is moved or put
-/// between others changes the order of stored records; one at the end does not. An enum that is a key has to be `Clone`.
+/// The order of a column with `sort` is the order in which the variants are declared, so a variant
+/// that is moved or put between others changes the order of stored records; one at the end does
+/// not. An enum that is a key has to be `Clone`.
 ///
 /// # Errors
 ///
-/// Every mistake is a compile error on the token that is wrong, and all of them are reported at once.
+/// Every mistake is a compile error on the token that is wrong, and all of them are reported at
+/// once.
 #[proc_macro_derive(ColumnEnum, attributes(column))]
 pub fn column_enum(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     enumeration(&parse_macro_input!(input as DeriveInput)).into()

@@ -31,7 +31,8 @@ pub struct SaveReport {
     pub saved: u64,
     /// How many were not.
     pub failures: u64,
-    /// The records that were not, in order: their positions, counted from 0, and why. Of `save_stream`, the first 1,000.
+    /// The records that were not, in order: their positions, counted from 0, and why. Of
+    /// `save_stream`, the first 1,000.
     pub failed: Vec<(usize, Error)>,
 }
 
@@ -60,7 +61,8 @@ pub struct DeleteReport {
     pub missing: u64,
     /// How many could not be deleted.
     pub failures: u64,
-    /// Those that could not, in order: the positions of their ids, counted from 0, and why; the first 1,000.
+    /// Those that could not, in order: the positions of their ids, counted from 0, and why; the
+    /// first 1,000.
     pub failed: Vec<(usize, Error)>,
 }
 

@@ -1,8 +1,10 @@
-//! Check and repair: whether the indexes are those of the records, and what is done if they are not.
+//! Check and repair: whether the indexes are those of the records, and what is done if they are
+//! not.
 //!
-//! Nothing that this library does makes them differ. What can: a program that writes the model's keys by hand, a server that evicted
-//! keys, a restored part of a backup. Each step is one script call that compares a few entries with their
-//! records as one step, so that what other clients write meanwhile is never taken for an issue.
+//! Nothing that this library does makes them differ. What can: a program that writes the model's
+//! keys by hand, a server that evicted keys, a restored part of a backup. Each step is one script
+//! call that compares a few entries with their records as one step, so that what other clients
+//! write meanwhile is never taken for an issue.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -43,8 +45,9 @@ pub struct CheckReport {
     pub found: u64,
     /// How many of them were repaired: none by a check.
     pub repaired: u64,
-    /// Whether everything could be looked at. A key of another type in the place of `meta`, of rows in use or of the row directory makes that
-    /// impossible; one in the place of an index hinders a check, not a repair.
+    /// Whether everything could be looked at. A key of another type in the place of `meta`, of rows
+    /// in use or of the row directory makes that impossible; one in the place of an index hinders a
+    /// check, not a repair.
     pub complete: bool,
 }
 
@@ -111,7 +114,8 @@ pub enum Fault {
     RecordWithoutRow,
     /// A row has no record: its hash was deleted by hand or evicted. A repair frees the row.
     RowWithoutRecord,
-    /// Two records have the same value of a unique column. A repair leaves that to you: change one of them.
+    /// Two records have the same value of a unique column. A repair leaves that to you: change one
+    /// of them.
     DuplicateValue,
     /// What is known of a record's expiry is not what its hash says. A repair follows the hash.
     WrongExpiry,
@@ -121,10 +125,12 @@ pub enum Fault {
     SplitContainer,
     /// A key of an index that the model does not have. A repair deletes it.
     UnusedKey,
-    /// A key holds a value of another type. A repair deletes it if it is in the place of an index, which it then
-    /// builds; it leaves records, `meta`, rows in use and the row directory to you: delete or rename the key.
+    /// A key holds a value of another type. A repair deletes it if it is in the place of an index,
+    /// which it then builds; it leaves records, `meta`, rows in use and the row directory to you:
+    /// delete or rename the key.
     WrongKeyType,
-    /// A record has a value that its column cannot have, or lacks one. A repair leaves that to you: save or delete the record.
+    /// A record has a value that its column cannot have, or lacks one. A repair leaves that to you:
+    /// save or delete the record.
     UnreadableRecord,
     /// A key that is not one of a model. A repair leaves it alone.
     UnknownKey,
@@ -203,8 +209,8 @@ struct Entries {
 }
 
 impl<M: RedisModel> Walk<'_, M> {
-    /// In this order, a repair never frees a row while an index has an entry of it, and never gives a unique value to a record
-    /// while another, which lost it, has it.
+    /// In this order, a repair never frees a row while an index has an entry of it, and never gives
+    /// a unique value to a record while another, which lost it, has it.
     async fn all(&mut self) -> Result<()> {
         if !self.structure().await? {
             return Ok(());
@@ -227,7 +233,8 @@ impl<M: RedisModel> Walk<'_, M> {
         command
     }
 
-    /// Makes calls of one script and takes what they found into the report. The rest of what each answered.
+    /// Makes calls of one script and takes what they found into the report. The rest of what each
+    /// answered.
     async fn ask(&mut self, script: &Script, calls: Vec<Cmd>) -> Result<Vec<Vec<Value>>> {
         let mut answers = Vec::with_capacity(calls.len());
         for calls in calls.chunks(CALLS) {
@@ -237,7 +244,8 @@ impl<M: RedisModel> Walk<'_, M> {
             }
             for reply in script.run_many(self.db, &pipeline).await? {
                 let reply = match reply {
-                    // The key of another type was found before, where it is in the place of an index.
+                    // The key of another type was found before, where it is in the place of an
+                    // index.
                     Err(error) if is_wrong_type(&error) => {
                         self.report.complete = false;
                         answers.push(Vec::new());
@@ -281,7 +289,8 @@ impl<M: RedisModel> Walk<'_, M> {
         }
     }
 
-    /// Looks at the types of the keys that all else depends on; `false` if there is one of another type.
+    /// Looks at the types of the keys that all else depends on; `false` if there is one of another
+    /// type.
     async fn structure(&mut self) -> Result<bool> {
         let mut sound = true;
         let mut scan = Scan::new(&self.target);
@@ -360,7 +369,8 @@ impl<M: RedisModel> Walk<'_, M> {
         Ok(())
     }
 
-    /// Goes through the rows: for those without a record only, which it answers, or for the index entries of all.
+    /// Goes through the rows: for those without a record only, which it answers, or for the index
+    /// entries of all.
     async fn rows(&mut self, lost_only: bool, lost: &[u64]) -> Result<Vec<u64>> {
         let columns = self.target.schema.indexed.len();
         let step = if lost_only { 64 } else { (ENTRIES / (columns + 1)).max(1) } as u64;
@@ -399,7 +409,8 @@ impl<M: RedisModel> Walk<'_, M> {
         Ok(found)
     }
 
-    /// Goes through the keys of indexes. The values that columns of few values have, each with its column.
+    /// Goes through the keys of indexes. The values that columns of few values have, each with its
+    /// column.
     async fn indexes(&mut self) -> Result<BTreeSet<(usize, Vec<u8>)>> {
         let mut values = BTreeSet::new();
         let mut scan = Scan::new(&self.target);
@@ -514,7 +525,8 @@ impl<M: RedisModel> Walk<'_, M> {
         }
     }
 
-    /// Compares the values in order of the columns of few values with the keys that hold their rows.
+    /// Compares the values in order of the columns of few values with the keys that hold their
+    /// rows.
     async fn values(&mut self, values: &mut BTreeSet<(usize, Vec<u8>)>) -> Result<()> {
         for number in 1..=self.target.schema.indexed.len() {
             let Some(column) = self.column(number).filter(|column| column.has_sort() && !column.has_sorted_set())

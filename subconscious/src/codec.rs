@@ -9,7 +9,8 @@ use crate::id;
 use crate::schema::ModelSchema;
 use crate::value::{ColumnType, ColumnValue, DefaultValue, Excerpt, Kind, ValueError, list};
 
-/// Bytes that an indexed value may have at most: it becomes part of a key or of a sorted set's member.
+/// Bytes that an indexed value may have at most: it becomes part of a key or of a sorted set's
+/// member.
 pub(crate) const LONGEST_INDEXED: usize = 1024;
 
 /// Collects the columns of a record in their stored forms. The derive writes the calls.
@@ -31,7 +32,8 @@ impl RecordWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::BadData`] for a value that has no stored form, or is too long for the column's index.
+    /// [`Error::BadData`] for a value that has no stored form, or is too long for the column's
+    /// index.
     pub fn column<T: ColumnType>(&mut self, value: &T) -> Result<()> {
         let column = &self.schema.columns()[self.values.len()];
         let Some(value) = value.value() else {
@@ -190,7 +192,8 @@ impl<'a> RecordReader<'a> {
             key: printable(self.key),
             reason: reason.to_string(),
         };
-        // A key of one column is the id. It may be a field, too; where its index is younger than the record it is not yet.
+        // A key of one column is the id. It may be a field, too; where its index is younger than
+        // the record it is not yet.
         if let Some(id) = self.id.filter(|_| self.schema.key == [at]) {
             if column.is_stored() {
                 self.values.next();

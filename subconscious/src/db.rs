@@ -33,7 +33,8 @@ const QUERY_BUDGET: Duration = Duration::from_millis(1);
 /// What is slow for a query.
 const SLOW_QUERY: Duration = Duration::from_millis(100);
 
-/// A database: a connection to a Redis-compatible server, and the namespace that this program's models live in.
+/// A database: a connection to a Redis-compatible server, and the namespace that this program's
+/// models live in.
 ///
 /// ```no_run
 /// # async fn run() -> subconscious::Result<()> {
@@ -44,12 +45,13 @@ const SLOW_QUERY: Duration = Duration::from_millis(100);
 /// # Ok(()) }
 /// ```
 ///
-/// One is enough for a program: cloning is cheap, and clones share one connection, over which commands of many tasks travel at the same
-/// time. It needs Tokio, and belongs to the runtime that it was opened in.
+/// One is enough for a program: cloning is cheap, and clones share one connection, over which
+/// commands of many tasks travel at the same time. It needs Tokio, and belongs to the runtime that
+/// it was opened in.
 ///
-/// A connection that [`open`](Db::open) made is made again by itself if it breaks, if nothing came over it within the
-/// [`response_timeout`](DbBuilder::response_timeout), or if its server became a replica. One that was idle for a second is tried by a `PING`
-/// before anything is entrusted to it.
+/// A connection that [`open`](Db::open) made is made again by itself if it breaks, if nothing came
+/// over it within the [`response_timeout`](DbBuilder::response_timeout), or if its server became a
+/// replica. One that was idle for a second is tried by a `PING` before anything is entrusted to it.
 #[derive(Clone)]
 pub struct Db {
     server: Server,
@@ -68,22 +70,25 @@ pub struct Db {
 }
 
 impl Db {
-    /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..` (TLS, feature `tls`)
-    /// or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, besides those of the connection itself.
-    /// [`Db::builder`] has settings other than the defaults.
+    /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..`
+    /// (TLS, feature `tls`) or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, besides
+    /// those of the connection itself. [`Db::builder`] has settings other than the defaults.
     ///
     /// `?protocol=resp3` asks for the newer protocol; nothing else changes by it.
     ///
-    /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets ring's. The server's certificate has to be for
-    /// the address' host; [`DbBuilder::root_certificates`] says who may have signed it.
+    /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets
+    /// ring's. The server's certificate has to be for the address' host;
+    /// [`DbBuilder::root_certificates`] says who may have signed it.
     ///
-    /// A user who is not allowed everything needs the rights that the chapter "Users and their rights" of the guide lists; the shorter of its two lists is
-    /// enough for loads and queries. One who lacks a command of the longer one is refused every write.
+    /// A user who is not allowed everything needs the rights that the chapter "Users and their
+    /// rights" of the guide lists; the shorter of its two lists is enough for loads and queries.
+    /// One who lacks a command of the longer one is refused every write.
     ///
     /// # Errors
     ///
-    /// [`Error::Redis`] if no server answers or it refuses the password; [`Error::Unsupported`] if the server is older than Redis 7.0 or Valkey
-    /// 7.2, or the address can't be read, as with a password that is not percent-encoded, or needs a feature that is off.
+    /// [`Error::Redis`] if no server answers or it refuses the password; [`Error::Unsupported`] if
+    /// the server is older than Redis 7.0 or Valkey 7.2, or the address can't be read, as with a
+    /// password that is not percent-encoded, or needs a feature that is off.
     ///
     /// # Cancel safety
     ///
@@ -97,7 +102,8 @@ impl Db {
         DbBuilder::new()
     }
 
-    /// Uses a connection manager of the caller's, which then sees to timeouts and lost connections. One round trip.
+    /// Uses a connection manager of the caller's, which then sees to timeouts and lost connections.
+    /// One round trip.
     ///
     /// # Errors
     ///
@@ -106,7 +112,8 @@ impl Db {
         Server::checked(Connection::Manager(manager)).await.map(Self::over)
     }
 
-    /// Uses a multiplexed connection of the caller's. If it is lost, all further calls fail: prefer a manager. One round trip.
+    /// Uses a multiplexed connection of the caller's. If it is lost, all further calls fail: prefer
+    /// a manager. One round trip.
     ///
     /// # Errors
     ///
@@ -187,7 +194,8 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for a name with a brace in it: it would move the hash tag of every key.
+    /// [`Error::Unsupported`] for a name with a brace in it: it would move the hash tag of every
+    /// key.
     pub fn with_namespace(&self, namespace: &str) -> Result<Self> {
         check_namespace(namespace)?;
         Ok(Self { namespace: namespace.into(), ..self.clone() })

@@ -22,13 +22,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # Ok(()) }
 /// ```
-/// A message is one sentence that says what is wrong with which model, column and value, and one that says what to do. No message repeats
-/// that of its source.
+/// A message is one sentence that says what is wrong with which model, column and value, and one
+/// that says what to do. No message repeats that of its source.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The query can't be run: a value in a filter can't be stored, so nothing can equal it, or a cursor is one of another query. Nothing
-    /// was sent.
+    /// The query can't be run: a value in a filter can't be stored, so nothing can equal it, or a
+    /// cursor is one of another query. Nothing was sent.
     #[error("the query on {model} cannot be run: {reason}")]
     InvalidQuery {
         /// The model that was asked for.
@@ -37,8 +37,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// A value can't be stored: it has no stored form, is too long for an id or an index, or is for Redis to assign.
-    /// Nothing was written.
+    /// A value can't be stored: it has no stored form, is too long for an id or an index, or is for
+    /// Redis to assign. Nothing was written.
     #[error("{model}.{column}: {reason}")]
     BadData {
         /// The record's model.
@@ -49,8 +49,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// A counter would leave its type: by an `incr` or `decr`, or as a `version` or `auto_increment` column has come to the end of its type.
-    /// Nothing was written.
+    /// A counter would leave its type: by an `incr` or `decr`, or as a `version` or
+    /// `auto_increment` column has come to the end of its type. Nothing was written.
     #[error(
         "{model}.{column}: from {stored} it would leave the range of its type, {least} to {greatest}, in {key}. Change it by less, or give the \
          column a larger type"
@@ -71,7 +71,8 @@ pub enum Error {
         greatest: Box<str>,
     },
 
-    /// A stored record lacks a column that is neither nullable nor has a default; or its row number, which is called `#`.
+    /// A stored record lacks a column that is neither nullable nor has a default; or its row
+    /// number, which is called `#`.
     #[error("{model}.{column}: the stored record {key} lacks it. {}", if *column == "#" {
         format!("It is the row number: `{model}::repair` gives the record one")
     } else {
@@ -86,7 +87,8 @@ pub enum Error {
         key: String,
     },
 
-    /// Something stored is not what this library stores: a field that its type can't read, or a key of another type.
+    /// Something stored is not what this library stores: a field that its type can't read, or a key
+    /// of another type.
     #[error("{model}{}: {reason}, {} {key}. {}",
         column.map(|column| format!(".{column}")).unwrap_or_default(),
         if column.is_some() { "in" } else { "at" },
@@ -116,8 +118,8 @@ pub enum Error {
         key: String,
     },
 
-    /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id, or `save` none with an id or number that Redis assigned to one.
-    /// Nothing was written.
+    /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id, or `save` none
+    /// with an id or number that Redis assigned to one. Nothing was written.
     #[error("{model} {key} does not exist, or not any more. Do without it, or insert it as a new record")]
     NotFound {
         /// The record's model.
@@ -137,7 +139,8 @@ pub enum Error {
         value: String,
     },
 
-    /// The record was changed or removed since it was read: it has another version. Nothing was written.
+    /// The record was changed or removed since it was read: it has another version. Nothing was
+    /// written.
     #[error("{model} {key} has {}, not version {expected}, as it was changed or removed since it was read. Reload it and decide again", match stored {
         Some(stored) => format!("version {stored}"),
         None => "no version".to_owned(),
@@ -164,9 +167,10 @@ pub enum Error {
         difference: String,
     },
 
-    /// The connection failed after a write was sent and before its answer came, so it is not known whether it was done. It was
-    /// done as a whole or not at all; or a server that did not answer in time does it when it gets to it, maybe after a later write
-    /// over a new connection. With a column `version`, it is then refused.
+    /// The connection failed after a write was sent and before its answer came, so it is not known
+    /// whether it was done. It was done as a whole or not at all; or a server that did not answer
+    /// in time does it when it gets to it, maybe after a later write over a new connection. With a
+    /// column `version`, it is then refused.
     #[error("{model}: whether {operation} was done is not known, as its answer was lost. {}", if *repeatable {
         "To repeat it is safe"
     } else {
@@ -177,15 +181,15 @@ pub enum Error {
         model: &'static str,
         /// The verb, such as `save`.
         operation: &'static str,
-        /// Whether it is safe to call it again: if it was done, it does not happen twice. `insert` and a save with a
-        /// version then say that the record exists or has changed.
+        /// Whether it is safe to call it again: if it was done, it does not happen twice. `insert`
+        /// and a save with a version then say that the record exists or has changed.
         repeatable: bool,
         /// How the connection failed.
         source: RedisFailure,
     },
 
-    /// The server is too old, or an address, a certificate, a namespace or the text of a cursor can't be used, or a test server did not start.
-    /// The text says what is wrong.
+    /// The server is too old, or an address, a certificate, a namespace or the text of a cursor
+    /// can't be used, or a test server did not start. The text says what is wrong.
     #[error("{0}")]
     Unsupported(String),
 
@@ -194,8 +198,9 @@ pub enum Error {
     Redis(#[from] RedisFailure),
 }
 
-/// A failure of the server or of the connection to it. Its text is what happened and what to do about it, where that is known, else the words of the
-/// server. Its source says what happened in the words of the server or the system, where the text does not.
+/// A failure of the server or of the connection to it. Its text is what happened and what to do
+/// about it, where that is known, else the words of the server. Its source says what happened in
+/// the words of the server or the system, where the text does not.
 #[derive(Debug, Clone)]
 pub struct RedisFailure {
     hint: Option<String>,
@@ -217,7 +222,8 @@ impl std::error::Error for RedisFailure {
         if lacks_rights(&self.source) {
             return None;
         }
-        // The error of the crate redis has the message of its own source, which may have that of its own.
+        // The error of the crate redis has the message of its own source, which may have that of
+        // its own.
         let (text, mut next) = (self.to_string(), Some(&self.source as &(dyn std::error::Error + 'static)));
         while let Some(error) = next {
             let (said, below) = (error.to_string(), error.source());
@@ -275,7 +281,8 @@ impl Error {
         matches!(self, Error::OutOfRange { .. })
     }
 
-    /// Whether a write may have been done although no answer came ([`Error::OutcomeUnknown`], which says whether a repeat is safe).
+    /// Whether a write may have been done although no answer came ([`Error::OutcomeUnknown`], which
+    /// says whether a repeat is safe).
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Error::OutcomeUnknown { .. })
     }
@@ -294,7 +301,8 @@ impl Error {
         matches!(failure.code(), Some("READONLY" | "NOREPLICAS" | "MISCONF"))
     }
 
-    /// An error of a user who may not write, as if the server were a read-only replica: then queries do without.
+    /// An error of a user who may not write, as if the server were a read-only replica: then
+    /// queries do without.
     pub(crate) fn without_rights_read_only(self) -> Self {
         match self {
             Error::Redis(failure) if lacks_rights(&failure.source) => {
@@ -351,7 +359,8 @@ pub(crate) fn is_read_only(error: &redis::RedisError) -> bool {
 const REFUSALS: [&str; 9] =
     ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "WRONGTYPE", "BUSY", "LOADING"];
 
-/// The first word of a server's error. A script that caught the error and raised it again has put another word before it.
+/// The first word of a server's error. A script that caught the error and raised it again has put
+/// another word before it.
 fn code(error: &redis::RedisError) -> Option<&str> {
     let code = error.code();
     let said = || error.detail()?.split(' ').next().filter(|word| REFUSALS.contains(word));

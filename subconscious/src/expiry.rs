@@ -12,8 +12,8 @@ use crate::write::{Call, Target, Write, push_indexes};
 /// Records that one call removes, in about a millisecond.
 const STEP: usize = 64;
 
-/// A duration in milliseconds, in which Redis counts. It is rounded up: no record goes before its time, and none that is to live for a moment
-/// is gone at once.
+/// A duration in milliseconds, in which Redis counts. It is rounded up: no record goes before its
+/// time, and none that is to live for a moment is gone at once.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

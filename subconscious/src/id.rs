@@ -1,4 +1,5 @@
-//! Ids: how the value of a key, or the tuple of a composite key, becomes the name of a record and back.
+//! Ids: how the value of a key, or the tuple of a composite key, becomes the name of a record and
+//! back.
 
 use crate::codec::printable;
 use crate::error::{Error, Result};
@@ -9,8 +10,8 @@ use uuid::Uuid;
 /// Bytes that an id may have at most.
 pub(crate) const LONGEST_ID: usize = 1024;
 
-/// The id of a model's records: the type of the primary key, or a tuple of the types of a composite key. Every [`KeyValue`] is one, and
-/// every tuple of two to six of them.
+/// The id of a model's records: the type of the primary key, or a tuple of the types of a composite
+/// key. Every [`KeyValue`] is one, and every tuple of two to six of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an id",
     label = "cannot be a key",
@@ -85,7 +86,8 @@ composite!(A P 0, B Q 1, C R 2, D S 3);
 composite!(A P 0, B Q 1, C R 2, D S 3, E T 4);
 composite!(A P 0, B Q 1, C R 2, D S 3, E T 4, F U 5);
 
-/// The text of an id from the stored forms of its parts: the only part as it is; several as [`push_part`] has them.
+/// The text of an id from the stored forms of its parts: the only part as it is; several as
+/// [`push_part`] has them.
 pub(crate) fn text<P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
     if let [only] = parts {
         return only.as_ref().to_vec();
@@ -97,8 +99,8 @@ pub(crate) fn text<P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
     out
 }
 
-/// Appends a part of a composite id: `:` stands between two, and `:` and `\` within one are marked by a `\`, so that no two
-/// ids share a text.
+/// Appends a part of a composite id: `:` stands between two, and `:` and `\` within one are marked
+/// by a `\`, so that no two ids share a text.
 fn push_part(out: &mut Vec<u8>, at: usize, part: &[u8]) {
     if at > 0 {
         out.push(b':');

@@ -1,8 +1,9 @@
 //! Every key of a model.
 //!
-//! All keys of a model begin with the same text, `{User}:`, whose part in braces is the hash tag that keeps them on one
-//! node of a cluster. A namespace, if there is one, stands before it: `staging:{User}:`. What a user stored comes last in
-//! a key, so that no byte of it can be taken for structure; names of columns have no `:`.
+//! All keys of a model begin with the same text, `{User}:`, whose part in braces is the hash tag
+//! that keeps them on one node of a cluster. A namespace, if there is one, stands before it:
+//! `staging:{User}:`. What a user stored comes last in a key, so that no byte of it can be taken
+//! for structure; names of columns have no `:`.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
@@ -37,8 +38,9 @@
 //! | `dropping`, `building` | during a migration: columns whose old indexes are being deleted, whose new ones are being filled, as `:name:name:` |
 //! | `built` | during a migration: rows that have been gone through |
 //!
-//! For writing, only records and `meta` are addressed from Rust: the keys of indexes depend on the row number, which only the server knows at that
-//! time. `scripts/index.lua` and `scripts/filter.lua` build them; what is read with plain commands is here, too.
+//! For writing, only records and `meta` are addressed from Rust: the keys of indexes depend on the
+//! row number, which only the server knows at that time. `scripts/index.lua` and
+//! `scripts/filter.lua` build them; what is read with plain commands is here, too.
 
 use crate::schema::ModelSchema;
 
@@ -98,7 +100,8 @@ impl Keys {
         format!("{}ttl", self.prefix)
     }
 
-    /// The key that scripts of queries are called on. It is never there, and may be written by users who may write no other.
+    /// The key that scripts of queries are called on. It is never there, and may be written by
+    /// users who may write no other.
     pub(crate) fn temporary(&self) -> String {
         format!("{}t:0", self.prefix)
     }

@@ -1,6 +1,7 @@
 //! The numbers of the stored layout, which Rust and the scripts share.
 
-/// Rows of a segment. A bitmap of one takes 32,736 bytes, and fits its allocation class together with its header.
+/// Rows of a segment. A bitmap of one takes 32,736 bytes, and fits its allocation class together
+/// with its header.
 pub(crate) const SEGMENT: u32 = 261_888;
 
 /// Rows from which on a container is a bitmap.

@@ -1,11 +1,12 @@
-//! An async object mapper for Redis: a struct becomes a model, its records live in Redis hashes, and its columns are
-//! indexed so that records are found, ordered and streamed by typed calls.
+//! An async object mapper for Redis: a struct becomes a model, its records live in Redis hashes,
+//! and its columns are indexed so that records are found, ordered and streamed by typed calls.
 //!
-//! - **The compiler checks queries.** A filter or an order by a column that has no index for it does not compile.
-//! - **Indexes are never wrong.** Each write is one script, which the server runs as one step: a record and all its index entries
-//!   change together or not at all.
-//! - **A plain server is enough**: Redis 7.0, Valkey 7.2 or newer, without modules. No task cleans up in the background, and queries
-//!   leave nothing behind.
+//! - **The compiler checks queries.** A filter or an order by a column that has no index for it
+//!   does not compile.
+//! - **Indexes are never wrong.** Each write is one script, which the server runs as one step: a
+//!   record and all its index entries change together or not at all.
+//! - **A plain server is enough**: Redis 7.0, Valkey 7.2 or newer, without modules. No task cleans
+//!   up in the background, and queries leave nothing behind.
 //!
 //! ```no_run
 //! use subconscious::{Db, RedisModel};
@@ -34,24 +35,31 @@
 //!
 //! # Where to look
 //!
-//! - [`RedisModel`] has the verbs of a model: [`save`](RedisModel::save), [`load`](RedisModel::load), [`patch`](RedisModel::patch),
-//!   [`take`](RedisModel::take), [`save_many`](RedisModel::save_many) and others.
-//! - The [derive](derive@RedisModel#) has the attributes of models and columns: keys, `index`, `sort`, `unique`, `version`, `expires_at` and others.
-//! - [`Query`] is what `all`, `query` and `filter_by` make; [`Column`] has the predicates of a filter.
-//! - [`ColumnValue`] says which types a column can have, and how to add one of yours; [`Json`] takes any serde type.
+//! - [`RedisModel`] has the verbs of a model: [`save`](RedisModel::save),
+//!   [`load`](RedisModel::load), [`patch`](RedisModel::patch), [`take`](RedisModel::take),
+//!   [`save_many`](RedisModel::save_many) and others.
+//! - The [derive](derive@RedisModel#) has the attributes of models and columns: keys, `index`,
+//!   `sort`, `unique`, `version`, `expires_at` and others.
+//! - [`Query`] is what `all`, `query` and `filter_by` make; [`Column`] has the predicates of a
+//!   filter.
+//! - [`ColumnValue`] says which types a column can have, and how to add one of yours; [`Json`]
+//!   takes any serde type.
 //! - [`Db`] is the connection, and [`DbBuilder`] has its settings.
 //! - [`Error`] says what went wrong, with model, column and key.
-//! - [`RedisModel::migrate`] changes the indexes of records that are stored; [`RedisModel::check`] compares them with the records.
+//! - [`RedisModel::migrate`] changes the indexes of records that are stored; [`RedisModel::check`]
+//!   compares them with the records.
 //! - [`testing::TestServer`] is a private server for a test.
 //!
 //! # What calls cost, and what happens if one is dropped
 //!
-//! A save, a patch, a load and the first page of a query take one round trip each; every verb says what it takes. [`RedisModel`] and [`Query`] say
-//! what holds for all of their verbs: round trips, errors, and [cancel safety](RedisModel#cancel-safety). No write is ever repeated by itself: one whose
-//! answer was lost is [`Error::OutcomeUnknown`], which says whether a repeat is safe.
+//! A save, a patch, a load and the first page of a query take one round trip each; every verb says
+//! what it takes. [`RedisModel`] and [`Query`] say what holds for all of their verbs: round trips,
+//! errors, and [cancel safety](RedisModel#cancel-safety). No write is ever repeated by itself: one
+//! whose answer was lost is [`Error::OutcomeUnknown`], which says whether a repeat is safe.
 //!
-//! A query on a primary writes intermediate bitmaps while it runs, which replicas don't see, but which count in
-//! `rdb_changes_since_last_save`; a replica can be [asked, too](DbBuilder::read_from).
+//! A query on a primary writes intermediate bitmaps while it runs, which replicas don't see, but
+//! which count in `rdb_changes_since_last_save`; a replica can be [asked,
+//! too](DbBuilder::read_from).
 //!
 //! # Features
 //!

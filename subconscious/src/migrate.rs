@@ -88,7 +88,8 @@ impl Stored {
         })
     }
 
-    /// The names of columns whose stored indexes have to go, and of those whose indexes have to be built.
+    /// The names of columns whose stored indexes have to go, and of those whose indexes have to be
+    /// built.
     fn changes(&self, schema: &ModelSchema) -> Result<(Vec<String>, Vec<String>), String> {
         let (stored, ours) = (self.description.as_str(), schema.description.as_str());
         if stored.lines().next() != ours.lines().next() {

@@ -22,10 +22,11 @@ use crate::trace::operation;
 use crate::value::IntoValue;
 use crate::write::Target;
 
-/// A struct whose values are records in Redis, with the verbs that save, load, change and find them.
+/// A struct whose values are records in Redis, with the verbs that save, load, change and find
+/// them.
 ///
-/// `#[derive(RedisModel)]` implements it; the attributes that give a column an index, an order and more are listed at
-/// [the derive](derive@crate::RedisModel#).
+/// `#[derive(RedisModel)]` implements it; the attributes that give a column an index, an order and
+/// more are listed at [the derive](derive@crate::RedisModel#).
 ///
 /// ```no_run
 /// use subconscious::{Db, RedisModel};
@@ -50,25 +51,31 @@ use crate::write::Target;
 /// # Ok(()) }
 /// ```
 ///
-/// An id is given by value or by reference, text also as `&str`, and a composite key as a tuple in declared order: see [`IntoValue`].
+/// An id is given by value or by reference, text also as `&str`, and a composite key as a tuple in
+/// declared order: see [`IntoValue`].
 ///
 /// # Round trips
 ///
-/// Every write is one script, which the server runs as one step: the record and all its index entries change together or not at all. The number of
-/// round trips that a verb names is the usual one. There is one more for a script that the server does not know yet, two more for the
-/// first record of a model, and one more for a connection that was idle for a second, as it is tried first.
+/// Every write is one script, which the server runs as one step: the record and all its index
+/// entries change together or not at all. The number of round trips that a verb names is the usual
+/// one. There is one more for a script that the server does not know yet, two more for the first
+/// record of a model, and one more for a connection that was idle for a second, as it is tried
+/// first.
 ///
 /// # Errors
 ///
-/// Any verb may fail with [`Error::Redis`](crate::Error::Redis): the server refused, or can't be reached. An id that has no stored form or more than
-/// 1,024 bytes is [`Error::BadData`](crate::Error::BadData). If the stored indexes are not this model's, all verbs
-/// but `load`, `load_many`, `reload`, `exists` and `ttl` fail with [`Error::Schema`](crate::Error::Schema), until [`migrate`](RedisModel::migrate) has
-/// changed them. Each verb lists what else there is.
+/// Any verb may fail with [`Error::Redis`](crate::Error::Redis): the server refused, or can't be
+/// reached. An id that has no stored form or more than 1,024 bytes is
+/// [`Error::BadData`](crate::Error::BadData). If the stored indexes are not this model's, all verbs
+/// but `load`, `load_many`, `reload`, `exists` and `ttl` fail with
+/// [`Error::Schema`](crate::Error::Schema), until [`migrate`](RedisModel::migrate) has changed
+/// them. Each verb lists what else there is.
 ///
 /// # Cancel safety
 ///
-/// A future that only reads can be dropped at any time. If that of a write is dropped, the write was done as a whole or not at all, and which
-/// one is not known. Only [`take`](RedisModel::take) is not cancel safe: the record may be gone, and nobody has it.
+/// A future that only reads can be dropped at any time. If that of a write is dropped, the write
+/// was done as a whole or not at all, and which one is not known. Only [`take`](RedisModel::take)
+/// is not cancel safe: the record may be gone, and nobody has it.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a model", note = "add `#[derive(RedisModel)]` to it")]
 pub trait RedisModel: Sized + Send + Sync + 'static {
     /// The type of the primary key, or a tuple of the types of the composite key in declared order.
@@ -98,7 +105,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Inserts the record, or replaces the one with the same id. Columns that Redis assigns are filled in. One round trip.
+    /// Inserts the record, or replaces the one with the same id. Columns that Redis assigns are
+    /// filled in. One round trip.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -111,21 +119,26 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Ok(()) }
     /// ```
     ///
-    /// Fields of the stored record that this model does not have are kept: they belong to another version of the program. A record
-    /// that is already there keeps its time to live, unless a column with `expires_at` or the model's `ttl` with `renew` sets it.
+    /// Fields of the stored record that this model does not have are kept: they belong to another
+    /// version of the program. A record that is already there keeps its time to live, unless a
+    /// column with `expires_at` or the model's `ttl` with `renew` sets it.
     ///
     /// # Errors
     ///
-    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent. Also if an `auto_increment` column has
-    /// a value that Redis did not assign: nothing is written. [`Error::NotFound`](crate::Error::NotFound) if it did, and the record was deleted
-    /// meanwhile. [`Error::OutOfRange`](crate::Error::OutOfRange) if a `version` or `auto_increment` column is at the end of its type. [`Error::Duplicate`](crate::Error::Duplicate) if another record
-    /// has the value of a `unique` column, [`Error::Conflict`](crate::Error::Conflict) if the record has another `version` or was
-    /// deleted. [`Error::Schema`](crate::Error::Schema) if the stored indexes are not this model's.
-    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the answer came.
+    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent. Also
+    /// if an `auto_increment` column has a value that Redis did not assign: nothing is written.
+    /// [`Error::NotFound`](crate::Error::NotFound) if it did, and the record was deleted meanwhile.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) if a `version` or `auto_increment` column is
+    /// at the end of its type. [`Error::Duplicate`](crate::Error::Duplicate) if another record has
+    /// the value of a `unique` column, [`Error::Conflict`](crate::Error::Conflict) if the record
+    /// has another `version` or was deleted. [`Error::Schema`](crate::Error::Schema) if the stored
+    /// indexes are not this model's. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the
+    /// connection broke before the answer came.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the record was written with all its index entries or not at all; which one is not known.
+    /// If the future is dropped, the record was written with all its index entries or not at all;
+    /// which one is not known.
     fn save(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
         operation(Self::schema(), "save", record::save(self, db, Verb::Save))
     }
@@ -134,7 +147,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if there is one with the same id; otherwise as [`save`](Self::save).
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if there is one with the same id;
+    /// otherwise as [`save`](Self::save).
     ///
     /// # Cancel safety
     ///
@@ -147,7 +161,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is none; otherwise as [`save`](Self::save).
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is none; otherwise as
+    /// [`save`](Self::save).
     ///
     /// # Cancel safety
     ///
@@ -156,12 +171,14 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "update", record::save(self, db, Verb::Update))
     }
 
-    /// Saves many records, in pipelines of 500, two at a time; each pipeline is a round trip. Each record is saved as by [`save`](Self::save), in
-    /// one step of its own; one that fails does not keep the others from being saved.
+    /// Saves many records, in pipelines of 500, two at a time; each pipeline is a round trip. Each
+    /// record is saved as by [`save`](Self::save), in one step of its own; one that fails does not
+    /// keep the others from being saved.
     ///
     /// # Errors
     ///
-    /// If the connection fails: then it is not known which records were saved. What is wrong with single records is in the report.
+    /// If the connection fails: then it is not known which records were saved. What is wrong with
+    /// single records is in the report.
     ///
     /// # Cancel safety
     ///
@@ -170,9 +187,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "save_many", bulk::save_many(db, records))
     }
 
-    /// Saves the records of a stream, as [`save_many`](Self::save_many) does, and holds two pipelines of them at a time. For an iterator,
-    /// use `futures::stream::iter`. After each pipeline, `progress` gets the report so far. What Redis assigns to the records is not
-    /// told, as they are dropped.
+    /// Saves the records of a stream, as [`save_many`](Self::save_many) does, and holds two
+    /// pipelines of them at a time. For an iterator, use `futures::stream::iter`. After each
+    /// pipeline, `progress` gets the report so far. What Redis assigns to the records is not told,
+    /// as they are dropped.
     ///
     /// # Errors
     ///
@@ -205,13 +223,16 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::MissingColumn`](crate::Error::MissingColumn) if what is stored is not a record of this model.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) or
+    /// [`Error::MissingColumn`](crate::Error::MissingColumn) if what is stored is not a record of
+    /// this model.
     fn load(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
         operation(Self::schema(), "load", async move { record::load(&db.reading(), &id).await })
     }
 
-    /// The records with the ids, in the order of the ids, `None` where there is none. One round trip, however many there are.
+    /// The records with the ids, in the order of the ids, `None` where there is none. One round
+    /// trip, however many there are.
     ///
     /// # Errors
     ///
@@ -235,11 +256,13 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "exists", async move { record::exists::<Self>(&db.reading(), &id).await })
     }
 
-    /// Reads the record again, with what others have written since. Columns with `skip` get their defaults. One round trip.
+    /// Reads the record again, with what others have written since. Columns with `skip` get their
+    /// defaults. One round trip.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is none any more: the value stays as it is. Otherwise as [`load`](Self::load).
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is none any more: the value stays as it
+    /// is. Otherwise as [`load`](Self::load).
     fn reload(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
         operation(Self::schema(), "reload", record::reload(self, db))
     }
@@ -248,13 +271,15 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`](crate::Error::Conflict) if the model has a `version` and the stored record has another one: nothing is removed;
-    /// [`delete_by_id`](Self::delete_by_id) does not compare it. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke
+    /// [`Error::Conflict`](crate::Error::Conflict) if the model has a `version` and the stored
+    /// record has another one: nothing is removed; [`delete_by_id`](Self::delete_by_id) does not
+    /// compare it. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke
     /// before the answer came.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the record was removed with all its index entries or not at all; which one is not known.
+    /// If the future is dropped, the record was removed with all its index entries or not at all;
+    /// which one is not known.
     fn delete(&self, db: &Db) -> impl Future<Output = Result<bool>> + Send {
         let (id, version) = (self.id(), record::version(self));
         operation(Self::schema(), "delete", async move { record::delete::<Self>(db, &id, version?).await })
@@ -274,12 +299,14 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "delete_by_id", async move { record::delete::<Self>(db, &id, None).await })
     }
 
-    /// Removes the records with the ids, in pipelines of 500, two at a time; each pipeline is a round trip. Each record is removed in one step of
-    /// its own, as by [`delete_by_id`](Self::delete_by_id). The ids are taken from the iterator as they are sent.
+    /// Removes the records with the ids, in pipelines of 500, two at a time; each pipeline is a
+    /// round trip. Each record is removed in one step of its own, as by
+    /// [`delete_by_id`](Self::delete_by_id). The ids are taken from the iterator as they are sent.
     ///
     /// # Errors
     ///
-    /// If the connection fails: then it is not known which records were removed. What is wrong with single records is in the report.
+    /// If the connection fails: then it is not known which records were removed. What is wrong with
+    /// single records is in the report.
     ///
     /// # Cancel safety
     ///
@@ -293,7 +320,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "delete_many", bulk::delete_many::<Self, _>(db, ids.into_iter()))
     }
 
-    /// Reads and removes the record with the id in one step: of several callers at the same time, one gets it. One round trip.
+    /// Reads and removes the record with the id in one step: of several callers at the same time,
+    /// one gets it. One round trip.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -309,19 +337,22 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the answer came: then the record may be gone
-    /// for good. [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::MissingColumn`](crate::Error::MissingColumn) if what was stored is not a
-    /// record of this model; it is removed all the same.
+    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the
+    /// answer came: then the record may be gone for good. [`Error::Corrupt`](crate::Error::Corrupt)
+    /// or [`Error::MissingColumn`](crate::Error::MissingColumn) if what was stored is not a record
+    /// of this model; it is removed all the same.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: if the future is dropped, the record may have been removed and is then lost.
+    /// Not cancel safe: if the future is dropped, the record may have been removed and is then
+    /// lost.
     fn take(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
         operation(Self::schema(), "take", async move { record::take(db, &id).await })
     }
 
-    /// Changes some columns of a record, in one step and without reading it. One round trip, in which only these columns travel.
+    /// Changes some columns of a record, in one step and without reading it. One round trip, in
+    /// which only these columns travel.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -334,17 +365,22 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Ok(()) }
     /// ```
     ///
-    /// `version` goes up and `updated_at` is set, if the model has them. With [`Column::expected`](crate::Column::expected) the record is
-    /// changed only if it has that version. The time to live stays as it is, unless the column with `expires_at` is changed or the
-    /// model's `ttl` has `renew`.
+    /// `version` goes up and `updated_at` is set, if the model has them. With
+    /// [`Column::expected`](crate::Column::expected) the record is changed only if it has that
+    /// version. The time to live stays as it is, unless the column with `expires_at` is changed or
+    /// the model's `ttl` has `renew`.
     ///
     /// # Errors
     ///
-    /// Nothing is written, except maybe with the last of these: [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
-    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored or a column is changed twice; [`Error::OutOfRange`](crate::Error::OutOfRange) if
-    /// a sum is beyond the column's type; [`Error::MissingColumn`](crate::Error::MissingColumn) or [`Error::Corrupt`](crate::Error::Corrupt) if there is no number to add to;
-    /// [`Error::Duplicate`](crate::Error::Duplicate), [`Error::Conflict`](crate::Error::Conflict), and
-    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) as with [`save`](Self::save): to repeat an `incr` is not safe then.
+    /// Nothing is written, except maybe with the last of these:
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
+    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored or a column is changed
+    /// twice; [`Error::OutOfRange`](crate::Error::OutOfRange) if a sum is beyond the column's type;
+    /// [`Error::MissingColumn`](crate::Error::MissingColumn) or
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if there is no number to add to;
+    /// [`Error::Duplicate`](crate::Error::Duplicate), [`Error::Conflict`](crate::Error::Conflict),
+    /// and [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) as with [`save`](Self::save): to
+    /// repeat an `incr` is not safe then.
     ///
     /// # Cancel safety
     ///
@@ -362,16 +398,18 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "patch", async move { patch::patch(db, &id, changes).await })
     }
 
-    /// Lets the stored record live for this long from now, by the server's clock, which counts in milliseconds: parts of one are rounded up. One
-    /// round trip.
+    /// Lets the stored record live for this long from now, by the server's clock, which counts in
+    /// milliseconds: parts of one are rounded up. One round trip.
     ///
-    /// If the model has a column with `expires_at`, that is set too, in the store and not in `self`. A time beyond the year 9999 counts as its end.
-    /// `version` and `updated_at` stay as they are.
+    /// If the model has a column with `expires_at`, that is set too, in the store and not in
+    /// `self`. A time beyond the year 9999 counts as its end. `version` and `updated_at` stay as
+    /// they are.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record; [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection
-    /// broke before the answer came.
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
+    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the
+    /// answer came.
     ///
     /// # Cancel safety
     ///
@@ -384,7 +422,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Lets the stored record live until this time, rounded up to milliseconds: see [`expire`](Self::expire). If that has passed, the record is gone at once. One round trip.
+    /// Lets the stored record live until this time, rounded up to milliseconds: see
+    /// [`expire`](Self::expire). If that has passed, the record is gone at once. One round trip.
     ///
     /// # Errors
     ///
@@ -405,7 +444,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`expire`](Self::expire); [`Error::BadData`](crate::Error::BadData) if the model has a column with `expires_at` that is not an `Option`.
+    /// As [`expire`](Self::expire); [`Error::BadData`](crate::Error::BadData) if the model has a
+    /// column with `expires_at` that is not an `Option`.
     ///
     /// # Cancel safety
     ///
@@ -429,10 +469,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "ttl", async move { patch::ttl::<Self>(db, &id).await })
     }
 
-    /// Removes what is left of records that expired, and says how many there were. One round trip for 64 of them.
+    /// Removes what is left of records that expired, and says how many there were. One round trip
+    /// for 64 of them.
     ///
-    /// Nobody has to call it: an expired record is in no answer, and saves and deletes remove up to 8 of them on their way, queries all of them. A
-    /// timer that calls it spares them this.
+    /// Nobody has to call it: an expired record is in no answer, and saves and deletes remove up to
+    /// 8 of them on their way, queries all of them. A timer that calls it spares them this.
     ///
     /// # Errors
     ///
@@ -449,23 +490,25 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         )
     }
 
-    /// Compares the indexes with the records, both ways, and says what differs. Nothing that this library does makes them differ;
-    /// other programs, evictions and partial restores can.
+    /// Compares the indexes with the records, both ways, and says what differs. Nothing that this
+    /// library does makes them differ; other programs, evictions and partial restores can.
     ///
-    /// It works in steps of about half a millisecond of the server's time, while others read and write; what they do meanwhile is never
-    /// taken for damage. Records that expired are passed over. It takes two round trips for 16 records, one for up to 32 steps through index
-    /// entries, and one for 500 keys of the whole database, through which it goes four times.
+    /// It works in steps of about half a millisecond of the server's time, while others read and
+    /// write; what they do meanwhile is never taken for damage. Records that expired are passed
+    /// over. It takes two round trips for 16 records, one for up to 32 steps through index entries,
+    /// and one for 500 keys of the whole database, through which it goes four times.
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version of the model, or still
-    /// being built. What is wrong with keys and records is in the report.
+    /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version
+    /// of the model, or still being built. What is wrong with keys and records is in the report.
     fn check(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
         operation(Self::schema(), "check", check::check::<Self>(db, false))
     }
 
-    /// Does what [`check`](Self::check) does, at the same cost, and mends what it finds: the records are right, and the indexes are made to follow
-    /// them. Each [`Fault`](crate::Fault) says what is done about it. No record's columns are changed, and none is deleted.
+    /// Does what [`check`](Self::check) does, at the same cost, and mends what it finds: the
+    /// records are right, and the indexes are made to follow them. Each [`Fault`](crate::Fault)
+    /// says what is done about it. No record's columns are changed, and none is deleted.
     ///
     /// # Errors
     ///
@@ -492,9 +535,9 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// ```
     ///
     /// It is needed where `index`, `sort` or `unique` come or go, or the type of a column changes.
-    /// A new column without
-    /// them needs nothing, if it is nullable or has a `default`. Where nothing has changed, it is one round trip; otherwise it works in steps
-    /// of about half a millisecond of the server's time, each a round trip, of up to 48 index entries.
+    /// A new column without them needs nothing, if it is nullable or has a `default`. Where nothing
+    /// has changed, it is one round trip; otherwise it works in steps of about half a millisecond
+    /// of the server's time, each a round trip, of up to 48 index entries.
     ///
     /// Before it changes anything, it reads the stored values of each column that gets another type
     /// or an index, eleven round trips for 1,000 records, and refuses if one of them can't be read
@@ -503,9 +546,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// the column is indexed, the migration ends with that error after the change.
     ///
     /// While it runs and afterwards, programs with the old indexes or types are refused with
-    /// [`Error::Schema`](crate::Error::Schema), except for
-    /// loads. Programs with the new ones can write, and can query what is ready: a query that needs an index that is still being built is
-    /// refused. If it is stopped, call it again and it goes on; several callers at the same time share the work.
+    /// [`Error::Schema`](crate::Error::Schema), except for loads. Programs with the new ones can
+    /// write, and can query what is ready: a query that needs an index that is still being built is
+    /// refused. If it is stopped, call it again and it goes on; several callers at the same time
+    /// share the work.
     ///
     /// # Errors
     ///
@@ -521,7 +565,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the migration stays where it is, until the next call goes on with it.
+    /// If the future is dropped, the migration stays where it is, until the next call goes on with
+    /// it.
     fn migrate(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
         operation(Self::schema(), "migrate", migrate::migrate::<Self>(db, |_| ()))
     }
@@ -552,8 +597,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         Query::new()
     }
 
-    /// A query for the records that match: `User::filter_by(|u| u.age.ge(18) & u.country.eq("CH"))`. See [`Query`] and
-    /// [`Column`](crate::Column).
+    /// A query for the records that match: `User::filter_by(|u| u.age.ge(18) &
+    /// u.country.eq("CH"))`. See [`Query`] and [`Column`](crate::Column).
     fn filter_by(filter: impl FnOnce(Self::Columns) -> Filter<Self>) -> Query<Self> {
         Query::new().filter(filter)
     }

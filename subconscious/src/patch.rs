@@ -16,8 +16,9 @@ use crate::scripts::PATCH;
 use crate::value::{ColumnType, ColumnValue, ValueError};
 use crate::write::{Address, Call, Target, Write, index_spec};
 
-/// A change of one column for [`RedisModel::patch`], made by [`Column::set`], [`clear`](Column::clear), [`set_or_clear`](Column::set_or_clear),
-/// [`incr`](Column::incr), [`decr`](Column::decr) and [`expected`](Column::expected).
+/// A change of one column for [`RedisModel::patch`], made by [`Column::set`],
+/// [`clear`](Column::clear), [`set_or_clear`](Column::set_or_clear), [`incr`](Column::incr),
+/// [`decr`](Column::decr) and [`expected`](Column::expected).
 #[must_use = "a change does nothing until a patch is made with it"]
 pub struct ColumnChange<M> {
     at: usize,
@@ -62,14 +63,16 @@ impl<M> IntoIterator for ColumnChange<M> {
     }
 }
 
-/// What [`RedisModel::patch`] answers: the new values of the columns that it added to, and of the version.
+/// What [`RedisModel::patch`] answers: the new values of the columns that it added to, and of the
+/// version.
 pub struct Patched<M> {
     values: Vec<(usize, Vec<u8>)>,
     model: PhantomData<fn() -> M>,
 }
 
 impl<M: RedisModel> Patched<M> {
-    /// The new value of a column with `incr` or `decr` in the patch, or of the version; `None` for other columns.
+    /// The new value of a column with `incr` or `decr` in the patch, or of the version; `None` for
+    /// other columns.
     pub fn get<T: ColumnType, C>(&self, column: impl FnOnce(M::Columns) -> Column<M, T, C>) -> Option<T::Value> {
         let at = column(M::columns()).at();
         let (_, stored) = self.values.iter().find(|(column, _)| *column == at)?;

@@ -46,9 +46,11 @@ const PAGE: u64 = 100;
 /// Records that are deleted in a step.
 const STEP: u64 = 100;
 
-/// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or [`RedisModel::query`].
+/// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or
+/// [`RedisModel::query`].
 ///
-/// It is a plain value: build it once, clone it, run it as often as you like. Nothing is sent until a verb runs it.
+/// It is a plain value: build it once, clone it, run it as often as you like. Nothing is sent until
+/// a verb runs it.
 ///
 /// ```no_run
 /// # use subconscious::{Db, RedisModel};
@@ -61,21 +63,27 @@ const STEP: u64 = 100;
 /// # Ok(()) }
 /// ```
 ///
-/// Without `order_by` the records come in row order. A row is a number that a record gets at its first save and keeps as long as it lives; a
-/// new record takes the row of a deleted one first, so that the order is about that of insertion.
+/// Without `order_by` the records come in row order. A row is a number that a record gets at its
+/// first save and keeps as long as it lives; a new record takes the row of a deleted one first, so
+/// that the order is about that of insertion.
 ///
-/// While others write, a record that is delivered has matched at some moment during the query, none is delivered twice, and one that
-/// matches all the time is delivered, unless the column that is ordered by changes meanwhile. Of a filter with more than 500 values or conditions, the
-/// indexes are read in several steps: a record that changes from one of its values to another one between two steps may be passed over.
+/// While others write, a record that is delivered has matched at some moment during the query, none
+/// is delivered twice, and one that matches all the time is delivered, unless the column that is
+/// ordered by changes meanwhile. Of a filter with more than 500 values or conditions, the indexes
+/// are read in several steps: a record that changes from one of its values to another one between
+/// two steps may be passed over.
 ///
 /// # Round trips
 ///
-/// The number that a verb names is the usual one. There are more where many records have to be looked at for each one that matches, as no call takes
-/// longer than [`query_budget`](crate::DbBuilder::query_budget) on the server; and where many records have just expired, as they are removed first.
+/// The number that a verb names is the usual one. There are more where many records have to be
+/// looked at for each one that matches, as no call takes longer than
+/// [`query_budget`](crate::DbBuilder::query_budget) on the server; and where many records have just
+/// expired, as they are removed first.
 ///
 /// # Cancel safety
 ///
-/// All verbs but [`delete`](Query::delete) only read: a future or a stream that is dropped leaves nothing behind on the server.
+/// All verbs but [`delete`](Query::delete) only read: a future or a stream that is dropped leaves
+/// nothing behind on the server.
 #[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `delete`, `count`, `exists` or `explain` runs it"]
 pub struct Query<M> {
     request: Request,
@@ -117,8 +125,9 @@ impl<M: RedisModel> Query<M> {
 
     /// Orders by a column; called again, by a further one where the columns before are equal.
     ///
-    /// By one column, the records come in pages from the index of the column. By several, all records that match are found first, and
-    /// this program holds and sorts their rows and these columns; with a limit, it holds no more than are wanted.
+    /// By one column, the records come in pages from the index of the column. By several, all
+    /// records that match are found first, and this program holds and sorts their rows and these
+    /// columns; with a limit, it holds no more than are wanted.
     pub fn order_by(mut self, order: impl FnOnce(M::Columns) -> Order<M>) -> Self {
         self.request.order.push(order(M::columns()).key);
         self
@@ -136,8 +145,9 @@ impl<M: RedisModel> Query<M> {
         self
     }
 
-    /// Goes on where a [`page`](Self::page) of the same query ended, or goes back to where it began, by one of the cursors of that page; from
-    /// the beginning if there is no cursor. A cursor of another query is refused when the query is run; so is one that leads back, by all
+    /// Goes on where a [`page`](Self::page) of the same query ended, or goes back to where it
+    /// began, by one of the cursors of that page; from the beginning if there is no cursor. A
+    /// cursor of another query is refused when the query is run; so is one that leads back, by all
     /// verbs but `page`.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
         self.after = cursor.into();
@@ -183,8 +193,8 @@ impl<M: RedisModel> Query<M> {
         Selected::new(self, &selection)
     }
 
-    /// The least value of a column among the records, or `None` if there are no records or all have null. Order, limit, offset and cursor are
-    /// ignored. One round trip.
+    /// The least value of a column among the records, or `None` if there are no records or all have
+    /// null. Order, limit, offset and cursor are ignored. One round trip.
     ///
     /// # Errors
     ///
@@ -244,8 +254,9 @@ impl<M: RedisModel> Query<M> {
         Delivery { columns: Some(M::schema().stored.as_slice().into()), decode: Arc::new(decode) }
     }
 
-    /// Runs the query, page by page as the stream is read. One round trip for the first 100 records, then two for each
-    /// following 1,000; more where many records have to be looked at for each one that matches, as no call takes longer than
+    /// Runs the query, page by page as the stream is read. One round trip for the first 100
+    /// records, then two for each following 1,000; more where many records have to be looked at for
+    /// each one that matches, as no call takes longer than
     /// [`query_budget`](crate::DbBuilder::query_budget) on the server.
     ///
     /// ```no_run
@@ -262,8 +273,8 @@ impl<M: RedisModel> Query<M> {
     /// # Ok(()) }
     /// ```
     ///
-    /// A record that can't be read is an item of its own, an `Err` with its key, after which the stream goes on. `try_next`, `try_collect` and `?`
-    /// end at it.
+    /// A record that can't be read is an item of its own, an `Err` with its key, after which the
+    /// stream goes on. `try_next`, `try_collect` and `?` end at it.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
         self.deliver(db, "stream", Self::records())
     }
@@ -284,16 +295,17 @@ impl<M: RedisModel> Query<M> {
         })
     }
 
-    /// The ids of the records, without reading the records. One round trip for the first 100, then one for each following 1,000; see
-    /// [`stream`](Self::stream).
+    /// The ids of the records, without reading the records. One round trip for the first 100, then
+    /// one for each following 1,000; see [`stream`](Self::stream).
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
         let decode = |hit: Hit| M::Id::decode(M::schema(), &hit.id).map(Some);
         let delivery = Delivery { columns: None, decode: Arc::new(decode) };
         self.deliver(db, "ids", delivery)
     }
 
-    /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the pages before and after. One round trip for
-    /// up to 100 records, two or three for up to 1,000, and so on; see [`stream`](Self::stream). One record that can't be read fails the page, as it
+    /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the
+    /// pages before and after. One round trip for up to 100 records, two or three for up to 1,000,
+    /// and so on; see [`stream`](Self::stream). One record that can't be read fails the page, as it
     /// does [`fetch`](Self::fetch).
     ///
     /// ```no_run
@@ -338,7 +350,8 @@ impl<M: RedisModel> Query<M> {
         }
         let cursor = |position: &Position, backwards| Cursor::new(M::schema(), &self.request, position, backwards);
         let (first, last) = (execution.first().cloned(), execution.position());
-        // Where there is no record, the page before ends with the last one of all, and the one after begins with the first.
+        // Where there is no record, the page before ends with the last one of all, and the one
+        // after begins with the first.
         let edge = cursor(&first.unwrap_or_default(), !backwards);
         let last = last.map(|last| cursor(last, backwards));
         if backwards {
@@ -349,23 +362,27 @@ impl<M: RedisModel> Query<M> {
         Ok(Page { items, next: last, previous })
     }
 
-    /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds fewer at a time, at the same cost.
+    /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds
+    /// fewer at a time, at the same cost.
     ///
-    /// One record that can't be read, as another program stored what its columns can't hold, fails the whole. A stream tells of it and goes on
-    /// with the next record: `query.stream(&db).filter_map(|found| async { found.ok() })` passes over such records. An enum with a variant
-    /// [`#[column(other)]`](derive@crate::ColumnEnum#) reads values that only another version of the program knows.
+    /// One record that can't be read, as another program stored what its columns can't hold, fails
+    /// the whole. A stream tells of it and goes on with the next record:
+    /// `query.stream(&db).filter_map(|found| async { found.ok() })` passes over such records. An
+    /// enum with a variant [`#[column(other)]`](derive@crate::ColumnEnum#) reads values that only
+    /// another version of the program knows.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if a filter has a value that can't be stored, or the cursor is one of another query;
-    /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are not this model's, or one that is needed is still being built; what
+    /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if a filter has a value that can't be
+    /// stored, or the cursor is one of another query; [`Error::Schema`](crate::Error::Schema) if
+    /// the stored indexes are not this model's, or one that is needed is still being built; what
     /// [`RedisModel::load`] returns, for the first record that can't be read.
     pub async fn fetch(&self, db: &Db) -> Result<Vec<M>> {
         self.deliver(db, "fetch", Self::records()).try_collect().await
     }
 
-    /// The first record, or `None`. One round trip; see [`stream`](Self::stream). If the first one can't be read, that is an error, and the
-    /// next is not looked at.
+    /// The first record, or `None`. One round trip; see [`stream`](Self::stream). If the first one
+    /// can't be read, that is an error, and the next is not looked at.
     ///
     /// # Errors
     ///
@@ -375,10 +392,11 @@ impl<M: RedisModel> Query<M> {
         first.deliver(db, "first", Self::records()).try_next().await
     }
 
-    /// Deletes the records, as limited by `limit` and `offset`, and says how many. In steps of 100 records, of two round trips each.
+    /// Deletes the records, as limited by `limit` and `offset`, and says how many. In steps of 100
+    /// records, of two round trips each.
     ///
-    /// Each record is deleted together with its index entries in one step, and only if it still matches at that moment. The whole is not one
-    /// step.
+    /// Each record is deleted together with its index entries in one step, and only if it still
+    /// matches at that moment. The whole is not one step.
     ///
     /// # Errors
     ///
@@ -386,7 +404,8 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, some of the records are deleted. Calling it again deletes the others.
+    /// If the future is dropped, some of the records are deleted. Calling it again deletes the
+    /// others.
     pub async fn delete(&self, db: &Db) -> Result<u64> {
         let (operation, stats) = self.operation(db, "delete");
         let deleted = async {
@@ -402,9 +421,10 @@ impl<M: RedisModel> Query<M> {
         operation.run(deleted).await
     }
 
-    /// The number of records, as limited by `limit` and `offset`; a cursor is ignored. One round trip for each millisecond that the
-    /// server takes: as a rule, some six million rows. With a filter that combines a wide range with other conditions, one for each thousand
-    /// rows of the range.
+    /// The number of records, as limited by `limit` and `offset`; a cursor is ignored. One round
+    /// trip for each millisecond that the server takes: as a rule, some six million rows. With a
+    /// filter that combines a wide range with other conditions, one for each thousand rows of the
+    /// range.
     ///
     /// # Errors
     ///
@@ -420,8 +440,10 @@ impl<M: RedisModel> Query<M> {
         operation.run(count).await
     }
 
-    /// The number of records for each value of a column with `index`: pairs of a value and how many records have it, the most frequent value first, equally
-    /// frequent ones in their order and null last. Of a list, the records that contain each element. Order, limit, offset and cursor are ignored.
+    /// The number of records for each value of a column with `index`: pairs of a value and how many
+    /// records have it, the most frequent value first, equally frequent ones in their order and
+    /// null last. Of a list, the records that contain each element. Order, limit, offset and cursor
+    /// are ignored.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -432,12 +454,14 @@ impl<M: RedisModel> Query<M> {
     /// # Ok(()) }
     /// ```
     ///
-    /// With up to 1,000 values, it is counted where the indexes are, in one round trip for each millisecond that the server takes: as a rule, some
-    /// 30 values of a million records. With more, and of lists, the column of each record that matches is read.
+    /// With up to 1,000 values, it is counted where the indexes are, in one round trip for each
+    /// millisecond that the server takes: as a rule, some 30 values of a million records. With
+    /// more, and of lists, the column of each record that matches is read.
     ///
     /// # Errors
     ///
-    /// As [`count`](Self::count); [`Error::Corrupt`](crate::Error::Corrupt) if a stored value is not one of the column's type.
+    /// As [`count`](Self::count); [`Error::Corrupt`](crate::Error::Corrupt) if a stored value is
+    /// not one of the column's type.
     pub async fn count_by<T, C>(
         &self,
         db: &Db,
@@ -452,8 +476,9 @@ impl<M: RedisModel> Query<M> {
         operation.run(group_by::count_by::<M, T>(&reading, &self.request.condition, column)).await
     }
 
-    /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were found and what it took: see [`Plan`]. Then it
-    /// counts what matches each part of the filter, each as [`count`](Self::count) does. Give it a limit, if the query has many records.
+    /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were
+    /// found and what it took: see [`Plan`]. Then it counts what matches each part of the filter,
+    /// each as [`count`](Self::count) does. Give it a limit, if the query has many records.
     ///
     /// # Errors
     ///

@@ -153,7 +153,8 @@ fn head(schema: &ModelSchema) -> usize {
     if schema.expires_at.is_some() || schema.ttl.is_some() { 4 } else { 3 }
 }
 
-/// Adds what is the same for all records of a model: ARGV[1] to the names of save.lua. Says how many arguments that are.
+/// Adds what is the same for all records of a model: ARGV[1] to the names of save.lua. Says how
+/// many arguments that are.
 pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usize {
     let schema = target.schema;
     command
@@ -274,7 +275,8 @@ pub(crate) async fn exists<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
 /// A field of a record as it was seen: its name, and its value but for null.
 pub(crate) type Seen = (&'static str, Option<Vec<u8>>);
 
-/// A call of delete.lua that reads the fields, refuses another version, and leaves a record alone of which what was seen has changed.
+/// A call of delete.lua that reads the fields, refuses another version, and leaves a record alone
+/// of which what was seen has changed.
 pub(crate) fn delete_call(
     target: &Target,
     key: Vec<u8>,

@@ -3,7 +3,8 @@
 use redis::{RedisError, ServerErrorKind, Value};
 use rmpv::ValueRef;
 
-/// What a script answered: it did its work, or says in words what it found wrong before it wrote anything.
+/// What a script answered: it did its work, or says in words what it found wrong before it wrote
+/// anything.
 pub(crate) enum Answer {
     Done(Vec<Value>),
     Refused(String, Vec<Vec<u8>>),
@@ -23,8 +24,9 @@ impl Answer {
     }
 }
 
-/// The values of a list that a script may have packed by `cmsgpack`, or what it is instead. redis-rs takes some 200 ns for each value of a reply;
-/// packed, they take a tenth of that, and less of the server too.
+/// The values of a list that a script may have packed by `cmsgpack`, or what it is instead.
+/// redis-rs takes some 200 ns for each value of a reply; packed, they take a tenth of that, and
+/// less of the server too.
 pub(crate) fn unpacked(list: Value) -> Result<Vec<Value>, Value> {
     fn value(packed: ValueRef) -> Value {
         match packed {
@@ -57,7 +59,8 @@ pub(crate) fn bytes(value: Value) -> Vec<u8> {
     }
 }
 
-/// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it lacks none.
+/// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it
+/// lacks none.
 pub(crate) fn lacking(answer: Value) -> Option<RedisError> {
     let Value::Array(missing) = answer else { return None };
     let missing = missing.into_iter().map(|name| String::from_utf8_lossy(&bytes(name)).to_lowercase());
@@ -66,7 +69,8 @@ pub(crate) fn lacking(answer: Value) -> Option<RedisError> {
     (!missing.is_empty()).then(|| raised(said.as_bytes()))
 }
 
-/// Whether the user may not run a command or use a key. A script that caught the error, and EXEC, put other words before it.
+/// Whether the user may not run a command or use a key. A script that caught the error, and EXEC,
+/// put other words before it.
 pub(crate) fn lacks_rights(error: &RedisError) -> bool {
     error.code() == Some("NOPERM")
         || error

@@ -7,7 +7,8 @@ use crate::error::Result;
 use crate::reply;
 use crate::write::Target;
 
-/// A walk through the keys of a model with SCAN: those that are there from its begin to its end come at least once.
+/// A walk through the keys of a model with SCAN: those that are there from its begin to its end
+/// come at least once.
 pub(crate) struct Scan {
     pattern: String,
     /// `None` when all keys were passed.

@@ -1,7 +1,9 @@
-//! What a model looks like: its name, its columns and what each of them can do: see [`RedisModel::schema`](crate::RedisModel::schema).
+//! What a model looks like: its name, its columns and what each of them can do: see
+//! [`RedisModel::schema`](crate::RedisModel::schema).
 //!
-//! The derive writes the calls that build a [`ModelSchema`], once per process and model; everything behind the typed
-//! surface works from it, so that the core is compiled once and not once per model.
+//! The derive writes the calls that build a [`ModelSchema`], once per process and model; everything
+//! behind the typed surface works from it, so that the core is compiled once and not once per
+//! model.
 
 use crate::codec::check_indexed;
 use crate::description;
@@ -17,7 +19,8 @@ pub struct ModelSchema {
     columns: Vec<ColumnSchema>,
     /// Positions of all columns.
     pub(crate) all: Vec<usize>,
-    /// Positions of the columns that have containers, a sorted set or unique values, in declared order.
+    /// Positions of the columns that have containers, a sorted set or unique values, in declared
+    /// order.
     pub(crate) indexed: Vec<usize>,
     /// Positions of the columns that are fields of the record's hash, in declared order.
     pub(crate) stored: Vec<usize>,
@@ -25,11 +28,11 @@ pub struct ModelSchema {
     pub(crate) automatic: Vec<usize>,
     /// Positions of the columns that make up the id.
     pub(crate) key: Vec<usize>,
-    /// The part of the schema that the stored indexes depend on: the layout, then a line for each column of the key or with
-    /// an index: see [`ColumnSchema::description`].
+    /// The part of the schema that the stored indexes depend on: the layout, then a line for each
+    /// column of the key or with an index: see [`ColumnSchema::description`].
     pub(crate) description: String,
-    /// Stands for the description. It is compared on every call, so that a program with other indexes is refused
-    /// instead of answered wrongly.
+    /// Stands for the description. It is compared on every call, so that a program with other
+    /// indexes is refused instead of answered wrongly.
     pub(crate) fingerprint: String,
     /// All columns and their types, a line each, sorted: see [`description`].
     pub(crate) types: String,
@@ -46,7 +49,8 @@ pub struct ModelSchema {
     pub(crate) expires_at: Option<usize>,
     /// Position of the column with the record's version.
     pub(crate) version: Option<usize>,
-    /// Width in bytes of a fixed-width entry of the row directory; 0 where the directory is made of hashes.
+    /// Width in bytes of a fixed-width entry of the row directory; 0 where the directory is made of
+    /// hashes.
     pub(crate) id_width: usize,
 }
 
@@ -104,7 +108,8 @@ impl ModelSchema {
         }
     }
 
-    /// Gives each new record so many milliseconds to live; `renew` starts them anew with each save and patch.
+    /// Gives each new record so many milliseconds to live; `renew` starts them anew with each save
+    /// and patch.
     #[doc(hidden)]
     #[must_use]
     pub fn ttl(self, milliseconds: u64, renew: bool) -> Self {
@@ -413,7 +418,8 @@ impl ColumnSchema {
         self.unique
     }
 
-    /// Whether the column is a field of the record's hash. A key that nothing indexes is only in the name of the hash.
+    /// Whether the column is a field of the record's hash. A key that nothing indexes is only in
+    /// the name of the hash.
     pub(crate) fn is_stored(&self) -> bool {
         !self.key || self.is_indexed()
     }
@@ -430,7 +436,8 @@ impl ColumnSchema {
         typed
     }
 
-    /// The column as the stored schema has it: name, type and abilities, with `:` between them. A name has no `:`.
+    /// The column as the stored schema has it: name, type and abilities, with `:` between them. A
+    /// name has no `:`.
     pub(crate) fn description(&self) -> String {
         let mut description =
             format!("{}:{}:{}", self.name, self.type_name.replace([':', '\n'], " "), self.kind.code());

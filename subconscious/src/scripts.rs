@@ -73,7 +73,8 @@ const FILES: &[(&str, &str)] = files![
     "tester.lua",
 ];
 
-/// A text with the texts of the files that its lines include, and of those that they do. `within` has the files on the way to it.
+/// A text with the texts of the files that its lines include, and of those that they do. `within`
+/// has the files on the way to it.
 fn expand(text: &str, within: &[&str]) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -144,9 +145,10 @@ impl Script {
         // A test loads them all. If one can't be, the server says why.
         let text = expand(text, &[]).unwrap_or_else(|why| format!("error('{why}')"));
         let text = substitute(&text, &constants());
-        // What comes after such a line is a function of its own. To make a function, Lua looks for each variable of the one around it that it uses among
-        // all of those that functions use, one after the other; what is further out it finds at once. With three such lines, the 50 functions
-        // of a query are made in 15 us instead of 27.
+        // What comes after such a line is a function of its own. To make a function, Lua looks for
+        // each variable of the one around it that it uses among all of those that functions use,
+        // one after the other; what is further out it finds at once. With three such lines, the 50
+        // functions of a query are made in 15 us instead of 27.
         let stages = text.matches(STAGE).count();
         let text = text.replace(STAGE, "return (function()\n") + &"end)()\n".repeat(stages);
         let hash = redis::Script::new(&text).get_hash().to_owned();
@@ -197,8 +199,9 @@ pub(crate) fn key_of(call: &Cmd) -> &[u8] {
     if let Some(Arg::Simple(key)) = call.args_iter().nth(3) { key } else { &[] }
 }
 
-/// A call that asks which commands of these scripts the user may not run: see [`lacking`](crate::reply::lacking). The key is not looked at, but the user
-/// has to have a right to it: some servers refuse scripts that declare no key.
+/// A call that asks which commands of these scripts the user may not run: see
+/// [`lacking`](crate::reply::lacking). The key is not looked at, but the user has to have a right
+/// to it: some servers refuse scripts that declare no key.
 pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     let commands: BTreeSet<&str> = scripts.iter().flat_map(|script| script.commands()).collect();
     let mut call = RIGHTS.call_on([key].into_iter(), commands.len(), 0);
@@ -208,7 +211,8 @@ pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     RIGHTS.whole(&call)
 }
 
-/// A call that asks which commands the user lacks to write records: see [`lacking`](crate::reply::lacking).
+/// A call that asks which commands the user lacks to write records: see
+/// [`lacking`](crate::reply::lacking).
 pub(crate) fn rights_to_write(key: &[u8]) -> Cmd {
     rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE, &REGISTER], key)
 }

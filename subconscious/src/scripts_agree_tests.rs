@@ -1,5 +1,6 @@
-//! What Rust and the scripts derive from a stored value has to be the same, also where another program stored what is no value of the column's
-//! kind. Both are fed with the same texts, the scripts' own text by a server.
+//! What Rust and the scripts derive from a stored value has to be the same, also where another
+//! program stored what is no value of the column's kind. Both are fed with the same texts, the
+//! scripts' own text by a server.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +14,8 @@ use crate::reply::bytes;
 use crate::testing::TestServer;
 use crate::value::{Kind, SortKey, index_form, list, parse};
 
-/// For each kind and value: its form in an index, score and tail of its place, whether a sorted set takes the score, and the elements
-/// that it has as a list.
+/// For each kind and value: its form in an index, score and tail of its place, whether a sorted set
+/// takes the score, and the elements that it has as a list.
 const ASK: &str = "
 -- include rows.lua
 -- include plain.lua

@@ -50,7 +50,8 @@ fn what_a_script_includes_is_in_its_text() {
     assert!(expand("-- include put.lua\n", &["put.lua"]).unwrap_err().contains("never ends"));
 }
 
-/// No name in capitals is left in a script that nothing defines, and no constant is left that no script uses.
+/// No name in capitals is left in a script that nothing defines, and no constant is left that no
+/// script uses.
 #[test]
 fn names_of_constants_are_replaced_by_their_values() {
     let constants = constants();
@@ -79,7 +80,8 @@ fn scripts_have_hashes_of_their_own() {
     assert_eq!(SAVE.hash.len(), 40);
 }
 
-/// Some managed services refuse a script that declares none, and a cluster would not know where to send it.
+/// Some managed services refuse a script that declares none, and a cluster would not know where to
+/// send it.
 #[test]
 fn what_asks_for_rights_declares_a_key() {
     let call = super::rights_to_write(b"{User}:t:0");
@@ -88,7 +90,9 @@ fn what_asks_for_rights_declares_a_key() {
     assert!(matches!(arguments[..3], [redis::Arg::Simple(b"EVAL"), _, redis::Arg::Simple(b"1")]));
 }
 
-/// No global that nothing defines, nothing that is unused within a file. Parts shadow each other, and not every script uses all of a part. By `luacheck`, where it is installed; `LUACHECK=required` makes it an error if it is not.
+/// No global that nothing defines, nothing that is unused within a file. Parts shadow each other,
+/// and not every script uses all of a part. By `luacheck`, where it is installed;
+/// `LUACHECK=required` makes it an error if it is not.
 #[test]
 fn the_linter_has_nothing_to_say() {
     let settings = [

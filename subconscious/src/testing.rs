@@ -1,9 +1,10 @@
 //! Private servers for tests and demos: see [`TestServer`].
 //!
-//! The server must end when its owner does, also when that is killed or keeps it in a static that is never dropped, and
-//! without unsafe code. So its parent is not this process but a small shell whose standard input is a pipe from here:
-//! whatever ends this process closes the pipe, and the shell then kills the server and removes its folder. A parent-death
-//! signal would be shorter, but is Linux' alone, needs unsafe code, and fires when the thread that started it ends.
+//! The server must end when its owner does, also when that is killed or keeps it in a static that
+//! is never dropped, and without unsafe code. So its parent is not this process but a small shell
+//! whose standard input is a pipe from here: whatever ends this process closes the pipe, and the
+//! shell then kills the server and removes its folder. A parent-death signal would be shorter, but
+//! is Linux' alone, needs unsafe code, and fires when the thread that started it ends.
 #![cfg(unix)]
 
 use std::ffi::{OsStr, OsString};
@@ -41,11 +42,15 @@ const FOLDER_MAX: usize = 80;
 
 /// `$1` is the server's folder, the rest its command line.
 ///
-/// - The server holds descriptor 3, so that its end is the end of the pipe that we read the process id from.
-/// - Signals are ignored, so that nothing but the end of the input ends the shell before it has cleaned up; among them the
-///   one for a pipe that nobody reads, since we may be gone before the process id is written.
-/// - The server is killed hard: it has nothing to save, and may not have set its handler for softer signals yet.
-/// - The last line ends what else is in the process group: a server that a wrapper script started, or a child that saves.
+/// - The server holds descriptor 3, so that its end is the end of the pipe that we read the process
+///   id from.
+/// - Signals are ignored, so that nothing but the end of the input ends the shell before it has
+///   cleaned up; among them the one for a pipe that nobody reads, since we may be gone before the
+///   process id is written.
+/// - The server is killed hard: it has nothing to save, and may not have set its handler for softer
+///   signals yet.
+/// - The last line ends what else is in the process group: a server that a wrapper script started,
+///   or a child that saves.
 const KEEPER: &str = r#"
 trap '' HUP INT PIPE QUIT TERM
 folder=$1
@@ -61,14 +66,16 @@ rm -rf "$folder"
 kill -9 "-$$"
 "#;
 
-/// A private Redis-compatible server, for tests and demos; it keeps nothing, so it is not for production.
+/// A private Redis-compatible server, for tests and demos; it keeps nothing, so it is not for
+/// production.
 ///
-/// It is a child process with a folder of its own (mode 0700), listens on a unix socket there, and writes nothing to disk
-/// but its log. It ends when the value is dropped, and also when this process ends in any way: by a panic, by `SIGKILL`, or
-/// while the value is in a static.
+/// It is a child process with a folder of its own (mode 0700), listens on a unix socket there, and
+/// writes nothing to disk but its log. It ends when the value is dropped, and also when this
+/// process ends in any way: by a panic, by `SIGKILL`, or while the value is in a static.
 ///
-/// The binary is that of the environment variable `SUBCONSCIOUS_SERVER`, else `valkey-server` or else `redis-server` on
-/// `PATH`. There are such servers on unix only, so this module is there on unix only.
+/// The binary is that of the environment variable `SUBCONSCIOUS_SERVER`, else `valkey-server` or
+/// else `redis-server` on `PATH`. There are such servers on unix only, so this module is there on
+/// unix only.
 ///
 /// ```no_run
 /// # use subconscious::RedisModel;
@@ -86,7 +93,8 @@ kill -9 "-$$"
 /// }
 /// ```
 ///
-/// Many tests start faster with one server in a static, a `Db` for each test, and a [`namespace`](crate::DbBuilder::namespace) for each.
+/// Many tests start faster with one server in a static, a `Db` for each test, and a
+/// [`namespace`](crate::DbBuilder::namespace) for each.
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
 pub struct TestServer {
@@ -102,7 +110,8 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] when no server is installed, or it did not start; then with the end of its log.
+    /// [`Error::Unsupported`] when no server is installed, or it did not start; then with the end
+    /// of its log.
     ///
     /// # Cancel safety
     ///
@@ -138,7 +147,8 @@ impl TestServer {
             })
     }
 
-    /// The server's address: `redis+unix:///folder/s`, or `redis://127.0.0.1:port/` after [`TestServerBuilder::tcp`].
+    /// The server's address: `redis+unix:///folder/s`, or `redis://127.0.0.1:port/` after
+    /// [`TestServerBuilder::tcp`].
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -159,9 +169,11 @@ impl TestServer {
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the server ends whether or not this is polled further; dropped before, it ends too.
+    /// Once polled, the server ends whether or not this is polled further; dropped before, it ends
+    /// too.
     pub async fn stop(self) {
-        // It can only fail where the runtime is shutting down, and then the drop has happened as well.
+        // It can only fail where the runtime is shutting down, and then the drop has happened as
+        // well.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 }
@@ -211,7 +223,8 @@ impl TestServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] when no server is installed, or it did not start; then with the end of its log.
+    /// [`Error::Unsupported`] when no server is installed, or it did not start; then with the end
+    /// of its log.
     ///
     /// # Cancel safety
     ///
@@ -226,7 +239,8 @@ impl TestServerBuilder {
             let port =
                 if self.tcp { Some(free_port().map_err(|error| failed(&binary, &error.to_string()))?) } else { None };
             match start_once(&binary, &self.args, port).await {
-                // No way to reserve a port for another process exists: whoever lost the race tries another.
+                // No way to reserve a port for another process exists: whoever lost the race tries
+                // another.
                 Err(reason) if reason.contains("Address already in use") && self.tcp && attempt < PORT_ATTEMPTS => {
                     attempt += 1
                 }
@@ -242,7 +256,8 @@ struct Keeper(Child);
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // Closes the shell's input first, at which it ends the server. To wait is to know that the server is gone.
+        // Closes the shell's input first, at which it ends the server. To wait is to know that the
+        // server is gone.
         let _ = self.0.wait();
     }
 }
@@ -260,13 +275,15 @@ async fn start_once(binary: &Path, args: &[OsString], port: Option<u16>) -> Resu
     let socket = folder.path().join("s");
     let mut command = Command::new("/bin/sh");
     command.args(["-c", KEEPER, "sh"]).arg(folder.path()).arg(binary);
-    // The socket is there with a port too: in our own folder nobody else's server can be what answers.
+    // The socket is there with a port too: in our own folder nobody else's server can be what
+    // answers.
     command.arg("--unixsocket").arg(&socket).args(["--unixsocketperm", "700"]);
     command.args(["--bind", "127.0.0.1", "--port", &port.unwrap_or(0).to_string()]);
     command.arg("--dir").arg(folder.path()).args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
     command.args(args);
-    // An own group keeps Ctrl-C from the server, which its owner may need for its own last writes. The null device keeps
-    // the shell from holding the pipes of a test runner that waits for their end.
+    // An own group keeps Ctrl-C from the server, which its owner may need for its own last writes.
+    // The null device keeps the shell from holding the pipes of a test runner that waits for their
+    // end.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut shell = command.spawn().map_err(|error| format!("/bin/sh can't be run: {error}"))?;
     let output = shell.stdout.take();
@@ -321,7 +338,8 @@ async fn wait_for_answer(socket: &Path) {
     }
 }
 
-/// Whether the server answers, be it with a refusal: some arguments ask for a password or for a primary.
+/// Whether the server answers, be it with a refusal: some arguments ask for a password or for a
+/// primary.
 async fn answers(socket: &Path) -> io::Result<bool> {
     let mut stream = UnixStream::connect(socket).await?;
     stream.write_all(b"PING\r\n").await?;

@@ -1,8 +1,9 @@
 //! Spans and events for the crate `tracing`, with the feature of that name; without it, nothing.
 //!
-//! Each operation has a span `subconscious` at the level `DEBUG`, with the fields of [`Operation::new`], and in it an event when it has ended. A query that
-//! took longer than [`DbBuilder::slow_query`](crate::DbBuilder::slow_query) has an event at the level `WARN`, which says how it was answered. In words for
-//! users: `docs/src/tracing.md`.
+//! Each operation has a span `subconscious` at the level `DEBUG`, with the fields of
+//! [`Operation::new`], and in it an event when it has ended. A query that took longer than
+//! [`DbBuilder::slow_query`](crate::DbBuilder::slow_query) has an event at the level `WARN`, which
+//! says how it was answered. In words for users: `docs/src/tracing.md`.
 
 #[cfg(not(feature = "tracing"))]
 mod off;

@@ -1,18 +1,22 @@
-//! Column values: how a Rust type becomes the bytes of a hash field, and how those bytes are ordered.
+//! Column values: how a Rust type becomes the bytes of a hash field, and how those bytes are
+//! ordered.
 //!
-//! A type with [`ColumnValue`] can be that of a column; the other traits say what such a column may have, as `index` or `sort`.
+//! A type with [`ColumnValue`] can be that of a column; the other traits say what such a column may
+//! have, as `index` or `sort`.
 //!
-//! A value has one stored form, chosen so that a person can read it with `HGETALL`. Everything else is derived from the stored form by
-//! its [`Kind`], here and, for the old values of a record, in `scripts/rows.lua`: its name in an index and its place in a sorted set.
+//! A value has one stored form, chosen so that a person can read it with `HGETALL`. Everything else
+//! is derived from the stored form by its [`Kind`], here and, for the old values of a record, in
+//! `scripts/rows.lua`: its name in an index and its place in a sorted set.
 
 use std::borrow::Cow;
 
 /// A type that can be the value of a column. An `Option` of it makes the column nullable.
 ///
-/// These are: integers, `f32` and `f64` (NaN is refused), `bool`, `char`, `String`, `Vec<u8>`, `Uuid`, `SystemTime`, enums with
-/// [`ColumnEnum`](derive@crate::ColumnEnum#), `Vec<T>` and `BTreeSet<T>` of most of these, and any serde type as `Json<T>`; by features the dates and times
-/// of `chrono`, `time` and `jiff`, `Decimal` of `rust_decimal` and `Bytes` of `bytes`. All come back to the last bit, but for an `OffsetDateTime`, which
-/// comes back in UTC.
+/// These are: integers, `f32` and `f64` (NaN is refused), `bool`, `char`, `String`, `Vec<u8>`,
+/// `Uuid`, `SystemTime`, enums with [`ColumnEnum`](derive@crate::ColumnEnum#), `Vec<T>` and
+/// `BTreeSet<T>` of most of these, and any serde type as `Json<T>`; by features the dates and times
+/// of `chrono`, `time` and `jiff`, `Decimal` of `rust_decimal` and `Bytes` of `bytes`. All come
+/// back to the last bit, but for an `OffsetDateTime`, which comes back in UTC.
 ///
 /// Implement it for a type of your own by delegating to a type that has it:
 ///
@@ -31,7 +35,8 @@ use std::borrow::Cow;
 /// impl IndexValue for Email {} // so that a column of it may have `index` and `unique`
 /// ```
 ///
-/// What else a column of it may have is said by [`SortValue`] (`sort`), [`KeyValue`] (a key) and [`ElementValue`] (in a list).
+/// What else a column of it may have is said by [`SortValue`] (`sort`), [`KeyValue`] (a key) and
+/// [`ElementValue`] (in a list).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
@@ -47,8 +52,10 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
     /// How the stored form is read by indexes and orders.
     const KIND: Kind;
 
-    /// Appends the stored form, from which [`decode`](Self::decode) makes the same value again. Equal values of an [`IndexValue`] have equal
-    /// stored forms; in the kinds [`Float`](Kind::Float) and [`Decimal`](Kind::Decimal), equal numbers are one value for an index in any form.
+    /// Appends the stored form, from which [`decode`](Self::decode) makes the same value again.
+    /// Equal values of an [`IndexValue`] have equal stored forms; in the kinds
+    /// [`Float`](Kind::Float) and [`Decimal`](Kind::Decimal), equal numbers are one value for an
+    /// index in any form.
     ///
     /// # Errors
     ///
@@ -62,7 +69,8 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
     /// If the bytes are not the stored form of a value of this type.
     fn decode(stored: &[u8]) -> Result<Self, ValueError>;
 
-    /// Reads the stored form back and may keep its bytes, which saves copying them. The same as [`decode`](Self::decode) otherwise.
+    /// Reads the stored form back and may keep its bytes, which saves copying them. The same as
+    /// [`decode`](Self::decode) otherwise.
     ///
     /// # Errors
     ///
@@ -71,14 +79,15 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
         Self::decode(&stored)
     }
 
-    /// The place of the value among all values of a type of kind [`Kind::Ordinal`]; 0 for every other type.
+    /// The place of the value among all values of a type of kind [`Kind::Ordinal`]; 0 for every
+    /// other type.
     fn ordinal(&self) -> u16 {
         0
     }
 }
 
-/// A type whose values are found by equality: a column of it may have `index` and `unique`. Equal values have equal stored forms: see
-/// [`ColumnValue::encode`].
+/// A type whose values are found by equality: a column of it may have `index` and `unique`. Equal
+/// values have equal stored forms: see [`ColumnValue::encode`].
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` cannot be compared by equality",
     label = "not one comparable value",
@@ -87,7 +96,8 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
 )]
 pub trait IndexValue: ColumnValue {}
 
-/// A column type that may have `sort`: its values have a total order, the one of its stored form's [`Kind`].
+/// A column type that may have `sort`: its values have a total order, the one of its stored form's
+/// [`Kind`].
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` cannot have `sort`: its values have no order",
     label = "has no order",
@@ -119,7 +129,8 @@ pub trait KeyValue: IndexValue + Clone {}
     note = "use u64 or another integer type of at least 16 bits"
 )]
 pub trait AutoIncrementValue: ColumnValue {
-    /// The greatest value of a type of less than 64 bits, in its stored form; "" for wider ones, as Redis counts to 2^63 - 1.
+    /// The greatest value of a type of less than 64 bits, in its stored form; "" for wider ones, as
+    /// Redis counts to 2^63 - 1.
     const GREATEST: &'static str;
 }
 
@@ -145,7 +156,8 @@ pub trait IntegerValue: ColumnValue {
 pub trait VersionValue: IntegerValue {}
 impl<T: IntegerValue> VersionValue for T {}
 
-/// A type of times: a column of it, or of an `Option` of it, may be `created_at`, `updated_at` or `expires_at`.
+/// A type of times: a column of it, or of an `Option` of it, may be `created_at`, `updated_at` or
+/// `expires_at`.
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` does not hold a time",
     label = "not a time",
@@ -175,8 +187,8 @@ impl TimeUnit {
     }
 }
 
-/// A column type that may have `default`: any that is not nullable. A hash can't tell a null from a column that it
-/// was stored without, and a default must not take the place of a null.
+/// A column type that may have `default`: any that is not nullable. A hash can't tell a null from a
+/// column that it was stored without, and a default must not take the place of a null.
 #[diagnostic::on_unimplemented(
     message = "a nullable column cannot have `default`",
     label = "is null where a stored record lacks the column",
@@ -202,8 +214,8 @@ pub enum Kind {
     Nanoseconds,
     /// Several values: each ends with a comma; in it `\c` is a comma and `\\` a backslash.
     List,
-    /// A decimal number such as `-12.50`, with at most 127 digits before the point. Zeros that end the fraction and the sign of
-    /// a zero are kept, and do not count in indexes and orders.
+    /// A decimal number such as `-12.50`, with at most 127 digits before the point. Zeros that end
+    /// the fraction and the sign of a zero are kept, and do not count in indexes and orders.
     Decimal,
     /// One of few values, ordered by [`ColumnValue::ordinal`]: enums, bool, integers of 8 bits.
     Ordinal,
@@ -328,8 +340,9 @@ pub trait ColumnType: Sized {
     fn from_value(value: Option<Self::Value>) -> Option<Self>;
 }
 
-/// The type of a column, as the derive writes it: `<T as IsColumn>::Same` is `T`, if that is a [`ColumnType`]. All calls
-/// about a column name its type so, which makes one error of a type that is none.
+/// The type of a column, as the derive writes it: `<T as IsColumn>::Same` is `T`, if that is a
+/// [`ColumnType`]. All calls about a column name its type so, which makes one error of a type that
+/// is none.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
@@ -374,8 +387,8 @@ impl<T: ColumnValue> ColumnType for Option<T> {
     }
 }
 
-/// What may be compared with a column of type `T` or name a record whose id is `T`: a `T`, a reference to one, for text and bytes their
-/// slices, and for a composite key a tuple of these.
+/// What may be compared with a column of type `T` or name a record whose id is `T`: a `T`, a
+/// reference to one, for text and bytes their slices, and for a composite key a tuple of these.
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot be compared with a column of type `{T}`",
     label = "not a `{T}`",

@@ -380,7 +380,8 @@ mod decimals {
     use super::*;
     use rust_decimal::Decimal;
 
-    /// Few digits, many digits, neighbours of powers of ten and of what a double tells apart, at all scales.
+    /// Few digits, many digits, neighbours of powers of ten and of what a double tells apart, at
+    /// all scales.
     fn decimals() -> impl Strategy<Value = Decimal> {
         const MOST: i128 = (1 << 96) - 1;
         let near = |middle: i128| (-3i128..=3).prop_map(move |step| (middle + step).clamp(-MOST, MOST));

@@ -102,7 +102,8 @@ impl Target {
         Err(self.refusal(Some(write), "describe", &[]))
     }
 
-    /// Makes many calls of one script in one pipeline. One result for each; an error if the connection failed.
+    /// Makes many calls of one script in one pipeline. One result for each; an error if the
+    /// connection failed.
     pub(crate) async fn run_many(&self, db: &Db, script: &Script, calls: Vec<Call>) -> Result<Vec<Result<Vec<Value>>>> {
         let (commands, writes): (Vec<_>, Vec<_>) = calls.into_iter().map(|call| (call.command, call.write)).unzip();
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
@@ -116,8 +117,9 @@ impl Target {
         Ok(results.collect())
     }
 
-    /// Makes many calls of a script that answers for several records each, in one pipeline. One result for each of `writes`, of which
-    /// each call has so many as it has keys; an error if the connection failed.
+    /// Makes many calls of a script that answers for several records each, in one pipeline. One
+    /// result for each of `writes`, of which each call has so many as it has keys; an error if the
+    /// connection failed.
     pub(crate) async fn run_groups(
         &self,
         db: &Db,
@@ -266,7 +268,8 @@ impl Target {
             }
         }
         db.note_compared(self.compared());
-        // The registration is the second argument, after the name of the command, the script, the number of keys and the key.
+        // The registration is the second argument, after the name of the command, the script, the
+        // number of keys and the key.
         let mut other = Cmd::new();
         for (at, argument) in call.args_iter().enumerate() {
             match argument {

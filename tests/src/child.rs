@@ -7,7 +7,8 @@ use tokio::process::Command;
 /// What such a process is told.
 const VARIABLE: &str = "SUBCONSCIOUS_TEST_CHILD";
 
-/// A process of the running program that does what an ignored test of it does, with these words for it. It is killed when it is dropped.
+/// A process of the running program that does what an ignored test of it does, with these words for
+/// it. It is killed when it is dropped.
 pub fn child(test: &str, words: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--ignored", "--nocapture"]).env(VARIABLE, words);

@@ -1,4 +1,5 @@
-//! The code of the README and of the guide is compiled, and run where it talks to a server. Each has an item of its own, so that a failure names the chapter.
+//! The code of the README and of the guide is compiled, and run where it talks to a server. Each
+//! has an item of its own, so that a failure names the chapter.
 
 macro_rules! documents {
     ($($name:ident $file:literal)*) => {$(

@@ -24,8 +24,9 @@ fn bits(bitmap: &[u8]) -> BTreeSet<u64> {
     (0..bitmap.len() as u64 * 8).filter(|at| bitmap[(at / 8) as usize] & (0x80 >> (at % 8)) != 0).collect()
 }
 
-/// Panics unless the model's keys are exactly those that its records demand: every index entry has its record and every
-/// record its index entries. Returns the number of records and of containers that are bitmaps.
+/// Panics unless the model's keys are exactly those that its records demand: every index entry has
+/// its record and every record its index entries. Returns the number of records and of containers
+/// that are bitmaps.
 pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
     let schema = M::schema();
     let prefix = format!("{{{}}}:", schema.name());

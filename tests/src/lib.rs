@@ -20,8 +20,8 @@ use subconscious::testing::TestServer;
 use subconscious::{Db, DbBuilder};
 use tokio::sync::OnceCell;
 
-/// The address with the protocol that `SUBCONSCIOUS_TEST_PROTOCOL` asks for (`resp2` or `resp3`), for a [`Db`]. Plain connections that look
-/// behind it stay as they are.
+/// The address with the protocol that `SUBCONSCIOUS_TEST_PROTOCOL` asks for (`resp2` or `resp3`),
+/// for a [`Db`]. Plain connections that look behind it stay as they are.
 pub fn with_protocol(url: &str) -> String {
     match std::env::var("SUBCONSCIOUS_TEST_PROTOCOL") {
         Ok(protocol) if !protocol.is_empty() => {
@@ -32,7 +32,8 @@ pub fn with_protocol(url: &str) -> String {
     }
 }
 
-/// The address of the server for all tests of this process: `REDIS_URL`, or one that is started and ends with the process.
+/// The address of the server for all tests of this process: `REDIS_URL`, or one that is started and
+/// ends with the process.
 pub async fn server_url() -> &'static str {
     static SERVER: OnceCell<(Option<TestServer>, String)> = OnceCell::const_new();
     let (_, url) = SERVER

@@ -1,12 +1,15 @@
-//! Checks whether a concurrent history is linearizable: whether each operation can have happened at one moment between its call and its
-//! answer, so that all together are a run of a sequential specification (Herlihy and Wing, "Linearizability: a correctness condition for
-//! concurrent objects", TOPLAS 12(3), 1990).
+//! Checks whether a concurrent history is linearizable: whether each operation can have happened at
+//! one moment between its call and its answer, so that all together are a run of a sequential
+//! specification (Herlihy and Wing, "Linearizability: a correctness condition for concurrent
+//! objects", TOPLAS 12(3), 1990).
 //!
-//! The search is that of Wing and Gong ("Testing and verifying concurrent objects", JPDC 17, 1993): of the operations that no other
-//! one precedes, one is taken as the next, and taken back where that leads nowhere. With it, it is remembered which sets of operations have
-//! led to which states, so that none of these is gone on from twice (Lowe, "Testing for linearizability", Concurrency and
-//! Computation: Practice and Experience 29(4), 2017). Operations on things that have nothing to do with each other are checked apart (Horn and
-//! Kroening, "Faster linearizability checking via P-compositionality", FORTE 2015).
+//! The search is that of Wing and Gong ("Testing and verifying concurrent objects", JPDC 17, 1993):
+//! of the operations that no other one precedes, one is taken as the next, and taken back where
+//! that leads nowhere. With it, it is remembered which sets of operations have led to which states,
+//! so that none of these is gone on from twice (Lowe, "Testing for linearizability", Concurrency
+//! and Computation: Practice and Experience 29(4), 2017). Operations on things that have nothing to
+//! do with each other are checked apart (Horn and Kroening, "Faster linearizability checking via
+//! P-compositionality", FORTE 2015).
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Debug};
@@ -22,8 +25,8 @@ pub trait Model {
     /// What is answered.
     type Reply: Debug;
 
-    /// The states that may follow if the call happens in this state and is answered so: none if it can't be. Without a reply, those that
-    /// may follow with any.
+    /// The states that may follow if the call happens in this state and is answered so: none if it
+    /// can't be. Without a reply, those that may follow with any.
     fn step(state: &Self::State, call: &Self::Call, reply: Option<&Self::Reply>) -> Vec<Self::State>;
 }
 
@@ -36,11 +39,13 @@ pub struct Operation<C, R> {
     pub call: C,
     /// When it was called.
     pub called: u64,
-    /// What was answered, and when. If nothing was, it may happen at any time after the call, or never.
+    /// What was answered, and when. If nothing was, it may happen at any time after the call, or
+    /// never.
     pub answer: Option<(R, u64)>,
 }
 
-/// Operations as they go on, in the order of their calls. Time is counted in calls and answers, so that none are at the same time.
+/// Operations as they go on, in the order of their calls. Time is counted in calls and answers, so
+/// that none are at the same time.
 pub struct History<M: Model> {
     operations: Mutex<(u64, Operations<M>)>,
 }
@@ -121,7 +126,8 @@ pub fn check<M: Model>(initial: &M::State, operations: &[Operation<M::Call, M::R
     check_some::<M>(initial, &operations.iter().collect::<Vec<_>>())
 }
 
-/// The same, if calls of different keys have nothing to do with each other: each key begins in this state.
+/// The same, if calls of different keys have nothing to do with each other: each key begins in this
+/// state.
 ///
 /// # Errors
 ///
@@ -183,10 +189,11 @@ fn describe<M: Model>(operation: &Seen<'_, M>, end: u64) -> String {
 /// Which operations have happened, as bits.
 type Happened = Box<[u64]>;
 
-/// Says how many pairs of a set of operations and a state were met; if all lead nowhere, the states where the most of the answered operations
-/// had happened.
+/// Says how many pairs of a set of operations and a state were met; if all lead nowhere, the states
+/// where the most of the answered operations had happened.
 fn search<M: Model>(initial: &M::State, operations: &[Seen<'_, M>]) -> Result<usize, Vec<M::State>> {
-    // What was answered first is tried first, which is mostly right; the last that is put on the stack is tried first.
+    // What was answered first is tried first, which is mostly right; the last that is put on the
+    // stack is tried first.
     let mut latest: Vec<usize> = (0..operations.len()).collect();
     latest.sort_by_key(|&at| std::cmp::Reverse(operations[at].answer.map_or(u64::MAX, |(_, answered)| answered)));
     let mut met: HashSet<(Happened, M::State)> = HashSet::new();

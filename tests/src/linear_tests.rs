@@ -180,16 +180,18 @@ fn call() -> impl Strategy<Value = Call> {
     prop_oneof![(1i64..3).prop_map(Write), (1i64..3).prop_map(Add), Just(Read)]
 }
 
-/// A call; how long before its moment it was called, and after it answered; whether the answer was lost.
+/// A call; how long before its moment it was called, and after it answered; whether the answer was
+/// lost.
 type Part = (Call, u64, u64, bool);
 
 fn parts() -> impl Strategy<Value = Vec<Part>> {
     prop::collection::vec((call(), 1u64..25, 1u64..25, prop::bool::weighted(0.1)), 1..40)
 }
 
-/// Operations that happen one after the other at 100, 110, 120 and so on, and take from some time before until some time after. Each
-/// writes another value, and the last one reads after all others were answered. Before one of them, a read is put in that is answered so,
-/// after two values were written one after the other.
+/// Operations that happen one after the other at 100, 110, 120 and so on, and take from some time
+/// before until some time after. Each writes another value, and the last one reads after all others
+/// were answered. Before one of them, a read is put in that is answered so, after two values were
+/// written one after the other.
 fn overlapping(parts: &[Part], read_at: usize, answered: i64) -> Vec<Operation<Call, i64>> {
     let (mut state, mut history, mut moment) = (0, Vec::new(), 100);
     for (at, (call, before, after, is_lost)) in parts.iter().copied().enumerate() {

@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 use crate::door::{Door, connect};
 
-/// Passes bytes on between clients and the server; told to cut, it lets the next request through and closes the connection
-/// instead of passing on the reply.
+/// Passes bytes on between clients and the server; told to cut, it lets the next request through
+/// and closes the connection instead of passing on the reply.
 pub struct Proxy {
     door: Door,
     cut: Arc<AtomicBool>,

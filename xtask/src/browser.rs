@@ -5,7 +5,8 @@ use std::process::Command;
 use crate::machine::{Machine, has_browser};
 use crate::{plan, say, server};
 
-/// Installs one where there is none. Where that can't be done, the command leaves out the tests in it, which is said.
+/// Installs one where there is none. Where that can't be done, the command leaves out the tests in
+/// it, which is said.
 pub(crate) fn find(machine: &Machine, command: &mut Command) {
     for install in plan::browser(machine) {
         if has_browser() {

@@ -17,7 +17,8 @@ const OLDEST_MAJOR: u32 = 7;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Machine {
     pub(crate) redis_url: Option<String>,
-    /// A server that works: the one that `SUBCONSCIOUS_SERVER` names, one on `PATH`, or one fetched earlier.
+    /// A server that works: the one that `SUBCONSCIOUS_SERVER` names, one on `PATH`, or one fetched
+    /// earlier.
     pub(crate) binary: Option<PathBuf>,
     pub(crate) python: bool,
     pub(crate) managers: Vec<Manager>,
@@ -64,7 +65,8 @@ impl Machine {
     }
 }
 
-/// The server that `SUBCONSCIOUS_SERVER` names, else the first on `PATH` or in one of the folders that works.
+/// The server that `SUBCONSCIOUS_SERVER` names, else the first on `PATH` or in one of the folders
+/// that works.
 pub(crate) fn find_server(folders: &[PathBuf]) -> Option<PathBuf> {
     let named = std::env::var_os(BINARY_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();

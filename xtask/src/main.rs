@@ -1,4 +1,5 @@
-//! The repository's own commands. All see to a server first, so that they work on a machine that has none.
+//! The repository's own commands. All see to a server first, so that they work on a machine that
+//! has none.
 
 mod api;
 mod browser;
@@ -32,9 +33,11 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run all tests on each supported server under both protocols, and write the outcome into docs/src/servers.md
+    /// Run all tests on each supported server under both protocols, and write the outcome into
+    /// docs/src/servers.md
     Matrix {
-        /// Only these servers, such as valkey-9.1,redis-7.0; then docs/src/servers.md is left as it is
+        /// Only these servers, such as valkey-9.1,redis-7.0; then docs/src/servers.md is left as it
+        /// is
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
         /// Passed on to the tests; then docs/src/servers.md is left as it is
@@ -43,7 +46,8 @@ enum Verb {
     },
     /// Run the long form of the tests in which clients, servers and connections fail
     Faults {
-        /// How many times as long as in `test`: by 100, two thousand clients and three hundred servers are killed
+        /// How many times as long as in `test`: by 100, two thousand clients and three hundred
+        /// servers are killed
         #[arg(long, default_value_t = 100)]
         rounds: u64,
         /// Where the random numbers begin: each test says with which seed it ran
@@ -114,7 +118,8 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// `target/server`: this program is `target/<profile>/xtask`, wherever the target folder was put and by what setting.
+/// `target/server`: this program is `target/<profile>/xtask`, wherever the target folder was put
+/// and by what setting.
 fn server_folder() -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|error| format!("the target folder is not known: {error}"))?;
     let target = program.ancestors().nth(2).map(Path::to_owned);

@@ -1,6 +1,7 @@
 //! All tests on every server that is supported, under both protocols.
 //!
-//! The servers are unpacked into a folder of their own. Nothing is installed, and nothing of the machine's package manager is changed.
+//! The servers are unpacked into a folder of their own. Nothing is installed, and nothing of the
+//! machine's package manager is changed.
 
 mod fetch;
 mod table;
@@ -80,7 +81,8 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
-/// Runs the tests on the servers, prints a table, and writes it into the guide if it is of all servers and tests.
+/// Runs the tests on the servers, prints a table, and writes it into the guide if it is of all
+/// servers and tests.
 pub(crate) fn run(only: &[String], args: &[String], folder: &Path) -> Result<ExitCode, String> {
     let kinds = chosen(only)?;
     let folder = folder.join("matrix");
@@ -121,7 +123,8 @@ fn chosen(only: &[String]) -> Result<Vec<Kind>, String> {
     Ok(KINDS.into_iter().filter(|kind| only.is_empty() || only.iter().any(|name| name == kind.name)).collect())
 }
 
-/// Builds the tests and keeps a copy, so that all servers see the same ones whatever is built meanwhile.
+/// Builds the tests and keeps a copy, so that all servers see the same ones whatever is built
+/// meanwhile.
 fn build(folder: &Path) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     say(&format!("cargo test {}", TESTS.join(" ")));
@@ -206,7 +209,8 @@ fn write_page(table: &str, date: &str) -> Result<(), String> {
     fs::write(&path, page).map_err(problem)
 }
 
-/// The exact version of a server of this kind; an error if it is another one's or does not run here.
+/// The exact version of a server of this kind; an error if it is another one's or does not run
+/// here.
 fn version_of(binary: &Path, kind: &Kind) -> Result<String, String> {
     let said = output(binary, &["--version"])?;
     let found = version(&said).ok_or_else(|| format!("no version in what it says: {}", said.trim()))?;

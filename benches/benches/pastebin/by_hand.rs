@@ -1,5 +1,5 @@
-//! The pastebin by hand: the same server and the same pages, and redis-rs on plain keys. A paste is a hash, and those that are
-//! listed are in a sorted set, by when they were made.
+//! The pastebin by hand: the same server and the same pages, and redis-rs on plain keys. A paste is
+//! a hash, and those that are listed are in a sorted set, by when they were made.
 
 use askama::Template;
 use axum::Router;

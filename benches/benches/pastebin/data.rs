@@ -10,7 +10,8 @@ pub(crate) const ONE: u64 = 0;
 /// Of each text in bytes.
 const SIZE: usize = 1_024;
 const AUTHORS: u64 = 50;
-/// Of the first paste, 2020-01-01. The others follow by seconds: all are so old that their pages say no relative age.
+/// Of the first paste, 2020-01-01. The others follow by seconds: all are so old that their pages
+/// say no relative age.
 const BEGIN: DateTime<Utc> = DateTime::from_timestamp(1_577_836_800, 0).unwrap();
 
 const LINES: &str = "Things that should not be lost: a list, a log, a letter & a line of code.

@@ -1,10 +1,12 @@
-//! The pastebin beside two other ways to build it: by hand, with the same pages on plain keys, and its Python original.
+//! The pastebin beside two other ways to build it: by hand, with the same pages on plain keys, and
+//! its Python original.
 //!
-//! `cargo bench -p benches --bench pastebin -- [--records 1000,100000,1000000] [--rounds 3] [--seconds 5] [--cores 0]
-//! [--only part of a page's name] [--markdown FILE]`
+//! `cargo bench -p benches --bench pastebin -- [--records 1000,100000,1000000] [--rounds 3]
+//! [--seconds 5] [--cores 0] [--only part of a page's name] [--markdown FILE]`
 //!
-//! It builds the pastebin, and fetches into the target folder what it lacks: `wrk`, which asks for the pages, and a virtual
-//! environment of Python with what the original needs. The programs' processes are pinned by `taskset`.
+//! It builds the pastebin, and fetches into the target folder what it lacks: `wrk`, which asks for
+//! the pages, and a virtual environment of Python with what the original needs. The programs'
+//! processes are pinned by `taskset`.
 
 // A benchmark that can't go on stops.
 #![allow(clippy::unwrap_used)]

@@ -10,7 +10,8 @@ use crate::data::{created_at, text, title, uuid};
 use crate::program::output;
 use crate::{Outcome, folder};
 
-/// The mapper's last version, the last of its client that it works with, and those of the rest that were tried.
+/// The mapper's last version, the last of its client that it works with, and those of the rest that
+/// were tried.
 const PACKAGES: [&str; 8] = [
     "subconscious==0.8.5",
     "aioredis==1.3.1",
@@ -54,7 +55,8 @@ impl Original {
     }
 }
 
-/// What the mapper's `save` leaves: a hash, and a member of a sorted set for each column that can be asked for.
+/// What the mapper's `save` leaves: a hash, and a member of a sorted set for each column that can
+/// be asked for.
 pub(crate) async fn fill(redis: &mut ConnectionManager, from: u64, to: u64) -> Outcome<()> {
     for first in (from..to).step_by(1_000) {
         let mut batch = pipe();

@@ -1,5 +1,6 @@
-//! The pages that the pastebin's templates make, so that the pages by hand are the same to the byte. (Those of the pastebin itself
-//! can't be included: they belong to handlers that ask the library. `benches/templates` is a link to the templates.)
+//! The pages that the pastebin's templates make, so that the pages by hand are the same to the
+//! byte. (Those of the pastebin itself can't be included: they belong to handlers that ask the
+//! library. `benches/templates` is a link to the templates.)
 
 use askama::Template;
 

@@ -80,7 +80,8 @@ impl Wrk {
         let figures = said.lines().find_map(|line| line.strip_prefix("figures ")).ok_or("wrk said no figures")?;
         let figures: Vec<f64> = figures.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         let [requests, duration, bytes, failed, p99] = figures[..] else { return Err("not the figures of wrk".into()) };
-        // It takes a redirection for a success: but then the bytes are others. Answers that were on their way count as well.
+        // It takes a redirection for a success: but then the bytes are others. Answers that were on
+        // their way count as well.
         let length = expected.length as f64;
         let more = bytes / length - requests;
         if failed > 0.0 || requests < 1.0 || !(-0.5..=CONNECTIONS as f64).contains(&more) {
@@ -90,7 +91,8 @@ impl Wrk {
     }
 }
 
-/// Asks for a page once on each connection, by the clock: wrk would count only what ends in its time.
+/// Asks for a page once on each connection, by the clock: wrk would count only what ends in its
+/// time.
 pub(crate) fn one_each(address: &str, path: &str) -> Outcome<Load> {
     let begin = Instant::now();
     let times: Result<Vec<Duration>, String> = std::thread::scope(|scope| {

@@ -1,4 +1,5 @@
-//! The numbers as a picture: bars that say how many times as fast a side is as the one compared with.
+//! The numbers as a picture: bars that say how many times as fast a side is as the one compared
+//! with.
 
 use std::fmt::Write as _;
 

@@ -172,7 +172,8 @@ impl Contender {
         (operations, rows)
     }
 
-    /// The fastest way to go about it whose answers are right, if any are, and what is wrong with others.
+    /// The fastest way to go about it whose answers are right, if any are, and what is wrong with
+    /// others.
     pub(crate) async fn best(&self, cases: &[(Job, Answer)]) -> (Option<&'static str>, Vec<String>) {
         let (mut right, mut notes) = (Vec::new(), Vec::new());
         for form in self.side.forms(&cases[0].0) {
@@ -191,7 +192,8 @@ impl Contender {
                 None => right.push((form, 0.0)),
             }
         }
-        // Twice and the better of each, for a machine that does other things too; what is far behind has no second chance.
+        // Twice and the better of each, for a machine that does other things too; what is far
+        // behind has no second chance.
         for turn in 0..2 {
             let best = right.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
             let alone = right.len() == 1;
@@ -255,8 +257,8 @@ impl Contender {
         }
     }
 
-    /// What a second connection waits for a PING while all the questions are asked, in microseconds: 50, 99 and 99.9 of a
-    /// hundred are faster.
+    /// What a second connection waits for a PING while all the questions are asked, in
+    /// microseconds: 50, 99 and 99.9 of a hundred are faster.
     pub(crate) async fn pings(&self, questions: &[(&[(Job, Answer)], &str)]) -> [f64; 3] {
         let mut stream = UnixStream::connect(self.server.url.strip_prefix("redis+unix://").unwrap()).unwrap();
         let over = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,5 @@
-//! The records, the questions asked about them, and the right answers, found by looking at every record.
+//! The records, the questions asked about them, and the right answers, found by looking at every
+//! record.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +56,8 @@ const FEW: &str = "XX";
 /// A country that a single record has.
 const ONE: &str = "YY";
 
-/// The same user always. Ages are even, countries skewed (`C00` has a quarter), creation times distinct and in no order.
+/// The same user always. Ages are even, countries skewed (`C00` has a quarter), creation times
+/// distinct and in no order.
 pub(crate) fn user(at: u64, records: u64) -> User {
     let mixed = mix(at);
     let skewed = (mixed % 50) * (mixed / 50 % 50) * (mixed / 5_250_000 % 50) / 2_500;
@@ -74,7 +76,8 @@ pub(crate) fn user(at: u64, records: u64) -> User {
     }
 }
 
-/// The same title always: fourteen small letters, which no search folds, stems or splits. Distinct, as `mix` is one to one.
+/// The same title always: fourteen small letters, which no search folds, stems or splits. Distinct,
+/// as `mix` is one to one.
 pub(crate) fn title(at: u64) -> Title {
     let mut left = mix(at);
     let letter = |_| {
@@ -121,7 +124,8 @@ pub(crate) struct Job {
     pub(crate) beginning: Option<String>,
     /// By `created_at`, titles by themselves; whether it goes down.
     pub(crate) order: Option<bool>,
-    /// The creation time of the record that the page before ended with, for those who go on from there.
+    /// The creation time of the record that the page before ended with, for those who go on from
+    /// there.
     pub(crate) after: Option<i64>,
     /// For those who can't, and for pages without a page before.
     pub(crate) offset: usize,
@@ -174,7 +178,8 @@ impl Job {
         age && gender && country && self.created.is_none_or(|(from, to)| (from..=to).contains(&user.created_at))
     }
 
-    /// The lowest and the highest score that a walk along `created_at` has to look at, as Redis writes them.
+    /// The lowest and the highest score that a walk along `created_at` has to look at, as Redis
+    /// writes them.
     pub(crate) fn scores(&self) -> (String, String) {
         let (low, high) =
             self.created.map_or(("-inf".into(), "+inf".into()), |(low, high)| (low.to_string(), high.to_string()));

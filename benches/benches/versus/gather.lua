@@ -1,9 +1,11 @@
 -- gather.lua: finds the records that are in all of some sets, and sorts them.
 --
 -- KEYS      the order, a set for each condition, then the sets of the ages
--- ARGV      the number of conditions, 1 to go down, rows to leave out, rows (0 for the ids of all, -1 for all rows)
+-- ARGV      the number of conditions, 1 to go down, rows to leave out, rows (0 for the ids of all,
+--           -1 for all rows)
 --
--- Returns   { { id, name, age, gender, country, creation }, .. }, or for ids a list of them for each age
+-- Returns   { { id, name, age, gender, country, creation }, .. }, or for ids a list of them for
+--           each age
 local conditions, down, skip, limit = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 local parts = {}
 if #KEYS == conditions + 1 then

@@ -1,12 +1,14 @@
-//! The library beside what else one could do: plain commands by hand, Lua by hand, and RediSearch. All on the same data, with
-//! answers checked against a plain `Vec` before anything is measured.
+//! The library beside what else one could do: plain commands by hand, Lua by hand, and RediSearch.
+//! All on the same data, with answers checked against a plain `Vec` before anything is measured.
 //!
-//! `cargo bench -p benches --bench versus -- [--records 100000,1000000] [--rounds 7] [--only part of a workload's name]
-//! [--sides ours,plain,lua,redisearch] [--json FILE] [--svg FILE] [--markdown FILE]`
+//! `cargo bench -p benches --bench versus -- [--records 100000,1000000] [--rounds 7] [--only part
+//! of a workload's name] [--sides ours,plain,lua,redisearch] [--json FILE] [--svg FILE] [--markdown
+//! FILE]`
 //!
-//! Each side has a server process of its own, and only one is busy at a time. A side that could go about a workload in several
-//! ways is measured in the fastest one whose answers are right, and has a dash if none are. RediSearch takes part if `SUBCONSCIOUS_SEARCH_SERVER` is
-//! the path of a server that has it.
+//! Each side has a server process of its own, and only one is busy at a time. A side that could go
+//! about a workload in several ways is measured in the fastest one whose answers are right, and has
+//! a dash if none are. RediSearch takes part if `SUBCONSCIOUS_SEARCH_SERVER` is the path of a
+//! server that has it.
 
 // A benchmark that can't go on stops.
 #![allow(clippy::unwrap_used)]

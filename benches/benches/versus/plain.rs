@@ -1,5 +1,5 @@
-//! By hand with plain commands: a hash for each record, a set for each value of an indexed column, a sorted set for each
-//! column that orders.
+//! By hand with plain commands: a hash for each record, a set for each value of an indexed column,
+//! a sorted set for each column that orders.
 
 use std::collections::BTreeSet;
 

@@ -45,7 +45,8 @@ impl Search {
         let mut command = cmd("FT.CREATE");
         command.arg(INDEX).arg("ON").arg("HASH").arg("PREFIX").arg(1).arg("user:").arg("SCHEMA");
         command.arg("age").arg("NUMERIC").arg("SORTABLE").arg("gender").arg("TAG");
-        // What is sortable is grouped without a look at each hash, in a seventh of the time for 31 bytes a record.
+        // What is sortable is grouped without a look at each hash, in a seventh of the time for 31
+        // bytes a record.
         command.arg("country_code").arg("TAG").arg("SORTABLE").arg("UNF");
         command.arg("created_at").arg("NUMERIC").arg("SORTABLE");
         let _: () = command.query_async(&mut connection.clone()).await?;

@@ -1,7 +1,8 @@
 -- walk.lua: goes along the order and takes the records that are in all of some sets.
 --
 -- KEYS      the order, the ages, then a set for each condition
--- ARGV      the lowest and the highest score, 1 to go down, rows to leave out, rows, the youngest and the oldest age ('' for any)
+-- ARGV      the lowest and the highest score, 1 to go down, rows to leave out, rows, the youngest
+--           and the oldest age ('' for any)
 --
 -- Returns   { { id, name, age, gender, country, creation }, .. }
 local order, ages = KEYS[1], KEYS[2]

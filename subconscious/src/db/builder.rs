@@ -66,46 +66,53 @@ impl DbBuilder {
         }
     }
 
-    /// Puts all keys of all models under a name of their own, so that several environments can share one server. Default: none.
+    /// Puts all keys of all models under a name of their own, so that several environments can
+    /// share one server. Default: none.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// How long a connection may take to be made; more than nothing. Timers count in milliseconds: parts of one are rounded up. Default: 2 seconds.
+    /// How long a connection may take to be made; more than nothing. Timers count in milliseconds:
+    /// parts of one are rounded up. Default: 2 seconds.
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.connection_timeout = timeout;
         self
     }
 
-    /// How long an answer may take; more than nothing, and rounded up to milliseconds. After that, a read is [`Error::Redis`] and a write [`Error::OutcomeUnknown`]. Default: 5 seconds.
+    /// How long an answer may take; more than nothing, and rounded up to milliseconds. After that,
+    /// a read is [`Error::Redis`] and a write [`Error::OutcomeUnknown`]. Default: 5 seconds.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
     }
 
-    /// How many more attempts there are to make a connection before a call fails; the next call begins anew. Default: 3.
+    /// How many more attempts there are to make a connection before a call fails; the next call
+    /// begins anew. Default: 3.
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;
         self
     }
 
-    /// About how long one call of a query may keep the server. A query that takes longer goes on with another call, and others get their turn in
-    /// between. Less makes the waits of others shorter, more saves round trips; it counts in microseconds, and with none each call does the least it can. Default: 1
-    /// millisecond.
+    /// About how long one call of a query may keep the server. A query that takes longer goes on
+    /// with another call, and others get their turn in between. Less makes the waits of others
+    /// shorter, more saves round trips; it counts in microseconds, and with none each call does the
+    /// least it can. Default: 1 millisecond.
     pub fn query_budget(mut self, budget: Duration) -> Self {
         self.query_budget = budget;
         self
     }
 
-    /// How long a query may be waited for before it is reported as slow, with how it was answered, where the feature `tracing` is on: see the
-    /// chapter "Spans, events and slow queries" of the guide. Default: 100 milliseconds.
+    /// How long a query may be waited for before it is reported as slow, with how it was answered,
+    /// where the feature `tracing` is on: see the chapter "Spans, events and slow queries" of the
+    /// guide. Default: 100 milliseconds.
     pub fn slow_query(mut self, slow: Duration) -> Self {
         self.slow_query = slow;
         self
     }
 
-    /// Trusts servers whose certificate one of these has signed, in PEM, and no others. Default: the system's root certificates.
+    /// Trusts servers whose certificate one of these has signed, in PEM, and no others. Default:
+    /// the system's root certificates.
     #[cfg(feature = "tls")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.certificates.root_cert = Some(pem.into());
@@ -120,27 +127,35 @@ impl DbBuilder {
         self
     }
 
-    /// Sends loads and queries to the server at this address, a replica of the one that is opened. Default: none.
+    /// Sends loads and queries to the server at this address, a replica of the one that is opened.
+    /// Default: none.
     ///
-    /// A replica is a little late: what was just written may not be there yet, and what was just deleted may still be. So everything that
-    /// writes asks the primary, [`Query::delete`](crate::Query::delete) too, as do [`reload`](crate::RedisModel::reload),
-    /// [`ttl`](crate::RedisModel::ttl) and [`check`](crate::RedisModel::check). If the replica can't be reached, loads and queries fail.
+    /// A replica is a little late: what was just written may not be there yet, and what was just
+    /// deleted may still be. So everything that writes asks the primary,
+    /// [`Query::delete`](crate::Query::delete) too, as do [`reload`](crate::RedisModel::reload),
+    /// [`ttl`](crate::RedisModel::ttl) and [`check`](crate::RedisModel::check). If the replica
+    /// can't be reached, loads and queries fail.
     ///
-    /// To decide from call to call, open two `Db`s: a replica may be opened as any server, and refuses writes. On a replica no script can keep
-    /// intermediate bitmaps, so this program combines the parts of a filter itself: a query of several parts takes some round trips more.
+    /// To decide from call to call, open two `Db`s: a replica may be opened as any server, and
+    /// refuses writes. On a replica no script can keep intermediate bitmaps, so this program
+    /// combines the parts of a filter itself: a query of several parts takes some round trips more.
     pub fn read_from(mut self, replica: impl Into<String>) -> Self {
         self.replica = Some(replica.into());
         self
     }
 
-    /// Asks these sentinels where the server is, whenever a connection to it is made. Default: none.
+    /// Asks these sentinels where the server is, whenever a connection to it is made. Default:
+    /// none.
     ///
-    /// In the address that is opened, the host is then the name by which the sentinels know the primary; the rest of it (user, password, database, TLS)
-    /// is how to connect to the server. The port means nothing. [`read_from`](Self::read_from) with an address of that name takes one of the
-    /// primary's replicas, or the primary where none is up. The sentinels' own addresses may have a user and a password, the same for all.
+    /// In the address that is opened, the host is then the name by which the sentinels know the
+    /// primary; the rest of it (user, password, database, TLS) is how to connect to the server. The
+    /// port means nothing. [`read_from`](Self::read_from) with an address of that name takes one of
+    /// the primary's replicas, or the primary where none is up. The sentinels' own addresses may
+    /// have a user and a password, the same for all.
     ///
-    /// When the primary fails, so do calls until another has taken its place and the sentinels say so. What it had not
-    /// replicated yet is lost: Redis acknowledges a write before its replicas have it.
+    /// When the primary fails, so do calls until another has taken its place and the sentinels say
+    /// so. What it had not replicated yet is lost: Redis acknowledges a write before its replicas
+    /// have it.
     ///
     /// ```no_run
     /// # async fn run() -> subconscious::Result<()> {
@@ -160,7 +175,8 @@ impl DbBuilder {
     ///
     /// # Errors
     ///
-    /// As [`Db::open`]; [`Error::Unsupported`] also for a namespace with a brace in it, a timeout of nothing, and certificates that can't be used.
+    /// As [`Db::open`]; [`Error::Unsupported`] also for a namespace with a brace in it, a timeout
+    /// of nothing, and certificates that can't be used.
     pub async fn open(self, url: &str) -> Result<Db> {
         check_namespace(&self.namespace)?;
         for (name, timeout) in [("connection", self.connection_timeout), ("response", self.response_timeout)] {
@@ -263,7 +279,8 @@ impl DbBuilder {
     }
 }
 
-/// What an address looks like, for errors. The address itself is not quoted: it may hold a password.
+/// What an address looks like, for errors. The address itself is not quoted: it may hold a
+/// password.
 const FORM: &str =
     "redis://[user:password@]host[:port][/database], rediss:// (the same) or redis+unix:///path[?db=1&user=..&pass=..]";
 
@@ -298,8 +315,8 @@ fn parse(url: &str) -> Result<ConnectionInfo> {
     })?;
     #[cfg(feature = "tls")]
     if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {
-        // The client library takes the process' provider and panics if there is none, or if other crates bring two. An
-        // error means that another thread has just set one.
+        // The client library takes the process' provider and panics if there is none, or if other
+        // crates bring two. An error means that another thread has just set one.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     // Small writes would otherwise wait for the acknowledgement of the ones before.

@@ -1,8 +1,11 @@
-//! A connection that is kept up: made when it is first needed, and again when it is of no use any more.
+//! A connection that is kept up: made when it is first needed, and again when it is of no use any
+//! more.
 //!
-//! It does not take redis-rs' connection manager, which notices connections that break and no others, and goes on with the address it has: one that
-//! falls silent (where the machine of the server or a router on the way is gone, the system takes a quarter of an hour to call that an error) or whose
-//! server has become a replica is given up here, too, and sentinels are asked each time where to connect.
+//! It does not take redis-rs' connection manager, which notices connections that break and no
+//! others, and goes on with the address it has: one that falls silent (where the machine of the
+//! server or a router on the way is gone, the system takes a quarter of an hour to call that an
+//! error) or whose server has become a replica is given up here, too, and sentinels are asked each
+//! time where to connect.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +27,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// How soon after a connection was made the next is made, if the server is no primary.
 const MOVES: Duration = Duration::from_secs(1);
 
-/// After how long without a word a connection is asked whether it is still there, and how long it has for an answer.
+/// After how long without a word a connection is asked whether it is still there, and how long it
+/// has for an answer.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Where to connect to, and how.
@@ -144,8 +148,9 @@ impl Link {
         Ok((connection, Line { number, sent: self.now() }))
     }
 
-    /// What to make a request over. If nothing was heard for a while, the server is asked first whether it is still there: so nothing is entrusted to a
-    /// connection that has ended meanwhile, which is only seen by using it.
+    /// What to make a request over. If nothing was heard for a while, the server is asked first
+    /// whether it is still there: so nothing is entrusted to a connection that has ended meanwhile,
+    /// which is only seen by using it.
     pub(super) async fn line(&self) -> Result<(MultiplexedConnection, Line), RedisError> {
         let (mut connection, line) = self.connected().await?;
         if line.sent.saturating_sub(self.heard.load(Ordering::Relaxed)) < IDLE.as_micros() as u64 {
@@ -166,7 +171,8 @@ impl Link {
         self.heard.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Closes the connection, as soon as no request waits for it, and has the next request make another.
+    /// Closes the connection, as soon as no request waits for it, and has the next request make
+    /// another.
     fn give_up(&self, number: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Another may have been here first.
@@ -190,7 +196,8 @@ impl Link {
         }
     }
 
-    /// Leaves a server that is no primary any more. Another may be, at the same address or by what the sentinels say.
+    /// Leaves a server that is no primary any more. Another may be, at the same address or by what
+    /// the sentinels say.
     pub(super) fn move_on(&self, line: &Line) {
         // While there is none, not each call is to look for it.
         if self.current().since.elapsed() > MOVES {

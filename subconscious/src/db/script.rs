@@ -1,7 +1,8 @@
 //! Calls of scripts.
 //!
-//! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover or SCRIPT FLUSH, the call is made again
-//! by EVAL, with the text of the script, so that it can't be missing again: a script that was not found has done nothing.
+//! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover
+//! or SCRIPT FLUSH, the call is made again by EVAL, with the text of the script, so that it can't
+//! be missing again: a script that was not found has done nothing.
 
 use redis::{Cmd, Pipeline, RedisError, Value};
 
@@ -22,8 +23,9 @@ impl Script {
         }
     }
 
-    /// The error of a script that was refused a command, with the names of those that the user may not run. One round trip, where Redis
-    /// 7.0 does not name it; else none. `key` is one that the script was called on.
+    /// The error of a script that was refused a command, with the names of those that the user may
+    /// not run. One round trip, where Redis 7.0 does not name it; else none. `key` is one that the
+    /// script was called on.
     pub(crate) async fn named(&self, db: &Db, key: &[u8], error: RedisError) -> RedisError {
         if !error.detail().is_some_and(|detail| detail.contains(REFUSED)) {
             return error;
@@ -33,7 +35,8 @@ impl Script {
         missing.ok().and_then(lacking).unwrap_or(error)
     }
 
-    /// Makes many calls in one pipeline, and again those that found the script missing. One result per call.
+    /// Makes many calls in one pipeline, and again those that found the script missing. One result
+    /// per call.
     pub(crate) async fn run_many(
         &self,
         db: &Db,
@@ -47,7 +50,8 @@ impl Script {
                 break;
             }
             let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
-            // The first one makes the script known to the others, so that each time there is one less.
+            // The first one makes the script known to the others, so that each time there is one
+            // less.
             let mut second = Pipeline::with_capacity(again.len());
             for (_, call) in calls {
                 second.add_command(if second.is_empty() { self.whole(call) } else { call.clone() });
@@ -65,8 +69,8 @@ impl Script {
     }
 }
 
-/// Makes two calls of different scripts in one pipeline and answers the second's reply. The first must do no harm if it is
-/// made twice, as both are made again if one of them was not known.
+/// Makes two calls of different scripts in one pipeline and answers the second's reply. The first
+/// must do no harm if it is made twice, as both are made again if one of them was not known.
 pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, &Cmd)) -> Result<Value, RedisError> {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.add_command(first.1.clone()).add_command(second.1.clone());
@@ -81,7 +85,8 @@ pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, 
             continue;
         }
         match one {
-            // Who may not do the first may well do the second, which says so if it can't do without.
+            // Who may not do the first may well do the second, which says so if it can't do
+            // without.
             Err(error) if lacks_rights(&error) => {}
             one => drop(one?),
         }

@@ -5,7 +5,8 @@ use redis::{ConnectionAddr, ConnectionInfo, TlsMode};
 
 use crate::error::{Error, Result};
 
-/// What finds the server that the sentinels know by the name that is the address' host, and connects to it as the address says otherwise.
+/// What finds the server that the sentinels know by the name that is the address' host, and
+/// connects to it as the address says otherwise.
 pub(super) fn builder(
     server: &ConnectionInfo,
     sentinels: &[ConnectionInfo],

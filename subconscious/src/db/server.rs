@@ -87,14 +87,16 @@ impl Server {
         };
         check_version(&info)?;
         server.read_only = field(&info, "slave_read_only") == Some("1");
-        // A user who has no right to this key asks again before the first write, on a key of the model.
+        // A user who has no right to this key asks again before the first write, on a key of the
+        // model.
         if let Some(Ok(answer)) = replies.next() {
             server.lacks = Arc::new(OnceCell::new_with(Some(reply::lacking(answer))));
         }
         Ok(server)
     }
 
-    /// Refuses to write for a user who would be refused in the middle of it, as a script takes nothing back.
+    /// Refuses to write for a user who would be refused in the middle of it, as a script takes
+    /// nothing back.
     pub(super) async fn may_write(&self, keys: &Keys) -> Result<(), RedisError> {
         let ask = async || {
             let call = scripts::rights_to_write(keys.temporary().as_bytes());
@@ -149,7 +151,8 @@ fn check_version(info: &str) -> Result<()> {
     let (server, version, oldest) = match (field(info, "valkey_version"), field(info, "redis_version")) {
         (Some(version), _) => ("Valkey", version, OLDEST_VALKEY),
         (None, Some(version)) => ("Redis", version, OLDEST_REDIS),
-        // Something else that speaks the protocol: it may be compatible, and says so or not when it is used.
+        // Something else that speaks the protocol: it may be compatible, and says so or not when it
+        // is used.
         (None, None) => return Ok(()),
     };
     let mut numbers = version.split('.').map_while(|part| part.trim().parse::<u32>().ok());

@@ -9,8 +9,8 @@ use crate::query::filter::{Bound, Condition, Filter};
 use crate::query::request::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
 
-/// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it. The closures of queries and patches get
-/// one for each column: `|u| u.age.ge(18)`.
+/// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
+/// The closures of queries and patches get one for each column: `|u| u.age.ge(18)`.
 ///
 /// | a column with | has |
 /// | --- | --- |
@@ -21,11 +21,13 @@ use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue,
 /// | `sort`, of a `String` | [`starts_with`](Column::starts_with) |
 /// | `sort`, for an order | [`asc`](Column::asc), [`desc`](Column::desc) |
 ///
-/// In a [`patch`](crate::RedisModel::patch), all columns but keys and those that Redis assigns have [`set`](Column::set); an `Option` has
-/// [`clear`](Column::clear) and [`set_or_clear`](Column::set_or_clear), an integer [`incr`](Column::incr) and [`decr`](Column::decr), and the version
-/// [`expected`](Column::expected).
+/// In a [`patch`](crate::RedisModel::patch), all columns but keys and those that Redis assigns have
+/// [`set`](Column::set); an `Option` has [`clear`](Column::clear) and
+/// [`set_or_clear`](Column::set_or_clear), an integer [`incr`](Column::incr) and
+/// [`decr`](Column::decr), and the version [`expected`](Column::expected).
 ///
-/// Values are compared in their own type; a column that is an `Option` is compared with what is in it.
+/// Values are compared in their own type; a column that is an `Option` is compared with what is in
+/// it.
 pub struct Column<M, T, C> {
     at: usize,
     types: Types<M, T, C>,
@@ -137,7 +139,8 @@ impl<M, T, C> Column<M, T, C> {
 }
 
 impl<M, T: ColumnType, C> Column<M, T, C> {
-    /// The stored form and ordinal of a value to compare with, or the condition that no record can meet.
+    /// The stored form and ordinal of a value to compare with, or the condition that no record can
+    /// meet.
     fn stored(self, value: &T::Value) -> Result<(Vec<u8>, u16), Condition> {
         let mut stored = Vec::new();
         value
@@ -202,8 +205,9 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         }
     }
 
-    /// Adds to the column, in a patch, and exactly so in every integer type; a sum beyond the type is
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange). Null counts as 0. [`Patched::get`](crate::Patched::get) has the sum.
+    /// Adds to the column, in a patch, and exactly so in every integer type; a sum beyond the type
+    /// is [`Error::OutOfRange`](crate::Error::OutOfRange). Null counts as 0.
+    /// [`Patched::get`](crate::Patched::get) has the sum.
     pub fn incr(self, by: T::Value) -> ColumnChange<M>
     where
         C: Settable,
@@ -239,7 +243,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         )
     }
 
-    /// Lets a patch change the record only if it has this version; otherwise it is [`Error::Conflict`](crate::Error::Conflict).
+    /// Lets a patch change the record only if it has this version; otherwise it is
+    /// [`Error::Conflict`](crate::Error::Conflict).
     pub fn expected(self, version: T::Value) -> ColumnChange<M>
     where
         C: Versioned,
@@ -296,7 +301,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(parts.fold(Condition::Nothing, Condition::or))
     }
 
-    /// Records whose list contains all of the values; all records, also those whose column is null, if there are no values.
+    /// Records whose list contains all of the values; all records, also those whose column is null,
+    /// if there are no values.
     pub fn contains_all<I>(self, values: I) -> Filter<M>
     where
         C: Indexed,
@@ -372,7 +378,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(Some((value.into_value(), true)), None)
     }
 
-    /// Records whose column is at least `low` and at most `high`: both ends belong to it. No record if `low` is greater.
+    /// Records whose column is at least `low` and at most `high`: both ends belong to it. No record
+    /// if `low` is greater.
     pub fn between(self, low: impl IntoValue<T::Value>, high: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Sorted,
@@ -380,7 +387,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(Some((low.into_value(), true)), Some((high.into_value(), true)))
     }
 
-    /// Records whose text begins with this, byte for byte, so upper and lower case differ. Null does not.
+    /// Records whose text begins with this, byte for byte, so upper and lower case differ. Null
+    /// does not.
     pub fn starts_with(self, beginning: impl AsRef<str>) -> Filter<M>
     where
         C: Sorted,
@@ -418,7 +426,8 @@ impl<M> Order<M> {
         Self { key: OrderKey { column, descending, nulls_first: false }, model: PhantomData }
     }
 
-    /// Puts the records whose column is null before all others; otherwise they come last, in both directions.
+    /// Puts the records whose column is null before all others; otherwise they come last, in both
+    /// directions.
     pub fn nulls_first(mut self) -> Self {
         self.key.nulls_first = true;
         self

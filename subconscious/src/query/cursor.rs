@@ -17,9 +17,11 @@ use crate::value::{SortKey, parse};
 pub struct Page<M> {
     /// The records, at most as many as the query's limit.
     pub items: Vec<M>,
-    /// Where the next page begins; `None` if this is the last one. A full page may have one even if nothing follows.
+    /// Where the next page begins; `None` if this is the last one. A full page may have one even if
+    /// nothing follows.
     pub next: Option<Cursor>,
-    /// Where the page before ends; `None` if this is the first one. It may have one even if nothing comes before.
+    /// Where the page before ends; `None` if this is the first one. It may have one even if nothing
+    /// comes before.
     pub previous: Option<Cursor>,
 }
 
@@ -30,10 +32,12 @@ impl<M> Page<M> {
     }
 }
 
-/// Where a page ended or began, for [`Query::after`](crate::Query::after): printable, and read back by [`str::parse`].
+/// Where a page ended or began, for [`Query::after`](crate::Query::after): printable, and read back
+/// by [`str::parse`].
 ///
-/// It is the place of the page's last or first record in the query's order, not a number of records, so records that come and go before it
-/// move nothing, and cursors of one place are equal. It stands for one query, and any other refuses it; limit and offset may change. It is not
+/// It is the place of the page's last or first record in the query's order, not a number of
+/// records, so records that come and go before it move nothing, and cursors of one place are equal.
+/// It stands for one query, and any other refuses it; limit and offset may change. It is not
 /// encrypted: who has it can read that record's values of the columns that are ordered by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
@@ -108,8 +112,8 @@ impl Cursor {
 /// The code of the place before all records.
 const BEGINNING: u8 = b'b';
 
-/// A score as the shortest text of its double, as a server's answer and what is stored are different texts of one number. A whole number, as an ordinal
-/// is, stays one.
+/// A score as the shortest text of its double, as a server's answer and what is stored are
+/// different texts of one number. A whole number, as an ordinal is, stays one.
 fn one_form(score: &[u8]) -> Vec<u8> {
     let Some(score) = parse::<f64>(score) else { return score.to_vec() };
     // Adding makes 0.0 of -0.0.
@@ -144,7 +148,8 @@ impl FromStr for Cursor {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for what is no cursor. Whether it is one of a query is found out when the query is run.
+    /// [`Error::Unsupported`] for what is no cursor. Whether it is one of a query is found out when
+    /// the query is run.
     fn from_str(text: &str) -> Result<Self, Error> {
         let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
         let byte = |pair: &[u8]| match pair {

@@ -1,7 +1,7 @@
 //! Runs a query, call by call, in its order.
 //!
-//! A way owns what it needs to go on; [`Context`] has what all ways share. Each finds some of the rows that
-//! follow, and an [`Execution`] chooses which way is taken next.
+//! A way owns what it needs to go on; [`Context`] has what all ways share. Each finds some of the
+//! rows that follow, and an [`Execution`] chooses which way is taken next.
 
 use std::sync::Arc;
 
@@ -40,13 +40,14 @@ use row_scan::RowScan;
 use script_scan::{GoOn, ScriptScan};
 use top_k::TopK;
 
-/// Rows up to this number come with their fields in the same round trip; more are read by a pipeline, which costs the
-/// server a third.
+/// Rows up to this number come with their fields in the same round trip; more are read by a
+/// pipeline, which costs the server a third.
 const IN_SCRIPT: usize = 100;
 
 /// What is delivered of each row.
 pub(crate) struct Delivery<T> {
-    /// Positions of the columns to read, with all of the filter among them; `None` if the ids are enough.
+    /// Positions of the columns to read, with all of the filter among them; `None` if the ids are
+    /// enough.
     pub(crate) columns: Option<Arc<[usize]>>,
     pub(crate) decode: Decode<T>,
 }
@@ -112,7 +113,8 @@ impl Execution {
         self.context.first.as_ref()
     }
 
-    /// Leaves the order away where it does not matter, as only whether there is a row is asked; after a cursor it does.
+    /// Leaves the order away where it does not matter, as only whether there is a row is asked;
+    /// after a cursor it does.
     pub(crate) fn forget_order(&mut self, after_cursor: bool) {
         if !after_cursor {
             self.context.request.order.clear();
@@ -125,9 +127,10 @@ impl Execution {
         Ok(hits.into_iter().filter_map(|hit| (delivery.decode)(hit).transpose()).collect())
     }
 
-    /// Finds up to `rows` of the rows that follow, fewer or none where a call ended before; `left` is how many will be wanted in all, and the
-    /// columns to read are those of the order and more. One round trip for up to [`IN_SCRIPT`] rows, as a rule; else three or four: bitmaps,
-    /// members of the order, ids, records.
+    /// Finds up to `rows` of the rows that follow, fewer or none where a call ended before; `left`
+    /// is how many will be wanted in all, and the columns to read are those of the order and more.
+    /// One round trip for up to [`IN_SCRIPT`] rows, as a rule; else three or four: bitmaps, members
+    /// of the order, ids, records.
     pub(crate) async fn next(&mut self, rows: usize, left: u64, columns: Option<&[usize]>) -> Result<Vec<Hit>> {
         let Self { context, way } = self;
         let Some(from) = context.next.clone() else { return Ok(Vec::new()) };

@@ -14,7 +14,8 @@ use crate::schema::ModelSchema;
 use crate::value::Excerpt;
 use crate::write::Target;
 
-/// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a tree:
+/// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a
+/// tree:
 ///
 /// ```text
 /// Visit in at desc, limit 10
@@ -41,11 +42,13 @@ pub struct Plan {
     pub offset: u64,
     /// The ways that were taken, one after the other.
     pub steps: Vec<PlanStep>,
-    /// Records that were estimated to match, by two segments or by the rows that were met, where there was a choice between ways.
+    /// Records that were estimated to match, by two segments or by the rows that were met, where
+    /// there was a choice between ways.
     pub estimated_rows: Option<u64>,
     /// Records that were delivered.
     pub rows: u64,
-    /// Rows that were looked at one by one: not many more than `rows`, if the indexes fit the query.
+    /// Rows that were looked at one by one: not many more than `rows`, if the indexes fit the
+    /// query.
     pub looked_at: u64,
     /// Times that a request waited for its reply.
     pub round_trips: u64,

@@ -8,7 +8,8 @@ use std::ops::{BitAnd, BitOr, Deref, Not};
 use crate::schema::ModelSchema;
 use crate::value::ValueError;
 
-/// A condition on the records of the model `M`, made by the methods of [`Column`](crate::Column) and combined with `&`, `|` and `!`.
+/// A condition on the records of the model `M`, made by the methods of [`Column`](crate::Column)
+/// and combined with `&`, `|` and `!`.
 ///
 /// ```no_run
 /// # use subconscious::{Db, RedisModel};
@@ -19,8 +20,8 @@ use crate::value::ValueError;
 /// # Ok(()) }
 /// ```
 ///
-/// `!` is the complement among the model's records: it includes those in which the column is null. `&` binds tighter than `|`; `&&` and `||`
-/// are for `bool` alone.
+/// `!` is the complement among the model's records: it includes those in which the column is null.
+/// `&` binds tighter than `|`; `&&` and `||` are for `bool` alone.
 #[must_use = "a filter does nothing until a query is made with it"]
 pub struct Filter<M> {
     pub(crate) condition: Condition,
@@ -66,7 +67,8 @@ impl<M> Not for Filter<M> {
     }
 }
 
-/// A bound of a range: the stored form of a value and its ordinal, and whether the value itself is in the range.
+/// A bound of a range: the stored form of a value and its ordinal, and whether the value itself is
+/// in the range.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bound {
     pub(crate) stored: Vec<u8>,
@@ -99,8 +101,8 @@ pub(crate) enum Condition {
     And(Parts),
     Or(Parts),
     Not(Box<Condition>),
-    /// More than [`DEEPEST`] levels. What it was made of is dropped, so that nothing that goes through a
-    /// condition can run out of stack.
+    /// More than [`DEEPEST`] levels. What it was made of is dropped, so that nothing that goes
+    /// through a condition can run out of stack.
     TooDeep,
     /// A value that can't be stored was compared with.
     Invalid {
@@ -220,7 +222,8 @@ impl Condition {
         }
     }
 
-    /// Why it can't be asked: a value that it compares with can't be stored, or it has too many levels.
+    /// Why it can't be asked: a value that it compares with can't be stored, or it has too many
+    /// levels.
     pub(crate) fn refusal(&self, schema: &ModelSchema) -> Option<String> {
         match self {
             Self::Invalid { column, reason } => Some(format!("{}: {reason}", schema.columns()[*column].name())),

@@ -21,7 +21,8 @@ use crate::write::Target;
     label = "has no values that can be compared"
 )]
 pub trait Grouping: ColumnType {
-    /// What the records of a group have in common: the value of the column, or an element of a list.
+    /// What the records of a group have in common: the value of the column, or an element of a
+    /// list.
     type Group: ColumnType + Send + 'static;
 }
 

@@ -72,8 +72,8 @@ tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5);
 tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6);
 tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6, H S 7);
 
-/// A query for some columns of records, made by [`Query::select`]: only these travel, besides those of filter and order. Its verbs cost what those
-/// of [`Query`] do, and are as safe to drop.
+/// A query for some columns of records, made by [`Query::select`]: only these travel, besides those
+/// of filter and order. Its verbs cost what those of [`Query`] do, and are as safe to drop.
 #[must_use = "a query does nothing until one of `stream`, `fetch`, `page` or `first` runs it"]
 pub struct Selected<M, S> {
     query: Query<M>,
@@ -100,7 +100,8 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
 
     fn delivery(&self) -> Delivery<S::Item> {
         let schema = M::schema();
-        // Beyond what is selected, what filter and order are about: it is looked at again where reading takes a round trip of its own.
+        // Beyond what is selected, what filter and order are about: it is looked at again where
+        // reading takes a round trip of its own.
         let columns: Arc<[usize]> = self.query.request.fields(schema, &self.columns).into();
         let (selected, read) = (self.columns.clone(), Arc::clone(&columns));
         let decode = move |hit: Hit| {
@@ -118,7 +119,8 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
         self.query.deliver(db, "stream", self.delivery())
     }
 
-    /// A page of what it delivers: see [`Query::page`]. Its cursors are those of the query, whatever is selected.
+    /// A page of what it delivers: see [`Query::page`]. Its cursors are those of the query,
+    /// whatever is selected.
     ///
     /// # Errors
     ///

@@ -12,21 +12,25 @@ use crate::error::Result;
 use crate::query::exec::{Delivery, Execution};
 use crate::trace::Operation;
 
-/// The first page is small, so that it comes in one round trip and early; the following ones are large.
+/// The first page is small, so that it comes in one round trip and early; the following ones are
+/// large.
 pub(crate) const FIRST_PAGE: u64 = 100;
 pub(crate) const PAGE: u64 = 1_000;
 
-/// What a query delivers, one after the other: records, made by [`Query::stream`](crate::Query::stream), or ids, made by
-/// [`Query::ids`](crate::Query::ids).
+/// What a query delivers, one after the other: records, made by
+/// [`Query::stream`](crate::Query::stream), or ids, made by [`Query::ids`](crate::Query::ids).
 ///
-/// Records come in pages: one of 100 and then some of up to 1,000. The second one is asked for when half of the first has been used, each further
-/// one while the one before is, and no more than two are held.
+/// Records come in pages: one of 100 and then some of up to 1,000. The second one is asked for when
+/// half of the first has been used, each further one while the one before is, and no more than two
+/// are held.
 ///
-/// A record that changes meanwhile is delivered at most once, and only if it matched at some moment since the stream began; one whose column to
-/// order by changes may be passed over, and one that is deleted and saved anew is another record.
+/// A record that changes meanwhile is delivered at most once, and only if it matched at some moment
+/// since the stream began; one whose column to order by changes may be passed over, and one that is
+/// deleted and saved anew is another record.
 ///
-/// An item is a `Result`: a stored record that can't be read is an `Err`, after which the stream goes on; an error of the connection ends it.
-/// Dropping the stream leaves nothing behind on the server.
+/// An item is a `Result`: a stored record that can't be read is an `Err`, after which the stream
+/// goes on; an error of the connection ends it. Dropping the stream leaves nothing behind on the
+/// server.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RecordStream<T> {
     items: BoxStream<'static, Result<T>>,
@@ -76,7 +80,8 @@ impl<T: Send + 'static> RecordStream<T> {
                     }
                 };
                 let mut execution = Some(execution).filter(|execution| execution.position().is_some());
-                // Of the first page, half may be all that is wanted; later on, the next page comes while this one is decoded.
+                // Of the first page, half may be all that is wanted; later on, the next page comes
+                // while this one is decoded.
                 let begin = if first { hits.len() / 2 } else { 0 };
                 // Unless some of these are gone.
                 let more = left - hits.len() as u64;

@@ -22,7 +22,8 @@ pub enum PlanWay {
     Scan,
     /// Along the sorted set of the first column of the order, looking which rows match.
     Walk,
-    /// Along the values of a column of few values, intersecting the rows of each with those that match.
+    /// Along the values of a column of few values, intersecting the rows of each with those that
+    /// match.
     Values,
     /// The few rows that match were gathered and sorted on the server.
     Gather,

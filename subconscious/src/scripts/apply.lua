@@ -1,5 +1,5 @@
--- apply.lua: makes the changes that index.lua planned. It is included in the place of a line that names it; KEYS, ARGV and
--- Returns are those of the script that includes it.
+-- apply.lua: makes the changes that index.lua planned. It is included in the place of a line that
+-- names it; KEYS, ARGV and Returns are those of the script that includes it.
 for step = 0, planned - 7, 7 do
   local target, bytes, adds = plan[step + 1], plan[step + 2], plan[step + 3]
   if not bytes then
@@ -25,11 +25,13 @@ for step = 0, planned - 7, 7 do
     local members, values, value = plan[step + 4], plan[step + 5], plan[step + 6]
     if not adds then
       if call('SREM', target, offset) == 1 and members == 1 and values then
-        -- The score is ordinal * 65536 + segments that hold the value; the value goes with its last segment.
+        -- The score is ordinal * 65536 + segments that hold the value; the value goes with its last
+        -- segment.
         if tonumber(call('ZINCRBY', values, '-1', value)) % 65536 == 0 then call('ZREM', values, value) end
       end
     elseif members >= PROMOTE then
-      -- The set becomes a bitmap, allocated at its full size at once but in the first segment, where tables may be tiny.
+      -- The set becomes a bitmap, allocated at its full size at once but in the first segment,
+      -- where tables may be tiny.
       local bitmap = containers .. sub(target, #containers + 1)
       if segment ~= '0' then call('SETBIT', bitmap, SEGMENT - 1, '0') end
       for _, member in ipairs(call('SMEMBERS', target)) do call('SETBIT', bitmap, member, '1') end

@@ -1,6 +1,7 @@
 -- bitmaps.lua: reads which rows match a filter, as bitmaps.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   registration of the program: see ready.lua
 -- ARGV[3]   microseconds after which the call ends where it is: see budget.lua

@@ -1,11 +1,11 @@
--- budget.lua: how long a call may take. A library of scripts that answer queries. KEYS, ARGV and Returns are those of the
--- script that includes it:
+-- budget.lua: how long a call may take. A library of scripts that answer queries. KEYS, ARGV and
+-- Returns are those of the script that includes it:
 --
--- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one; with a + if
---           it is to say how long it took
+-- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one;
+--           with a + if it is to say how long it took
 --
--- Exports   budget    the microseconds
---           effort    microseconds of work since the clock was looked at, about: who works adds to it. To
+-- Exports   budget    the microseconds effort    microseconds of work since the clock was looked
+--           at, about: who works adds to it. To
 --                     look at the clock costs as much as several small commands
 --           spent()   whether the time is up
 --           took()    microseconds so far, 0 where nobody asked

@@ -1,5 +1,5 @@
--- build.lua: enters the records of some rows into new indexes. Includes rows.lua, ids.lua, index.lua
--- and apply.lua.
+-- build.lua: enters the records of some rows into new indexes. Includes rows.lua, ids.lua,
+-- index.lua and apply.lua.
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
@@ -8,14 +8,14 @@
 -- ARGV[4]   number of rows to go through
 -- ARGV[5]   n, the number of columns whose indexes are built
 -- ARGV[6]   greatest length of an indexed value
--- then      n names; n specs (see index.lua); n times 0 (positions, set here); n times: what a record that lacks the column
---           has: d and the value, k and "" for its id, or "" and "" for null; then for the values of columns of few values: name, value,
---           ordinal, and so on
+-- then      n names; n specs (see index.lua); n times 0 (positions, set here); n times: what a
+--           record that lacks the column has: d and the value, k and "" for its id, or "" and ""
+--           for null; then for the values of columns of few values: name, value, ordinal, and so on
 --
--- Returns   { next row, rows } ; all is done if the next row is not below the rows
---           or nil, what is wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be added to the arguments),
---           { long, column, key of the record }, { number, column, value, key }, { duplicate, column, value },
---           { dropping } (see drop.lua)
+-- Returns   { next row, rows } ; all is done if the next row is not below the rows or nil, what is
+--           wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be added to the
+--           arguments), { long, column, key of the record }, { number, column, value, key }, {
+--           duplicate, column, value }, { dropping } (see drop.lua)
 --
 -- A row may be entered twice: what is there already stays.
 

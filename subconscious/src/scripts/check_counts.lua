@@ -1,5 +1,5 @@
--- check_counts.lua: compares the numbers in meta and the rows to be used again with the rows in use. Includes rows.lua, inspect.lua
--- and ids.lua.
+-- check_counts.lua: compares the numbers in meta and the rows to be used again with the rows in
+-- use. Includes rows.lua, inspect.lua and ids.lua.
 --
 -- KEYS[1], ARGV[1] and so on: see inspect.lua
 -- then      the greatest segment that has rows in use, or -1

@@ -1,11 +1,13 @@
--- check_entries.lua: finds entries of one key of an index that are not those of a record. Includes rows.lua, inspect.lua and ids.lua.
+-- check_entries.lua: finds entries of one key of an index that are not those of a record. Includes
+-- rows.lua, inspect.lua and ids.lua.
 --
 -- KEYS[1], ARGV[1] and so on: see inspect.lua
--- then      the key; what it is: i, b, s, u, d, ttl or x as in keys.rs, or t for one that nothing uses;
---           the column's number, from 1, or 0; segment of a container or chunk of a hash; v if a container has a value; the value;
---           where to go on, 0 at first
+-- then      the key; what it is: i, b, s, u, d, ttl or x as in keys.rs, or t for one that nothing
+--           uses; the column's number, from 1, or 0; segment of a container or chunk of a hash; v
+--           if a container has a value; the value; where to go on, 0 at first
 --
--- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap; entries gone through, found }: see inspect.lua
+-- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap;
+--           entries gone through, found }: see inspect.lua
 
 -- include rows.lua
 -- include inspect.lua
@@ -44,7 +46,8 @@ local function belongs(stored)
   return false
 end
 
--- The key of the row's record and its value of the column; nothing if there is no such record, true if it has expired.
+-- The key of the row's record and its value of the column; nothing if there is no such record, true
+-- if it has expired.
 local function record(row)
   if not is_live(row) then return end
   if is_due(row) then return true end

@@ -5,7 +5,8 @@
 --
 -- Returns   { found }: see inspect.lua
 --
--- A record without a row is given the next one; its index entries are then missing, which check_rows.lua mends.
+-- A record without a row is given the next one; its index entries are then missing, which
+-- check_rows.lua mends.
 
 -- include rows.lua
 -- include inspect.lua

@@ -1,13 +1,14 @@
--- check_rows.lua: finds rows in use without a record, and index entries that records lack. Includes rows.lua, inspect.lua, ids.lua,
--- index.lua and apply.lua.
+-- check_rows.lua: finds rows in use without a record, and index entries that records lack. Includes
+-- rows.lua, inspect.lua, ids.lua, index.lua and apply.lua.
 --
 -- KEYS[1], ARGV[1] and so on: see inspect.lua
--- then      the first row; the last; 1 to look for rows without a record only, else 0; rows that had none before the indexes were gone
---           through, so that nothing is left of them
+-- then      the first row; the last; 1 to look for rows without a record only, else 0; rows that
+--           had none before the indexes were gone through, so that nothing is left of them
 --
 -- Returns   { records, rows handed out, rows without a record.., found }: see inspect.lua
 --
--- A row without a record is freed only if it is among those rows: a row that is used again must have no entries left.
+-- A row without a record is freed only if it is among those rows: a row that is used again must
+-- have no entries left.
 
 -- include rows.lua
 -- include inspect.lua
@@ -17,7 +18,8 @@ local empty, lost, records = {}, {}, 0
 for at = rest + 4, #ARGV do empty[ARGV[at]] = true end
 local positions = #ARGV
 
--- Finds the index entries that the record lacks. A value that belongs to another is left out by the next call.
+-- Finds the index entries that the record lacks. A value that belongs to another is left out by the
+-- next call.
 local function enter(row, key, fields)
   local known, old, segment, offset = false, nil, nil, nil
   for i = 1, n do

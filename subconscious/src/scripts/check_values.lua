@@ -1,5 +1,5 @@
--- check_values.lua: compares the values in order of a column of few values with the containers that there are. Includes rows.lua,
--- inspect.lua and ids.lua.
+-- check_values.lua: compares the values in order of a column of few values with the containers that
+-- there are. Includes rows.lua, inspect.lua and ids.lua.
 --
 -- KEYS[1], ARGV[1] and so on: see inspect.lua
 -- then      the column's name; value and ordinal, and so on

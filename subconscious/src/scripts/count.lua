@@ -1,6 +1,7 @@
 -- count.lua: counts the rows that match a filter.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   registration of the program: see ready.lua
 -- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
@@ -10,9 +11,9 @@
 -- ARGV[8]   the column whose range that call went along, or ""
 -- ARGV[9]   the first word of the filter (see nodes.lua), whose other words follow
 --
--- Returns   { done, count }, { more, count, word, mark, mark, column }: there is more to count, or { along, 0, column }: nothing was counted, as the
---           client does it better along the column's range
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { done, count }, { more, count, word, mark, mark, column }: there is more to count, or
+--           { along, 0, column }: nothing was counted, as the client does it better along the
+--           column's range or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 -- include offsets.lua
@@ -36,7 +37,8 @@ local function run()
   elseif node[1] == 'range' and word == '' then
     n = node.to - node.from
   elseif node ~= NONE then
-    -- A range that is narrower than the rows to be tested for it is walked, and its rows are tested for the rest.
+    -- A range that is narrower than the rows to be tested for it is walked, and its rows are tested
+    -- for the rest.
     local others, range = {}, nil
     for _, part in ipairs(parts_of('and', node)) do
       local better = not range or part.to and part.to - part.from < range.to - range.from
@@ -53,8 +55,8 @@ local function run()
     if word == 'value' then
       -- Without a range any more, nothing matches any more.
       if range and not residual and ARGV[9] == 'and' then
-        -- The client has the bitmaps of the rest, and goes along the range with less effort. A range that is one only here, as all other
-        -- parts of an OR are empty, it does not know.
+        -- The client has the bitmaps of the rest, and goes along the range with less effort. A
+        -- range that is one only here, as all other parts of an OR are empty, it does not know.
         return { 'along', 0, range[2] }
       elseif range then
         local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))

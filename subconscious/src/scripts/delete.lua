@@ -1,5 +1,5 @@
--- delete.lua: removes one record together with its index entries, and can read it first. Includes rows.lua, schema.lua, due.lua,
--- index.lua, remove.lua and apply.lua.
+-- delete.lua: removes one record together with its index entries, and can read it first. Includes
+-- rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   what comes before every key of the model
@@ -10,12 +10,13 @@
 -- ARGV[6]   the column with the version, or ""
 -- ARGV[7]   the version that the record must have
 -- ARGV[8]   c, the number of fields that must be as the caller has seen them
--- then      n names of indexed columns; n specs (see index.lua); f names of fields; c times: name, and = and the value, or "" for null
+-- then      n names of indexed columns; n specs (see index.lua); f names of fields; c times: name,
+--           and = and the value, or "" for null
 --
--- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields } } or { 0 }; { 2 } if one of the c
---           fields has changed
---           or nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored types },
---           { conflict, version }, { corrupt, why }
+-- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields
+--           } } or { 0 }; { 2 } if one of the c fields has changed or nil, what is wrong, ..: {
+--           schema, stored schema, stored types }, { columns, stored types }, { conflict, version
+--           }, { corrupt, why }
 
 -- include rows.lua
 

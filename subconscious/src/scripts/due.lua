@@ -1,14 +1,17 @@
--- due.lua: removes records that expired, as far as Redis has not: their rows and index entries. It is included in the place of a
--- line that names it; KEYS, ARGV and Returns are those of the script that includes it, and these locals of it:
+-- due.lua: removes records that expired, as far as Redis has not: their rows and index entries. It
+-- is included in the place of a line that names it; KEYS, ARGV and Returns are those of the script
+-- that includes it, and these locals of it:
 --
 -- p, n, names, specs, width: as in index.lua and remove.lua, of all indexed columns
--- now       the time in milliseconds. A record is gone as of its deadline: servers differ in whether it is there in that very millisecond,
---           and some remove it in it or not, as it comes
+-- now       the time in milliseconds. A record is gone as of its deadline: servers differ in
+--           whether it is there in that very millisecond, and some remove it in it or not, as it
+--           comes
 -- limit     number of records to remove at most
 -- due       set here to when the next record expires, or false
 --
--- The hash of such a record is gone, so what its index entries were made of is in x:<row / 128>: the values by the names of their
--- columns, and the id by the empty name. Each record is removed in a step of its own: an error leaves those before it removed as a whole.
+-- The hash of such a record is gone, so what its index entries were made of is in x:<row / 128>:
+-- the values by the names of their columns, and the id by the empty name. Each record is removed in
+-- a step of its own: an error leaves those before it removed as a whole.
 --
 -- A full server refuses a script's first write if that may take memory, and lets it go on after any
 -- other. So the first is one that frees: to remove what expired must not need free memory.

@@ -1,9 +1,12 @@
--- elements.lua: what changes in a list. It is included in the place of a line that names it, where there is a list: others do not
--- pay for it. KEYS, ARGV and Returns are those of the script that includes it, and this is set here:
+-- elements.lua: what changes in a list. It is included in the place of a line that names it, where
+-- there is a list: others do not pay for it. KEYS, ARGV and Returns are those of the script that
+-- includes it, and this is set here:
 --
--- elements  a function from the stored forms of a list before and after a write (nil if there is no record, false for null) to what
---           changes: value and whether it comes, and so on. Each element ends with a comma; in it, \c is a comma and \\ a backslash.
--- What is no list, as something else may have stored it, has those elements that end with a comma: see list::entries in Rust.
+-- elements  a function from the stored forms of a list before and after a write (nil if there is no
+--           record, false for null) to what changes: value and whether it comes, and so on. Each
+--           element ends with a comma; in it, \c is a comma and \\ a backslash.
+-- What is no list, as something else may have stored it, has those elements that end with a comma:
+-- see list::entries in Rust.
 local function values(list)
   if not list then return { list } end
   local find, sub = string.find, string.sub

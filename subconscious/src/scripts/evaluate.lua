@@ -1,8 +1,9 @@
--- evaluate.lua: the rows of a segment that match a filter, as a set (see sets.lua). A library of scripts that answer
--- queries; it comes after nodes.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- evaluate.lua: the rows of a segment that match a filter, as a set (see sets.lua). A library of
+-- scripts that answer queries; it comes after nodes.lua. KEYS, ARGV and Returns are those of the
+-- script that includes it.
 --
--- Exports   container(node, segment)   the rows of a container
---           evaluate(node, segment)    the rows that match a node without wide ranges. A node with `sets` keeps what it
+-- Exports   container(node, segment)   the rows of a container evaluate(node, segment)    the rows
+--           that match a node without wide ranges. A node with `sets` keeps what it
 --                                      evaluates to, as it is asked again
 --           live(segment)              the key of the rows in use
 
@@ -40,7 +41,8 @@ local function listed(node)
   return node.lists
 end
 
--- The bitmaps of a node's parts if all are containers that are bitmaps there: one question instead of one for each.
+-- The bitmaps of a node's parts if all are containers that are bitmaps there: one question instead
+-- of one for each.
 local function bitmaps(node, segment)
   local keys, number = {}, decimal[segment]
   for i = 2, #node do

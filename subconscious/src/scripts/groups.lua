@@ -1,6 +1,7 @@
 -- groups.lua: counts the rows that match a filter by the value of an indexed column.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   registration of the program: see ready.lua
 -- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
@@ -11,15 +12,18 @@
 -- ARGV[8]   the rows of that segment that are to be counted as a bitmap, or "" for those that match
 -- ARGV[9]   number of the values below that have none of these rows, as they were counted before
 -- ARGV[10]  v, the number of values that are known
--- then      v values in the order in which they were found, each after a =, 0 for null; then the filter (see nodes.lua)
+-- then      v values in the order in which they were found, each after a =, 0 for null; then the
+--           filter (see nodes.lua)
 --
--- The values of a column are in no list: which there are is found out by looking at a row that none of the known ones has.
+-- The values of a column are in no list: which there are is found out by looking at a row that none
+-- of the known ones has.
 --
--- Returns   { counted, next segment, or -1 if there is none, rows of it that are left as in ARGV[8], number as in ARGV[9], then for every value that has
---           rows: the value, as above, and their number }; values that are not known yet come in the order in which they were found
---           or { along, column }: nothing was counted, as a range of this column is too wide for the script, and all else is ANDed to it; or
---           { wide } if there is more to it
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { counted, next segment, or -1 if there is none, rows of it that are left as in
+--           ARGV[8], number as in ARGV[9], then for every value that has rows: the value, as above,
+--           and their number }; values that are not known yet come in the order in which they were
+--           found or { along, column }: nothing was counted, as a range of this column is too wide
+--           for the script, and all else is ANDed to it; or { wide } if there is more to it or nil,
+--           what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 
@@ -72,7 +76,8 @@ local function take(own, value, segment)
   return count
 end
 
--- Counts the rows of a bitmap, which is spent by it, until there are none left or the time is up; says how many values it looked for.
+-- Counts the rows of a bitmap, which is spent by it, until there are none left or the time is up;
+-- says how many values it looked for.
 local function count_bitmap(own, tried, segment)
   local left = call('BITCOUNT', own)
   while left > 0 do

@@ -1,7 +1,8 @@
--- ids.lua: which record has a row. It is included in the place of a line that names it; KEYS, ARGV and Returns are those
--- of the script that includes it, and these locals of it:
+-- ids.lua: which record has a row. It is included in the place of a line that names it; KEYS, ARGV
+-- and Returns are those of the script that includes it, and these locals of it:
 --
--- p, width  what comes before every key of the model; width of an entry of the row directory as a number
+-- p, width  what comes before every key of the model; width of an entry of the row directory as a
+--           number
 
 -- The id as the directory holds it: as text, or packed. False or "" if there is none.
 local directory = {}

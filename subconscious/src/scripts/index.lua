@@ -1,26 +1,32 @@
--- index.lua: how a write keeps the indexes of a record. It is not called but included, in the place of a line that names it:
--- a function would cost each write a closure and a cell for every local it uses, together as much as three commands.
--- KEYS, ARGV and Returns are those of the script that includes it, and these locals of it:
+-- index.lua: how a write keeps the indexes of a record. It is not called but included, in the place
+-- of a line that names it: a function would cost each write a closure and a cell for every local it
+-- uses, together as much as three commands. KEYS, ARGV and Returns are those of the script that
+-- includes it, and these locals of it:
 --
 -- p         what comes before every key of the model
 -- n         number of indexed columns
--- names, specs, positions: where in ARGV come the names of the columns, their specs and the positions of their new
+-- names, specs, positions: where in ARGV come the names of the columns, their specs and the
+-- positions of their new
 --           values (0 for null), each less one; positions is nil if the record goes
 -- old       HMGET's reply: the row number, then the stored values of the columns
 -- known     whether there is a record
 -- row       the row as a number
 -- due       when the first record expires, or false
--- segment, offset: set here to the row's segment and the offset in it, where anything changes. They are text: a number that is
---           an argument of several calls is turned into text once, as a conversion costs as much as a small command
+-- segment, offset: set here to the row's segment and the offset in it, where anything changes. They
+-- are text: a number that is
+--           an argument of several calls is turned into text once, as a conversion costs as much as
+--           a small command
 --
--- How a column is indexed is its spec: c (containers), s (sorted set), b (both), k (containers of a column whose few values
--- are kept in order) or u (none of these), in upper case if it is unique, then the kind of its value and the ordinal of its new
--- value. The spec - is a column whose old index is being dropped.
+-- How a column is indexed is its spec: c (containers), s (sorted set), b (both), k (containers of a
+-- column whose few values are kept in order) or u (none of these), in upper case if it is unique,
+-- then the kind of its value and the ordinal of its new value. The spec - is a column whose old
+-- index is being dropped.
 
--- First all changes are planned, which reads and so fails on a key of another type. A step for a bitmap: key, bytes, whether it
--- adds. For a set: the same with 0 bytes, then members, key of the ordered values or false, value, ordinal. For a sorted set:
--- key, false, member that goes or false, score, member that comes or false. For the owners of unique values: key, true, value
--- that goes or false, value that comes or false.
+-- First all changes are planned, which reads and so fails on a key of another type. A step for a
+-- bitmap: key, bytes, whether it adds. For a set: the same with 0 bytes, then members, key of the
+-- ordered values or false, value, ordinal. For a sorted set: key, false, member that goes or false,
+-- score, member that comes or false. For the owners of unique values: key, true, value that goes or
+-- false, value that comes or false.
 local plan, planned, containers, place_in_key = nil, 0, nil, nil
 for i = 1, n do
   local before, new = nil, nil
@@ -56,7 +62,8 @@ for i = 1, n do
       if new then
         local owner = call('HGET', owners, new)
         if owner and owner ~= mark then
-          -- A record that expired, or that the server evicted, has lost its values, also while nobody has cleaned up after it.
+          -- A record that expired, or that the server evicted, has lost its values, also while
+          -- nobody has cleaned up after it.
           local kept = due and call('HGET', p .. 'x:' .. floor(owner / CHUNK), owner % CHUNK)
           if not kept or call('HGET', p .. 'r:' .. cmsgpack.unpack(kept)[''], '#') == owner then
             return refuse('duplicate', name, new)
@@ -80,7 +87,8 @@ for i = 1, n do
         adds = side == 2
         if adds then value = new else value = before end
       end
-      -- A column that has only a sorted set has a container for null, which is not in the sorted set.
+      -- A column that has only a sorted set has a container for null, which is not in the sorted
+      -- set.
       if value ~= nil and how ~= 117 and (how ~= 115 or not value) then
         local container = value and containers .. name .. place_in_key .. ':' .. value or containers .. name .. place_in_key
         local bytes = call('STRLEN', container)
@@ -89,7 +97,8 @@ for i = 1, n do
           local members, values = call('SCARD', container), how == 107 and value and p .. 'v:' .. name
           -- The value may be new, or go with its last row.
           if values and members < 2 then call('ZCARD', values) end
-          -- With its share of the rows so far, it will have enough for a bitmap when the segment is full.
+          -- With its share of the rows so far, it will have enough for a bitmap when the segment is
+          -- full.
           if adds and members >= PROMOTE_EARLY and members * SEGMENT >= 8 * call('STRLEN', p .. 'live:' .. segment) * PROMOTE then members = PROMOTE end
           plan[planned + 4], plan[planned + 5], plan[planned + 6], plan[planned + 7] = members, values, value, sub(spec, 3)
         end
@@ -101,7 +110,8 @@ for i = 1, n do
       local set, mark = p .. 's:' .. name, struct.pack('>I4', row)
       call('ZCARD', set)
       local gone, score, come = false, false, false
-      -- Most numbers are their own score, and then the row alone is the member. What is no number is not: see places().
+      -- Most numbers are their own score, and then the row alone is the member. What is no number
+      -- is not: see places().
       local plain = kind == 105 and #(before or '') < 16 and (not new or #new < 16 and string.find(new, '^%-?%d+$'))
         or kind == 102 and (not new or #new < 300 and string.find(new, '^%-?%d+%.%d+$'))
       local place = not plain and places() or nil

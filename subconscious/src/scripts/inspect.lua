@@ -1,5 +1,5 @@
--- inspect.lua: what the scripts of check and repair share. It comes after rows.lua and before the text of each of them. Their
--- arguments begin with these:
+-- inspect.lua: what the scripts of check and repair share. It comes after rows.lua and before the
+-- text of each of them. Their arguments begin with these:
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
@@ -7,10 +7,13 @@
 -- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[4]   1 or 0, whether what is found is repaired, as far as it can be
 -- ARGV[5]   n, the number of indexed columns
--- then      n names of indexed columns; n specs (see index.lua); and what the script says, from position rest + 1
+-- then      n names of indexed columns; n specs (see index.lua); and what the script says, from
+--           position rest + 1
 --
--- Returns   a list whose last value is the list of what was found, a list each: a word, the key where it is, the key of the
--- record or "", a detail, and 1 or 0, whether it was repaired. Or nil, what is wrong, ..: { schema, stored schema }, { building, columns }.
+-- Returns   a list whose last value is the list of what was found, a list each: a word, the key
+--           where it is, the key of the
+-- record or "", a detail, and 1 or 0, whether it was repaired. Or nil, what is wrong, ..: { schema,
+-- stored schema }, { building, columns }.
 local p, schema, width, repair, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local names, specs, rest = 5, 5 + n, 5 + 2 * n
 local meta = call('HMGET', KEYS[1], 'schema', 'due', 'rows', 'count', 'building')
@@ -31,7 +34,8 @@ local function is_live(row)
   return call('GETBIT', p .. 'live:' .. segment, row - segment * SEGMENT) == 1
 end
 
--- Whether the row's record expired, so that all its entries are left until somebody removes them together.
+-- Whether the row's record expired, so that all its entries are left until somebody removes them
+-- together.
 local function is_due(row)
   return due and tonumber(call('ZSCORE', p .. 'ttl', text('%d', row)) or now + 1) <= now
 end
@@ -44,7 +48,8 @@ end
 
 -- include plain.lua
 
--- Fields of a hash; nil if the key holds a value of another type. Any other error is one: nothing is repaired for it.
+-- Fields of a hash; nil if the key holds a value of another type. Any other error is one: nothing
+-- is repaired for it.
 local function fields_of(key, ...)
   local fields = redis.pcall('HMGET', key, ...)
   if not fields.err then return fields end

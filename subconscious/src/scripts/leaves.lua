@@ -1,6 +1,7 @@
 -- leaves.lua: reads what a client needs of one segment to evaluate a filter itself.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   registration of the program, see ready.lua
 -- ARGV[3], ARGV[4]: as in query.lua
@@ -8,14 +9,13 @@
 -- ARGV[6]   asc or desc, the order of the segments
 -- then      leaves of a filter, one after the other (see nodes.lua)
 --
--- Returns   { segment, segments, records there are, the time in milliseconds if there are records that expired before, else 0, the rows in
---           use as a bitmap, then for each leaf, as far as there is time, at least for one:
---           equals, null: a container: a bitmap, or a list of its offsets packed by cmsgpack
---           unique: its rows
---           ordinals: the containers of its values
---           range: the container of null, then 1 and the rows in the range, or 0 and the rows that are neither in it nor
---           null, or neither if both are many }
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { segment, segments, records there are, the time in milliseconds if there are records
+--           that expired before, else 0, the rows in use as a bitmap, then for each leaf, as far as
+--           there is time, at least for one: equals, null: a container: a bitmap, or a list of its
+--           offsets packed by cmsgpack unique: its rows ordinals: the containers of its values
+--           range: the container of null, then 1 and the rows in the range, or 0 and the rows that
+--           are neither in it nor null, or neither if both are many } or nil, what is wrong, ..
+--           (see ready.lua)
 
 -- include filter.lua
 

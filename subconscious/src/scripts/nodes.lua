@@ -1,29 +1,34 @@
--- nodes.lua: the filter as a tree. A library of scripts that answer queries; it comes after sets.lua. KEYS and ARGV are
--- those of the script that includes it.
+-- nodes.lua: the filter as a tree. A library of scripts that answer queries; it comes after
+-- sets.lua. KEYS and ARGV are those of the script that includes it.
 --
 -- A filter is in prefix form, an argument a word; plan/program.rs encodes it:
---   all | none | not .. | and n .. | or n .. | equals name value | in name kind n value .. | unique name n value .. |
---   null name | ordinals name lowest highest | range name kind score member score member (at least, below; score ""
---   for no bound)
+--   all | none | not .. | and n .. | or n .. | equals name value | in name kind n value .. | unique
+--   name n value .. | null name | ordinals name lowest highest | range name kind score member score
+--   member (at least, below; score "" for no bound)
 --
 -- A node is { operator, .. }, one of:
 --   { all }, { none }                   the only ones of their kind: ALL and NONE
 --   { not, node }, { and, nodes }, { or, nodes }
 --   { equals, parts of its keys }       a container: of a value, or of null
 --   { unique }                          with rows, and lists of offsets by segment
---   { range, name, kind }               with key, from and to (ranks), all (members), low and high (places)
--- An OR of values knows its column and values (name, values) where records have them as indexes do, and one that stands for
--- a range of ordinals its column and bounds (of, from, to). `wide` marks a node with a range in it that is too wide to list.
+--   { range, name, kind }               with key, from and to (ranks), all (members), low and high
+--                                       (places)
+-- An OR of values knows its column and values (name, values) where records have them as indexes do,
+-- and one that stands for a range of ordinals its column and bounds (of, from, to). `wide` marks a
+-- node with a range in it that is too wide to list.
 --
--- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator, node)
---           one_of(name, values, as_stored)   the node of some values of a column, which knows them if records have them so
---           parse_filter(first)   the node that begins at ARGV[first]
---           parse_leaf(first)     the same, and where the next one begins
---           needs_unbuilt(name)   notes that a column's index is needed; the first column of those noted whose index is
+-- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator,
+--           node) one_of(name, values, as_stored)   the node of some values of a column, which
+--           knows them if records have them so parse_filter(first)   the node that begins at
+--           ARGV[first] parse_leaf(first)     the same, and where the next one begins
+--           needs_unbuilt(name)   notes that a column's index is needed; the first column of those
+--           noted whose index is
 --                                 being built, if there is one
---           split(node)           the filter as two: what sets can be made of, and the residual filter, that each
---                                 row still has to be tested by; nil if there is none
---           LISTED                rows of a range that are listed at most; of a wider one, each row is tested by its record
+--           split(node)           the filter as two: what sets can be made of, and the residual
+--                                 filter, that each row still has to be tested by; nil if there is
+--                                 none
+--           LISTED                rows of a range that are listed at most; of a wider one, each row
+--                                 is tested by its record
 
 -- In a fifth of the time.
 local LISTED = math.min(budget / 2, 4000)
@@ -56,7 +61,8 @@ local function join(operator, parts)
   return node
 end
 
--- What is joined by the operator in a node: its parts, or the node alone. There may be more than a script can unpack.
+-- What is joined by the operator in a node: its parts, or the node alone. There may be more than a
+-- script can unpack.
 local function parts_of(operator, node)
   if node[1] ~= operator then return { node } end
   local parts = {}
@@ -163,7 +169,8 @@ local function parse_filter(first)
   return parse()
 end
 
--- Decides for each range whether its rows are listed, or those that are not in it, or each row is tested by its record.
+-- Decides for each range whether its rows are listed, or those that are not in it, or each row is
+-- tested by its record.
 local function settle(node)
   local operator = node[1]
   if operator == 'not' then return negate(settle(node[2])) end
@@ -185,7 +192,8 @@ local function settle(node)
   return node
 end
 
--- A node without wide ranges that has all rows of this one; or, for `less`, none that this one has not.
+-- A node without wide ranges that has all rows of this one; or, for `less`, none that this one has
+-- not.
 local function approximate(node, less)
   if not node.wide then return node end
   local operator = node[1]

@@ -1,8 +1,10 @@
--- offsets.lua: the rows of a set one after the other. A library of scripts that answer queries; it comes after sets.lua.
--- KEYS, ARGV and Returns are those of the script that includes it.
+-- offsets.lua: the rows of a set one after the other. A library of scripts that answer queries; it
+-- comes after sets.lua. KEYS, ARGV and Returns are those of the script that includes it.
 --
--- Exports   offsets(set, from, skip, wanted, backwards)   the offsets of a set in ascending or descending order, at most
---                                                         `wanted`, after `skip` of them; only those beyond `from`
+-- Exports   offsets(set, from, skip, wanted, backwards)   the offsets of a set in ascending or
+--           descending order, at most
+--                                                         `wanted`, after `skip` of them; only
+--                                                         those beyond `from`
 local function offsets(set, from, skip, wanted, backwards)
   local found = {}
   if type(set) == 'table' then

@@ -1,20 +1,22 @@
 -- order.lua: reads some rows of a sorted set in its order.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   registration of the program, see ready.lua
 -- ARGV[3], ARGV[4]: as in query.lua, not used here
 -- ARGV[5]   the column
 -- ARGV[6]   asc or desc
 -- ARGV[7], ARGV[8]: score and member after which to begin, "" for the first row
--- ARGV[9]   a rank in this direction, to begin after the member that has it; "" to begin after ARGV[7] and ARGV[8]
+-- ARGV[9]   a rank in this direction, to begin after the member that has it; "" to begin after
+--           ARGV[7] and ARGV[8]
 -- ARGV[10]  number of rows
 -- ARGV[11]  scores if each member is to be followed by its score, else ""
 -- then      the filter: of a range of the column, or all (see nodes.lua)
 --
--- Returns   { score and member at the rank that was given, score and member of the last row, its rank in this direction, number of
---           rows that follow, microseconds, the members, packed by cmsgpack }
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { score and member at the rank that was given, score and member of the last row, its
+--           rank in this direction, number of rows that follow, microseconds, the members, packed
+--           by cmsgpack } or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 

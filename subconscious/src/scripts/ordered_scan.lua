@@ -1,17 +1,21 @@
--- ordered_scan.lua: goes through the rows that match a filter in the order of a column. A library of scripts that answer
--- queries; it comes after scan.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- ordered_scan.lua: goes through the rows that match a filter in the order of a column. A library
+-- of scripts that answer queries; it comes after scan.lua. KEYS, ARGV and Returns are those of the
+-- script that includes it.
 --
--- Exports   ordered_scan(key, low, high, filter, residual, descending, chunk, visit, outlook, probing)   see scan.lua
+-- Exports   ordered_scan(key, low, high, filter, residual, descending, chunk, visit, outlook,
+--           probing)   see scan.lua
 
--- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many rows. The function
--- `outlook`, if there is one, says how many microseconds are left to go after so many rows: if few, this takes half as long
--- again as other calls; if many and this is but `probing`, it ends and answers nil.
+-- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many
+-- rows. The function `outlook`, if there is one, says how many microseconds are left to go after so
+-- many rows: if few, this takes half as long again as other calls; if many and this is but
+-- `probing`, it ends and answers nil.
 local function ordered_scan(key, low, high, filter, residual, descending, chunk, visit, outlook, probing)
-  -- How many rows of each segment this call comes to, of so many in all, as if they were spread evenly; where to evaluate all segments would take
-  -- most of its time, few.
+  -- How many rows of each segment this call comes to, of so many in all, as if they were spread
+  -- evenly; where to evaluate all segments would take most of its time, few.
   local function each(rows) return math.min(rows, high - low, budget / 6) / segments end
   expect_rows(each(outlook and chunk or budget))
-  -- The rarest part's sets are asked here for each row; a function for it would take as long as asking.
+  -- The rarest part's sets are asked here for each row; a function for it would take as long as
+  -- asking.
   local lead, parts = nil, ranked(filter)
   if parts[1][1] == 'equals' or is_evaluated(parts[1]) and not is_read(parts[1]) then
     lead = table.remove(parts, 1)
@@ -26,7 +30,8 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
     if n > 0 then
       local rows = math.min(high - low, outlook and outlook(n) or budget, budget)
       expect_rows(each(rows))
-      -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a function for it would take as long as asking.
+      -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a
+      -- function for it would take as long as asking.
       if rows > 100 * segments then
         for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and member_test(key, math.huge) end
       end
@@ -64,7 +69,8 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
       end
       n = n + 1
       found = found and (not passes or passes(segment, offset, name)) and (not exact or exact(segment, offset))
-      -- Scores are asked for where they are needed: to read one as text takes as long as ten members.
+      -- Scores are asked for where they are needed: to read one as text takes as long as ten
+      -- members.
       local ends, given_up = found and visit(row, 'value', key, list[i]), nil
       if not ends and n % 64 == 0 then
         soon = outlook and outlook(n) <= budget / 2

@@ -1,5 +1,5 @@
--- patch.lua: changes some columns of one record, or how long it lives, together with its index entries. Includes rows.lua,
--- schema.lua, index.lua, apply.lua and expire.lua.
+-- patch.lua: changes some columns of one record, or how long it lives, together with its index
+-- entries. Includes rows.lua, schema.lua, index.lua, apply.lua and expire.lua.
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   what comes before every key of the model
@@ -7,23 +7,26 @@
 -- ARGV[3]   m, the number of columns that change
 -- ARGV[4]   n, the number of those that are indexed; they come first
 -- ARGV[5]   q, the number of further indexed columns, where the record may be given a time to live
--- ARGV[6]   how long the record lives: "" as before; n or m: until the new value, in nano- or milliseconds, of the changed
---           column [7], counted from 1; after: [7] milliseconds from now; at: until [7] milliseconds since the Unix epoch; never
+-- ARGV[6]   how long the record lives: "" as before; n or m: until the new value, in nano- or
+--           milliseconds, of the changed column [7], counted from 1; after: [7] milliseconds from
+--           now; at: until [7] milliseconds since the Unix epoch; never
 -- ARGV[7]
--- then      m names of columns that change; q names of the further indexed columns; n specs (see index.lua); n positions in
---           ARGV of their values;
---           m times: what is done, value, least, greatest, value where the record lacks the column or "":
---             = (set), - (clear), + (add the value), v (add 1; the value is the expected version or ""), t (set to the time of
---             now, the value is n or m), d (set to the time until which the record lives, the value is n or m)
+-- then      m names of columns that change; q names of the further indexed columns; n specs (see
+--           index.lua); n positions in ARGV of their values; m times: what is done, value, least,
+--           greatest, value where the record lacks the column or "":
+--             = (set), - (clear), + (add the value), v (add 1; the value is the expected version or
+--             ""), t (set to the time of now, the value is n or m), d (set to the time until which
+--             the record lives, the value is n or m)
 --
--- Returns   { 1, new value of each column with + or v }
---           or nil, what is wrong, ..: { schema, stored schema, stored types },
---           { columns, stored types }, { missing }, { conflict, version }, { duplicate, column, value },
---           { overflow, column, value, least, greatest }, { lacks, column }, { number, column, value }, { corrupt, why }
+-- Returns   { 1, new value of each column with + or v } or nil, what is wrong, ..: { schema, stored
+--           schema, stored types }, { columns, stored types }, { missing }, { conflict, version },
+--           { duplicate, column, value }, { overflow, column, value, least, greatest }, { lacks,
+--           column }, { number, column, value }, { corrupt, why }
 
 -- include rows.lua
 
--- A function that adds two integers of any size, as decimal text; with a true third argument it subtracts the second.
+-- A function that adds two integers of any size, as decimal text; with a true third argument it
+-- subtracts the second.
 local function sums()
   local byte, sub, text, floor = string.byte, string.sub, string.format, math.floor
   -- The sum, or the difference if the first is not less, of two numbers without signs.

@@ -1,5 +1,5 @@
--- purge_expired.lua: removes records that expired, as far as Redis has not: their rows and index entries. Includes rows.lua, schema.lua,
--- due.lua, index.lua, remove.lua and apply.lua.
+-- purge_expired.lua: removes records that expired, as far as Redis has not: their rows and index
+-- entries. Includes rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   what comes before every key of the model
@@ -9,8 +9,8 @@
 -- ARGV[5]   number of records to remove at most
 -- then      n names of indexed columns; n specs (see index.lua)
 --
--- Returns   { records removed, 1 or 0: whether there are more }
---           or nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored types }
+-- Returns   { records removed, 1 or 0: whether there are more } or nil, what is wrong, ..: {
+--           schema, stored schema, stored types }, { columns, stored types }
 
 -- include rows.lua
 

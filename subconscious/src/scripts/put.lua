@@ -1,25 +1,32 @@
--- put.lua: inserts or replaces one record together with its index entries. It is included in the place of a line that names it, in
--- a function or a script that returns what it does; KEYS and ARGV are those of that script, and these locals of it:
+-- put.lua: inserts or replaces one record together with its index entries. It is included in the
+-- place of a line that names it, in a function or a script that returns what it does; KEYS and ARGV
+-- are those of that script, and these locals of it:
 --
--- p, mode, schema, width, n, a, life, names: ARGV[1] to ARGV[7] of save.lua, and where the names come in ARGV, less one
+-- p, mode, schema, width, n, a, life, names: ARGV[1] to ARGV[7] of save.lua, and where the names
+-- come in ARGV, less one
 -- meta      the program's registration, due, rows and count in meta, if they are known, else nil
 -- several   whether rows and count in meta are left to the script that includes this
 -- key       the record's hash; where Redis assigns the id, what comes before the id in it
--- at        where the record's arguments come in ARGV, less one: the id as the row directory holds it; how many arguments the record has;
---           z, the number of columns that are null; if life is not "": position in ARGV of the column with the time when the record
---           expires, or milliseconds that it lives; n specs (see index.lua); n positions in ARGV of the indexed columns' values, 0 for null;
---           a times: position of the value in ARGV or 0 where it has none, the value, a parameter, what Redis assigns:
---             k (the key), i (the next number; the parameter is the greatest or ""), v (the version; the parameter is the next),
---             c or u (the time of creation or update; the parameter is n or m)
+-- at        where the record's arguments come in ARGV, less one: the id as the row directory holds
+--           it; how many arguments the record has; z, the number of columns that are null; if life
+--           is not "": position in ARGV of the column with the time when the record expires, or
+--           milliseconds that it lives; n specs (see index.lua); n positions in ARGV of the indexed
+--           columns' values, 0 for null; a times: position of the value in ARGV or 0 where it has
+--           none, the value, a parameter, what Redis assigns:
+--             k (the key), i (the next number; the parameter is the greatest or ""), v (the
+--             version; the parameter is the next), c or u (the time of creation or update; the
+--             parameter is n or m)
 --           z names of columns that are null; name and value of every other column
 --
--- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or nil, what is wrong, ..:
--- { schema, stored schema, stored types }, { columns, stored types }, { describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value },
--- { assigned, column, value }, { overflow, column, value, least, greatest (but for a version) }, { corrupt, why }. A record with a number that Redis assigned
--- once, and which is not there, was deleted: { missing }; with another number it is { assigned, .. }.
+-- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or
+-- nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored types }, {
+-- describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value }, {
+-- assigned, column, value }, { overflow, column, value, least, greatest (but for a version) }, {
+-- corrupt, why }. A record with a number that Redis assigned once, and which is not there, was
+-- deleted: { missing }; with another number it is { assigned, .. }.
 --
--- Everything is read and checked before the first write, as Lua takes nothing back; only a number that Redis assigned
--- is used up by a save that fails.
+-- Everything is read and checked before the first write, as Lua takes nothing back; only a number
+-- that Redis assigned is used up by a save that fails.
 local id, last, specs = ARGV[at + 1], at + ARGV[at + 2], at + (life == '' and 3 or 4)
 local positions, groups = specs + n, specs + 2 * n
 local first_null = groups + 4 * a + 1
@@ -173,8 +180,9 @@ if not known then
     offset = row % SEGMENT
     segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
   end
-  -- The directory and the live rows are of a type not looked at yet. A string's entry without the bit of its row means
-  -- nothing, so that if the second write fails, nothing has happened; a hash's entry would be one too many.
+  -- The directory and the live rows are of a type not looked at yet. A string's entry without the
+  -- bit of its row means nothing, so that if the second write fails, nothing has happened; a hash's
+  -- entry would be one too many.
   if width == '0' then
     call('GETBIT', p .. 'live:' .. segment, offset)
     call('HSET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK, id)

@@ -1,6 +1,7 @@
 -- query.lua: reads a page of the rows that match a filter, in order.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for what it is told (see docs/src/rights.md)
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   registration of the program: see ready.lua
 -- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
@@ -14,20 +15,23 @@
 -- ARGV[11]  first or last: where nulls come, or never where there are none
 -- ARGV[12]  the column's spec (see index.lua)
 -- ARGV[13]  choose, or scan: to scan the order, whatever it takes
--- ARGV[14]  where the last call ended: a word and two marks (see scan.lua), "" for the first call. In the order of a column of few values,
---           the marks are the ordinal and the row as in a sorted set's member
+-- ARGV[14]  where the last call ended: a word and two marks (see scan.lua), "" for the first call.
+--           In the order of a column of few values, the marks are the ordinal and the row as in a
+--           sorted set's member
 -- ARGV[15], ARGV[16]
 -- ARGV[17]  f, the number of fields to read of each row besides its number
 -- then      f names of fields, then the filter (see nodes.lua)
 --
--- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of matching rows still to leave out, code, mark,
---           mark of the first row, microseconds, rows looked at, how: row scan, ordered scan, values, top-k, or estimate: the client goes
---           on, as there are so many rows to sort, estimated number of matching rows or -1, microseconds that it takes to evaluate the filter in all segments, about, and
---           those until the clock was last looked at },
---           of an estimate: what read_bitmaps.lua says of the filter without a range of the order's column, {} for a column of few values and else,
---           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or, if the record is gone, {} } (packed: by
---           cmsgpack, see scripts::unpacked)
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of
+--           matching rows still to leave out, code, mark, mark of the first row, microseconds, rows
+--           looked at, how: row scan, ordered scan, values, top-k, or estimate: the client goes on,
+--           as there are so many rows to sort, estimated number of matching rows or -1,
+--           microseconds that it takes to evaluate the filter in all segments, about, and those
+--           until the clock was last looked at }, of an estimate: what read_bitmaps.lua says of the
+--           filter without a range of the order's column, {} for a column of few values and else,
+--           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or,
+--           if the record is gone, {} } (packed: by cmsgpack, see scripts::unpacked) or nil, what
+--           is wrong, .. (see ready.lua)
 
 -- include filter.lua
 -- include offsets.lua
@@ -43,7 +47,8 @@ local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
 local taken, expected, bitmaps = 'row scan', -1, {}
 -- Microseconds that it takes to evaluate the filter in all segments.
 local evaluating = 0
--- Bytes of the fields. Lua goes through a text byte by byte, each time that it gets one or makes one.
+-- Bytes of the fields. Lua goes through a text byte by byte, each time that it gets one or makes
+-- one.
 local bytes = 0
 
 -- Takes a row of the page, or leaves it out. Says whether the page is full.
@@ -99,8 +104,9 @@ local function before(x, y)
   return earlier(x[1], x[2], y)
 end
 
--- The few rows that match and come after the edge, as far as they are wanted, with their places in the order, sorted; nil if they are too
--- many. What was gathered is of no use before it is whole, so it may take half as long again as other calls.
+-- The few rows that match and come after the edge, as far as they are wanted, with their places in
+-- the order, sorted; nil if they are too many. What was gathered is of no use before it is whole,
+-- so it may take half as long again as other calls.
 local function top_k(filter, residual, range, ordinals, edge)
   local kind, test, places, most, gathered = byte(ARGV[12], 2), residual and tester(residual), {}, skip + wanted, {}
   local function place_row(row, score, member)
@@ -153,7 +159,8 @@ local function top_k(filter, residual, range, ordinals, edge)
   return places
 end
 
--- Delivers from a sorted set, in its order, what the filter lets through; probing, only as long as that is likely to be soon done.
+-- Delivers from a sorted set, in its order, what the filter lets through; probing, only as long as
+-- that is likely to be soon done.
 local function deliver_sorted(filter, residual, range, mark, other, probing)
   taken = 'ordered scan'
   local key = p .. 's:' .. order

@@ -1,13 +1,15 @@
--- ready.lua: whether a query can be answered, and how large the model is. A library of scripts that answer queries. KEYS and ARGV are
--- those of the script that includes it:
+-- ready.lua: whether a query can be answered, and how large the model is. A library of scripts that
+-- answer queries. KEYS and ARGV are those of the script that includes it:
 --
--- ARGV[2]   registration of the program (see ModelSchema::registration), or the fingerprint of what indexes depend on
+-- ARGV[2]   registration of the program (see ModelSchema::registration), or the fingerprint of what
+--           indexes depend on
 --
--- Exports   total, handed, segments   records there are, rows handed out, and segments that may have rows
---           building                  columns whose indexes are being built, as :name:name:, or nil
---           first_due                 when the first record expires, in milliseconds, or false
---           now_if_due()              the time in milliseconds if records have expired that are not removed yet; nil if none
---           not_ready(timeless)       what is wrong, nil if nothing is: { schema, stored schema, stored types },
+-- Exports   total, handed, segments   records there are, rows handed out, and segments that may
+--           have rows building                  columns whose indexes are being built, as
+--           :name:name:, or nil first_due                 when the first record expires, in
+--           milliseconds, or false now_if_due()              the time in milliseconds if records
+--           have expired that are not removed yet; nil if none not_ready(timeless)       what is
+--           wrong, nil if nothing is: { schema, stored schema, stored types },
 --                                     { columns, stored types }, or, unless records that
 --                                     expired are left to the client, { due }
 local total, handed, segments, building, first_due = 0, 0, 0, nil, nil

@@ -1,5 +1,6 @@
--- remove.lua: removes a record whose index changes index.lua planned. It is included in the place of a line that names it;
--- KEYS, ARGV and Returns are those of the script that includes it, and the locals that index.lua lists and these:
+-- remove.lua: removes a record whose index changes index.lua planned. It is included in the place
+-- of a line that names it; KEYS, ARGV and Returns are those of the script that includes it, and the
+-- locals that index.lua lists and these:
 --
 -- gone      the record's hash, or false if it is gone already
 -- width     width of an entry of the row directory, as text

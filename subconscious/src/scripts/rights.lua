@@ -1,4 +1,5 @@
--- rights.lua: says which commands the user may not run. Redis 7.0 does not, where a script was refused one.
+-- rights.lua: says which commands the user may not run. Redis 7.0 does not, where a script was
+-- refused one.
 --
 -- KEYS[1]   any key; it is not looked at
 -- ARGV[1]   a word, and so on: names of commands, among others that are none

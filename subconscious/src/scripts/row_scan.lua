@@ -1,10 +1,12 @@
--- row_scan.lua: goes through the rows that match a filter in row order. A library of scripts that answer queries; it comes
--- after scan.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- row_scan.lua: goes through the rows that match a filter in row order. A library of scripts that
+-- answer queries; it comes after scan.lua. KEYS, ARGV and Returns are those of the script that
+-- includes it.
 --
--- Exports   row_scan(filter, residual, from, backwards, word, visit, visit_set)   see scan.lua; positions have this word
+-- Exports   row_scan(filter, residual, from, backwards, word, visit, visit_set)   see scan.lua;
+--           positions have this word
 
--- Beyond the row `from` if there is one. Where no row has to be tested, `visit_set` gets the set of each segment, and the
--- offset beyond which it counts, instead.
+-- Beyond the row `from` if there is one. Where no row has to be tested, `visit_set` gets the set of
+-- each segment, and the offset beyond which it counts, instead.
 local function row_scan(filter, residual, from, backwards, word, visit, visit_set)
   local test = residual and tester(residual)
   local first, last, step = 0, segments - 1, 1

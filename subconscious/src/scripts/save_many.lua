@@ -1,18 +1,22 @@
--- save_many.lua: inserts or replaces some records, one after the other, each as save.lua does. Includes rows.lua, put.lua, schema.lua,
--- due.lua, index.lua, apply.lua and expire.lua.
+-- save_many.lua: inserts or replaces some records, one after the other, each as save.lua does.
+-- Includes rows.lua, put.lua, schema.lua, due.lua, index.lua, apply.lua and expire.lua.
 --
--- KEYS[1]..KEYS[r]   the records' hashes; where Redis assigns the id, what comes before the id in them
+-- KEYS[1]..KEYS[r]   the records' hashes; where Redis assigns the id, what comes before the id in
+--                    them
 -- ARGV[1]   what comes before every key of the model
 -- ARGV[2]   s: insert or replace, i: insert only, u: replace only
 -- ARGV[3]   registration of the program: see ModelSchema::registration
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   n, the number of indexed columns
 -- ARGV[6]   a, the number of columns that Redis assigns
--- ARGV[7]   how long a record lives: "" as before, n or m: until the time in one of its columns, in nano- or milliseconds; new: so
---           many milliseconds if the record is new; renew: so many milliseconds from now
--- then      n names of indexed columns; a names of columns that Redis assigns; each record's arguments: see put.lua
+-- ARGV[7]   how long a record lives: "" as before, n or m: until the time in one of its columns, in
+--           nano- or milliseconds; new: so many milliseconds if the record is new; renew: so many
+--           milliseconds from now
+-- then      n names of indexed columns; a names of columns that Redis assigns; each record's
+--           arguments: see put.lua
 --
--- Returns   for each record what put.lua says, or nil, failed and why if it met a key of another type or the like
+-- Returns   for each record what put.lua says, or nil, failed and why if it met a key of another
+--           type or the like
 --
 -- That one record is refused or fails does not keep the others from being saved.
 

@@ -4,15 +4,16 @@
 -- stored of the program's registration) and schema (the registration: see
 -- ModelSchema::registration).
 if meta[1] == '+' then
-  -- A migration to this schema is under way. It fills the new indexes and so do the writes; but what has the
-  -- name of an index that is still being dropped is left alone.
+  -- A migration to this schema is under way. It fills the new indexes and so do the writes; but
+  -- what has the name of an index that is still being dropped is left alone.
   local dropping = call('HGET', p .. 'meta', 'dropping')
   for i = 1, dropping and n or 0 do
     if string.find(dropping, ':' .. ARGV[names + i] .. ':', 1, true) then ARGV[specs + i] = '-' end
   end
 else
   local stored, indexes = call('HMGET', p .. 'meta', 'schema', 'columns', 'types', 'count'), sub(schema, 1, 16)
-  -- The indexes of a model without records are those of any schema; the caller stores it and comes again.
+  -- The indexes of a model without records are those of any schema; the caller stores it and comes
+  -- again.
   if not known and tonumber(stored[4] or 0) == 0 then return refuse('describe') end
   if stored[1] ~= indexes and stored[1] ~= indexes .. '+' then
     return refuse('schema', stored[2] or stored[1] or '', stored[3] or '')

@@ -1,13 +1,15 @@
--- tester.lua: whether single rows match a filter. A library of scripts that answer queries; it comes after evaluate.lua. KEYS,
--- ARGV and Returns are those of the script that includes it.
+-- tester.lua: whether single rows match a filter. A library of scripts that answer queries; it
+-- comes after evaluate.lua. KEYS, ARGV and Returns are those of the script that includes it.
 --
--- Exports   is_evaluated(node)   whether to evaluate a segment is cheaper than to ask its containers for a few rows
---           is_read(node)        whether the first rows of a segment are tested by reading their records
---           expect_rows(count)   says how many rows of each segment will be tested, about
---           ranked(node)         the parts that are ANDed: first those that let the fewest rows through, last those that
+-- Exports   is_evaluated(node)   whether to evaluate a segment is cheaper than to ask its
+--           containers for a few rows is_read(node)        whether the first rows of a segment are
+--           tested by reading their records expect_rows(count)   says how many rows of each segment
+--           will be tested, about ranked(node)         the parts that are ANDed: first those that
+--           let the fewest rows through, last those that
 --                                read records
---           tester(node)         a function that says whether the row of a segment and an offset matches the node. It may
---                                be told the offset as text, if that is known
+--           tester(node)         a function that says whether the row of a segment and an offset
+--                                matches the node. It may be told the offset as text, if that is
+--                                known
 
 local expected_rows = 0
 local function expect_rows(count) expected_rows = math.max(expected_rows, count) end
@@ -15,7 +17,8 @@ local function expect_rows(count) expected_rows = math.max(expected_rows, count)
 -- A range that is listed has no other way.
 local function is_evaluated(node) return not node.wide and (node[1] == 'range' or node[1] == 'or' and #node > 4) end
 
--- As many rows as there are values, as a record takes about as long as a container: the break-even rule of plan/cost.rs.
+-- As many rows as there are values, as a record takes about as long as a container: the break-even
+-- rule of plan/cost.rs.
 local function is_read(node)
   if node[1] == 'not' then node = node[2] end
   return node.values and #node > 4 and expected_rows < #node.values
@@ -59,7 +62,8 @@ end
 
 local tester
 
--- By the set of the segment, which is evaluated when it is first asked for; until then, by some records.
+-- By the set of the segment, which is evaluated when it is first asked for; until then, by some
+-- records.
 local function test_by_set(node)
   local found, read, values = {}, {}, is_read(node) and lookup(node.values)
   node.sets = node.sets or {}

@@ -43,7 +43,8 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// Begins a span. The names of its fields are those of OpenTelemetry's conventions for databases, where these have one.
+    /// Begins a span. The names of its fields are those of OpenTelemetry's conventions for
+    /// databases, where these have one.
     fn new(schema: &'static ModelSchema, name: &'static str) -> Self {
         let span = debug_span!(
             target: TARGET,

@@ -1,5 +1,5 @@
-//! jiff's dates and times as column types. Their stored forms are those of chrono's, so that a program may change from one
-//! crate to the other and keep its records.
+//! jiff's dates and times as column types. Their stored forms are those of chrono's, so that a
+//! program may change from one crate to the other and keep its records.
 
 use super::{
     ColumnValue, ElementValue, IndexValue, KeyValue, Kind, SortValue, TimeUnit, TimeValue, ValueError, parse_integer,
@@ -40,7 +40,8 @@ impl ColumnValue for DateTime {
     }
 }
 
-/// The number of the day 1970-01-01. jiff adds no more days than there are after it, so days are counted from there.
+/// The number of the day 1970-01-01. jiff adds no more days than there are after it, so days are
+/// counted from there.
 const EPOCH_DAY: i64 = 719_163;
 
 /// Days since the first day of the year 1, which is day 1.

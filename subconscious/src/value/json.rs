@@ -7,7 +7,8 @@ use serde::ser::{self, Serialize, Serializer};
 
 use super::{ColumnValue, Excerpt, Kind, ValueError};
 
-/// A column of any type that serde can write and read: lists, maps, structs of yours. It is stored as JSON.
+/// A column of any type that serde can write and read: lists, maps, structs of yours. It is stored
+/// as JSON.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -32,11 +33,13 @@ use super::{ColumnValue, Excerpt, Kind, ValueError};
 /// assert_eq!(customer.address.street, "Aarestrasse 1");
 /// ```
 ///
-/// It can have no `index`, `sort` or `unique` and be no key, as equal values may have several texts. Any JSON of the type is read, in any layout.
+/// It can have no `index`, `sort` or `unique` and be no key, as equal values may have several
+/// texts. Any JSON of the type is read, in any layout.
 ///
-/// A value that JSON would not give back is refused when it is saved: NaN and infinities, a `Some` of what is null itself, such as
-/// `Some(None)`, and more than 127 levels. What the type's own attributes leave out, as `#[serde(skip)]` does, is lost, and
-/// serde reads no 128-bit integers in what is `flatten`ed, `untagged` or internally tagged.
+/// A value that JSON would not give back is refused when it is saved: NaN and infinities, a `Some`
+/// of what is null itself, such as `Some(None)`, and more than 127 levels. What the type's own
+/// attributes leave out, as `#[serde(skip)]` does, is lost, and serde reads no 128-bit integers in
+/// what is `flatten`ed, `untagged` or internally tagged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Json<T>(pub T);
 
@@ -97,8 +100,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> ColumnValue for Js
 /// Levels that serde_json reads; it writes any number.
 const LEVELS: u8 = 127;
 
-/// Goes through a value as serde_json does and refuses what it would write as null or could not read again. Answers whether the
-/// value is written as null.
+/// Goes through a value as serde_json does and refuses what it would write as null or could not
+/// read again. Answers whether the value is written as null.
 #[derive(Clone, Copy)]
 struct Check {
     /// Levels that are left.

@@ -1,7 +1,8 @@
 //! Columns of several values: `Vec<T>` and `BTreeSet<T>`.
 //!
-//! The stored form has the stored forms of the elements, each ended by a comma; in an element, `\c` is a comma and `\\` a
-//! backslash. With `index`, each different element has its place in the index.
+//! The stored form has the stored forms of the elements, each ended by a comma; in an element, `\c`
+//! is a comma and `\\` a backslash. With `index`, each different element has its place in the
+//! index.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -66,8 +67,9 @@ pub(crate) fn elements(stored: &[u8]) -> Option<Vec<Cow<'_, [u8]>>> {
     stored.split(|&byte| byte == b',').map(element).collect()
 }
 
-/// The elements that a list has in an index, as `scripts/elements.lua` reads them: the same as [`elements`], but what is no list has some, too:
-/// those that end with a comma, with any character after a backslash as itself.
+/// The elements that a list has in an index, as `scripts/elements.lua` reads them: the same as
+/// [`elements`], but what is no list has some, too: those that end with a comma, with any character
+/// after a backslash as itself.
 pub(crate) fn entries(stored: &[u8]) -> Vec<Cow<'_, [u8]>> {
     let Some(end) = stored.iter().rposition(|&byte| byte == b',') else { return Vec::new() };
     stored[..end]

@@ -1,5 +1,5 @@
-//! What the scripts derive from a stored value: its name in an index and its place in a sorted set. `scripts/rows.lua` does the same for the old
-//! values of a record.
+//! What the scripts derive from a stored value: its name in an index and its place in a sorted set.
+//! `scripts/rows.lua` does the same for the old values of a record.
 
 use super::{Kind, parse};
 
@@ -15,7 +15,8 @@ pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
     }
 }
 
-/// A decimal without the zeros that end its fraction, and without the point if they were all of it. What is no decimal stays as it is.
+/// A decimal without the zeros that end its fraction, and without the point if they were all of it.
+/// What is no decimal stays as it is.
 fn without_last_zeros(stored: &[u8]) -> &[u8] {
     let Some(point) = stored.iter().position(|&byte| byte == b'.') else { return stored };
     let (whole, fraction) = (sign_and_digits(&stored[..point]).1, &stored[point + 1..]);
@@ -28,10 +29,12 @@ fn without_last_zeros(stored: &[u8]) -> &[u8] {
     }
 }
 
-/// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`, then by row.
+/// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`,
+/// then by row.
 ///
 /// Where a double holds no other value the tail is empty and the member is the row alone. Beyond
-/// that, the tail continues the order: all values that share a score have tails of one form, so that they compare.
+/// that, the tail continues the order: all values that share a score have tails of one form, so
+/// that they compare.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SortKey {
     /// Text that Redis reads as a double, rounding to nearest, which keeps the order.
@@ -68,8 +71,9 @@ impl SortKey {
                 let whole = without_first_zeros(whole);
                 let fraction =
                     &fraction[..fraction.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)];
-                // Any number shares its double with others, so all have a tail. Where the digits of one go on, another's may
-                // end: the end is less than a digit, and more than one where all is mirrored.
+                // Any number shares its double with others, so all have a tail. Where the digits of
+                // one go on, another's may end: the end is less than a digit, and more than one
+                // where all is mirrored.
                 if !whole.iter().chain(fraction).all(u8::is_ascii_digit) || whole.is_empty() && fraction.is_empty() {
                     return Self { score: b"0".to_vec(), tail: vec![128, 0] };
                 }
@@ -91,7 +95,8 @@ impl SortKey {
                 let size = parse::<i128>(whole).unwrap_or(0);
                 let nanoseconds = if negative { -size } else { size };
                 let rest = nanoseconds.rem_euclid(1_000_000) as u32;
-                // A whole millisecond needs no tail; rows are below 2^31, so a first byte of 0x80 and up comes after them.
+                // A whole millisecond needs no tail; rows are below 2^31, so a first byte of 0x80
+                // and up comes after them.
                 let tail = if rest == 0 { Vec::new() } else { (rest | 0x80_0000).to_be_bytes()[1..].to_vec() };
                 Self { score: nanoseconds.div_euclid(1_000_000).to_string().into_bytes(), tail }
             }
@@ -112,7 +117,8 @@ impl SortKey {
     }
 }
 
-/// Bytes in an order-preserving form that no other one is a prefix of: NUL becomes NUL FF, and NUL NUL ends it.
+/// Bytes in an order-preserving form that no other one is a prefix of: NUL becomes NUL FF, and NUL
+/// NUL ends it.
 fn escape(bytes: &[u8]) -> Vec<u8> {
     let mut out = escape_beginning(bytes);
     out.extend_from_slice(&[0, 0]);
@@ -131,7 +137,8 @@ pub(crate) fn escape_beginning(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Digits ordered as bytes: the count of those before the point first, and all of it mirrored for negative numbers.
+/// Digits ordered as bytes: the count of those before the point first, and all of it mirrored for
+/// negative numbers.
 fn ordered_digits(negative: bool, whole: &[u8], fraction: &[u8]) -> Vec<u8> {
     // No type has more; what something else stored may.
     let count = whole.len().min(127) as u8;
@@ -167,7 +174,8 @@ fn is_exact(digits: &[u8]) -> bool {
     parse::<f64>(digits).unwrap_or(0.0) < EXACT
 }
 
-/// Whether this is a number with a point or exponent, or infinite: not all that Rust, Lua or Redis take for one, as they differ in it.
+/// Whether this is a number with a point or exponent, or infinite: not all that Rust, Lua or Redis
+/// take for one, as they differ in it.
 fn is_float(stored: &[u8]) -> bool {
     let plain = |&byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     matches!(stored, b"inf" | b"-inf")

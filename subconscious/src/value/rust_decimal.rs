@@ -5,8 +5,9 @@ use std::io::Write as _;
 use super::{ColumnValue, IndexValue, Kind, SortValue, ValueError};
 use rust_decimal::Decimal;
 
-/// Stored with its scale: `1.5` and `1.50` are two texts, and each comes back as it was, as does `-0.00`. In an index and an order
-/// they are one number, as they are for `==`. A key would tell them apart, so a `Decimal` can't be one.
+/// Stored with its scale: `1.5` and `1.50` are two texts, and each comes back as it was, as does
+/// `-0.00`. In an index and an order they are one number, as they are for `==`. A key would tell
+/// them apart, so a `Decimal` can't be one.
 impl ColumnValue for Decimal {
     const TYPE: &'static str = "decimal";
     const KIND: Kind = Kind::Decimal;

@@ -1,5 +1,5 @@
-//! Dates and times of the crate `time` as column types. Their stored forms are those of chrono's, so that a program may change
-//! from one crate to the other and keep its records.
+//! Dates and times of the crate `time` as column types. Their stored forms are those of chrono's,
+//! so that a program may change from one crate to the other and keep its records.
 
 use super::{
     ColumnValue, ElementValue, IndexValue, KeyValue, Kind, SortValue, TimeUnit, TimeValue, ValueError, parse_integer,

@@ -14,9 +14,8 @@ use crate::{Random, goes_on, rounds, seed, settled};
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(30);
 
-/// Does something to the server while clients write, again and again, and compares what they know with what is there. A client waits so
-/// long for an answer.
-/// It does so until `enough` was met.
+/// Does something to the server while clients write, again and again, and compares what they know
+/// with what is there. A client waits so long for an answer. It does so until `enough` was met.
 async fn under_load(
     usual: u64,
     patience: Duration,
@@ -158,8 +157,8 @@ struct Session {
     text: String,
 }
 
-/// A server that makes room by removing records that would expire some day removes them without their index entries. They are delivered no more, and a
-/// check names them.
+/// A server that makes room by removing records that would expire some day removes them without
+/// their index entries. They are delivered no more, and a check names them.
 #[tokio::test]
 async fn a_record_that_was_evicted_is_not_delivered_and_repaired() {
     let server = TestServer::builder().args(["--maxmemory", "6mb", "--maxmemory-policy", "volatile-lru"]).start().await;

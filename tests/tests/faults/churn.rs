@@ -37,7 +37,8 @@ async fn keys(f: &Fixture) -> BTreeMap<String, u64> {
     sizes
 }
 
-/// What is emptied is as small as it was after the first time, and what is half full has the rows of those that went.
+/// What is emptied is as small as it was after the first time, and what is half full has the rows
+/// of those that went.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_come_and_go_leave_nothing() {
     const RECORDS: u64 = 1_500;

@@ -77,7 +77,8 @@ impl Clock {
     }
 }
 
-/// Deadlines are full hours after the beginning, and the clock is always set to a half: the machine's own time changes nothing.
+/// Deadlines are full hours after the beginning, and the clock is always set to a half: the
+/// machine's own time changes nothing.
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]

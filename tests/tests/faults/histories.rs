@@ -1,12 +1,14 @@
-//! Histories of writers and readers of a few hot records, with and without faults, are linearizable: what was answered is what some order of
-//! single steps answers.
+//! Histories of writers and readers of a few hot records, with and without faults, are
+//! linearizable: what was answered is what some order of single steps answers.
 //!
-//! Checked are the calls that are one step of the server: all writes of one record, `load`, `exists`, and of the queries those that one
-//! call of a script answers, which are those of up to 100 records that take less than the budget (here so much that they do). `save_many` and
-//! `load_many` are one step for each record, at moments of their own. `Query::delete`, longer queries and orders by several columns promise no
-//! moment at all, and are left out.
+//! Checked are the calls that are one step of the server: all writes of one record, `load`,
+//! `exists`, and of the queries those that one call of a script answers, which are those of up to
+//! 100 records that take less than the budget (here so much that they do). `save_many` and
+//! `load_many` are one step for each record, at moments of their own. `Query::delete`, longer
+//! queries and orders by several columns promise no moment at all, and are left out.
 //!
-//! The random numbers can be given again (`FAULT_SEED`), the schedule of tasks, server and faults can't.
+//! The random numbers can be given again (`FAULT_SEED`), the schedule of tasks, server and faults
+//! can't.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,7 +111,8 @@ fn held(state: &State, holders: &[String]) -> BTreeSet<Seat> {
     state.values().filter(is_held).cloned().collect()
 }
 
-/// The state with the record, unless something is in its way: then the refusals, of which any may be the one that is told.
+/// The state with the record, unless something is in its way: then the refusals, of which any may
+/// be the one that is told.
 fn put(state: &State, mut seat: Seat, mut refusals: Vec<Reply>) -> Result<(State, u64), Vec<Reply>> {
     let others = state.values().filter(|other| other.id != seat.id);
     if seat.holder.is_some() && others.into_iter().any(|other| other.holder == seat.holder) {
@@ -347,7 +350,8 @@ async fn act(db: Db, task: usize, mut random: Random, shape: Shape, history: Arc
     }
 }
 
-/// Breaks connections, delays writes and forgets scripts: a few times, as each operation of unknown outcome makes the search longer.
+/// Breaks connections, delays writes and forgets scripts: a few times, as each operation of unknown
+/// outcome makes the search longer.
 async fn disturb(f: Arc<Fixture>, proxies: Arc<Vec<Proxy>>, mut random: Random) {
     for _ in 0..=random.below(3) {
         tokio::time::sleep(Duration::from_micros(random.below(15_000))).await;

@@ -1,4 +1,5 @@
-//! Ids and values that look like something else: separators, patterns, protocol, scripts, numbers, markup.
+//! Ids and values that look like something else: separators, patterns, protocol, scripts, numbers,
+//! markup.
 
 use std::collections::BTreeSet;
 
@@ -119,7 +120,8 @@ fn null_or(text: String, random: &mut Random) -> Option<String> {
     (random.below(2) == 0).then_some(text)
 }
 
-/// `cargo xtask faults` does it with a hundred and fifty thousand records, each of which is saved, loaded and found in six ways: a million checks.
+/// `cargo xtask faults` does it with a hundred and fifty thousand records, each of which is saved,
+/// loaded and found in six ways: a million checks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_an_id_or_a_value_looks_like_it_comes_back_and_is_found() {
     const RECORDS: u64 = 500;

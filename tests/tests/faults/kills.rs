@@ -50,8 +50,8 @@ async fn a_writer() {
     }
 }
 
-/// Each write that a process heard of is there, each that it was at is there or not, and nothing else; the indexes are exact. `cargo xtask
-/// faults` kills two thousand processes.
+/// Each write that a process heard of is there, each that it was at is there or not, and nothing
+/// else; the indexes are exact. `cargo xtask faults` kills two thousand processes.
 #[tokio::test]
 async fn what_a_killed_process_had_written_is_there_and_nothing_is_half_done() {
     let server = TestServer::start().await.unwrap();

@@ -1,6 +1,7 @@
 //! What must hold when clients, servers and connections fail.
 //!
-//! Each test runs a short form. `cargo xtask faults` runs the long one; `FAULT_ROUNDS` says how long, `FAULT_SEED` with which random numbers.
+//! Each test runs a short form. `cargo xtask faults` runs the long one; `FAULT_ROUNDS` says how
+//! long, `FAULT_SEED` with which random numbers.
 
 // Helpers of tests are tests, too.
 #![allow(clippy::unwrap_used)]
@@ -23,7 +24,8 @@ use std::path::Path;
 use subconscious::testing::{TestServer, TestServerBuilder};
 use subconscious_tests::Fixture;
 
-/// Waits until the server has done all that it was sent, and no more than so many clients are connected.
+/// Waits until the server has done all that it was sent, and no more than so many clients are
+/// connected.
 async fn settled(f: &Fixture, clients: usize) {
     loop {
         let list: String = f.run(redis::cmd("CLIENT").arg("LIST")).await;
@@ -36,7 +38,8 @@ async fn settled(f: &Fixture, clients: usize) {
     }
 }
 
-/// A server that a shell script starts, from a file in the folder. `$server` is the program, `$@` are its arguments.
+/// A server that a shell script starts, from a file in the folder. `$server` is the program, `$@`
+/// are its arguments.
 fn scripted(folder: &Path, script: &str) -> TestServerBuilder {
     let (server, file) = (TestServer::find_binary().unwrap(), folder.join("server"));
     fs::write(&file, format!("#!/bin/sh\nserver='{}'\n{script}\n", server.display())).unwrap();
@@ -49,13 +52,15 @@ fn rounds(usual: u64) -> u64 {
     usual * std::env::var("FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
-/// Whether to go on after so many rounds: there are as many as usual, and some more where a busy machine kept a fault from meeting anything.
+/// Whether to go on after so many rounds: there are as many as usual, and some more where a busy
+/// machine kept a fault from meeting anything.
 fn goes_on(round: u64, usual: u64, met: bool) -> bool {
     assert!(round < rounds(usual) + 100, "the faults met nothing");
     round < rounds(usual) || !met
 }
 
-/// Where the random numbers of a run begin: others each time, or those of `FAULT_SEED`. A failure says which.
+/// Where the random numbers of a run begin: others each time, or those of `FAULT_SEED`. A failure
+/// says which.
 fn seed() -> u64 {
     let given = std::env::var("FAULT_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().map_or(7, |time| time.as_micros() as u64));

@@ -117,8 +117,9 @@ async fn under_load(usual: u64, faults: Faults, enough: impl Fn(&Met) -> bool) -
     met
 }
 
-/// The address stays, and a replica is behind it from some moment on, as behind that of a service or a proxy. What was replicated is there; what was not
-/// may be lost, as Redis says of replication, but whole records with all their entries.
+/// The address stays, and a replica is behind it from some moment on, as behind that of a service
+/// or a proxy. What was replicated is there; what was not may be lost, as Redis says of
+/// replication, but whole records with all their entries.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_takes_over_has_whole_writes() {
     let (mut random, mut round, mut lost) = (Random(seed()), 0, 0);
@@ -172,7 +173,8 @@ async fn connections_that_fall_silent_are_given_up_and_made_again() {
     under_load(4, Faults { silence: 20, delay: 100, ..Faults::default() }, |met| met.unknown > 0).await;
 }
 
-/// As where an address is given to another server, and the old one goes on as its replica: nothing breaks, but writes are refused.
+/// As where an address is given to another server, and the old one goes on as its replica: nothing
+/// breaks, but writes are refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_became_a_replica_is_left_for_the_one_at_its_address() {
     let first = primary().await;

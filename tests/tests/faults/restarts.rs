@@ -29,8 +29,9 @@ impl Durable {
         server.arg("--appendonly", "yes").arg("--appendfsync", "always")
     }
 
-    /// Cuts off what the killed server had not written whole, as `redis-check-aof --fix` does. Most servers leave the first commands of such a step in the
-    /// file, and apply them at the start after the next one: see docs/src/reliability.md.
+    /// Cuts off what the killed server had not written whole, as `redis-check-aof --fix` does. Most
+    /// servers leave the first commands of such a step in the file, and apply them at the start
+    /// after the next one: see docs/src/reliability.md.
     fn mend(&self) {
         for entry in fs::read_dir(self.folder.path().join("appendonlydir")).unwrap() {
             let path = entry.unwrap().path();
@@ -65,8 +66,9 @@ async fn kill(server: TestServer) {
     server.stop().await;
 }
 
-/// What was acknowledged is there, what was refused is not, and of what is not known nothing is half done. The clients connect again by
-/// themselves. `cargo xtask faults` kills the server a hundred times.
+/// What was acknowledged is there, what was refused is not, and of what is not known nothing is
+/// half done. The clients connect again by themselves. `cargo xtask faults` kills the server a
+/// hundred times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_server_had_acknowledged_is_there_when_it_is_back() {
     let durable = Durable::new();

@@ -18,7 +18,8 @@ struct Sentinels(Vec<(TestServer, MultiplexedConnection)>);
 impl Sentinels {
     async fn watch(primary: &TestServer) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // A sentinel writes its settings to a file, which it wants to be there. Its socket is in a folder of its own.
+        // A sentinel writes its settings to a file, which it wants to be there. Its socket is in a
+        // folder of its own.
         let start = ": >\"$2.conf\"\nexec \"$server\" \"$2.conf\" --sentinel \"$@\"";
         let builder = scripted(folder.path(), start).tcp();
         let mut sentinels = Self(Vec::new());
@@ -57,7 +58,8 @@ impl Sentinels {
     }
 }
 
-/// What was replicated before is there, and whatever writers did meanwhile is there as a whole or not at all.
+/// What was replicated before is there, and whatever writers did meanwhile is there as a whole or
+/// not at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_sentinels_have_chosen_is_found_by_itself() {
     let (mut random, mut round, mut met) = (Random(seed()), 0, Met::default());

@@ -115,7 +115,8 @@ impl Step {
     }
 }
 
-/// What each record of a writer may be: several things where it is not known whether a write was done.
+/// What each record of a writer may be: several things where it is not known whether a write was
+/// done.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     writer: u32,

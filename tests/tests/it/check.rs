@@ -1,4 +1,5 @@
-//! Damages that others do to a model's keys: each is found, by name, and repaired or left to the user.
+//! Damages that others do to a model's keys: each is found, by name, and repaired or left to the
+//! user.
 
 use std::time::Duration;
 
@@ -104,8 +105,8 @@ async fn each_issue_is_found_and_repaired() {
     assert_eq!(Shirt::check(&f.db).await.unwrap().records, 200);
     let soon = Duration::from_secs(1000);
     shirt(9).expire(&f.db, soon).await.unwrap();
-    // Rows are 0.. in the order of saves, so that row and id are the same. Of the colors, red has 50 rows, in a set; Small
-    // is in a set of 67.
+    // Rows are 0.. in the order of saves, so that row and id are the same. Of the colors, red has
+    // 50 rows, in a set; Small is in a set of 67.
     let cases: &[(&[&str], &[Wanted])] = &[
         (&["SREM @i:color:0:red 3"], &[(MissingEntry, "i:color:0:red", "r:3")]),
         (&["SREM @i:color:0 8"], &[(MissingEntry, "i:color:0", "r:8")]),

@@ -147,7 +147,8 @@ async fn a_key_of_another_type_is_named_as_such_and_nothing_is_half_written() {
             _ => f.run(redis::cmd("HSET").arg(&whole).arg("stray").arg(1)).await,
         };
         let before = snapshot(&f).await;
-        // Changes every column of one record, replaces the only one of its values, inserts one and deletes one.
+        // Changes every column of one record, replaces the only one of its values, inserts one and
+        // deletes one.
         let changed = Account { level: 9, balance: None, city: None, ..account("7") };
         let back = account("other");
         let outcomes = [

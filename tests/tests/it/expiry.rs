@@ -65,7 +65,8 @@ async fn a_record_that_expires_now_is_gone_from_every_answer() {
     assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 0);
 }
 
-/// Some servers remove a record in the millisecond of its deadline already, if they come across it then.
+/// Some servers remove a record in the millisecond of its deadline already, if they come across it
+/// then.
 #[tokio::test]
 async fn what_the_server_has_removed_is_in_no_answer_from_that_moment() {
     let server = TestServer::builder().arg("--hz", "500").start().await.unwrap();
@@ -337,8 +338,8 @@ async fn a_record_whose_time_is_no_option_cannot_live_for_ever() {
     assert!(matches!(refused, Error::BadData { column: "until", .. }), "{refused:?}");
 }
 
-/// 10,000 records, or as many as `EXPIRING_RECORDS` says, are due at the same moment, or were before they were told, and the first to
-/// come are several at a time.
+/// 10,000 records, or as many as `EXPIRING_RECORDS` says, are due at the same moment, or were
+/// before they were told, and the first to come are several at a time.
 #[tokio::test]
 async fn a_storm_of_expiries_is_cleaned_up_in_steps_and_answers_are_right_from_the_first() {
     let storm = std::env::var("EXPIRING_RECORDS").ok().and_then(|records| records.parse().ok()).unwrap_or(10_000);
@@ -389,7 +390,8 @@ async fn saves_and_deletes_remove_some_expired_records_on_their_way() {
     assert_eq!(indexes::assert_exact::<Session>(&f).await.0, 2);
 }
 
-/// More have expired than a save removes on its way, so that one of them is saved anew before its old row is cleaned up.
+/// More have expired than a save removes on its way, so that one of them is saved anew before its
+/// old row is cleaned up.
 #[tokio::test]
 async fn a_record_that_is_saved_anew_outlives_its_old_row() {
     let f = Fixture::new().await;
@@ -450,7 +452,8 @@ async fn a_record_may_live_longer_than_redis_can_count() {
     }
 }
 
-/// Redis counts in milliseconds. What is asked for more exactly is rounded up, so that no record goes before its time.
+/// Redis counts in milliseconds. What is asked for more exactly is rounded up, so that no record
+/// goes before its time.
 #[tokio::test]
 async fn times_between_milliseconds_are_rounded_up() {
     #[derive(Debug, Clone, PartialEq, RedisModel)]
@@ -499,7 +502,8 @@ async fn times_between_milliseconds_are_rounded_up() {
         Lease { id: 2, until: Some(until) }.save(&f.db).await.unwrap();
         assert_eq!(Lease::load(&f.db, 2u32).await.unwrap(), None);
     }
-    // A life of less than a millisecond is one. Nobody has cleaned up since, so that its end is still noted.
+    // A life of less than a millisecond is one. Nobody has cleaned up since, so that its end is
+    // still noted.
     let mut plain = Plain { id: 2 };
     plain.save(&f.db).await.unwrap();
     let before = time().await;

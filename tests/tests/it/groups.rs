@@ -72,7 +72,8 @@ async fn records_are_counted_by_what_they_have() {
         // The records with null have no elements.
         let expected = [("x".to_owned(), 2_000), ("0".to_owned(), 1_000), ("1".to_owned(), 1_000)];
         assert_eq!(Job::all().count_by(db, |j| j.labels).await.unwrap(), expected);
-        // A range that is wider than what a script lists, alone, with other conditions, and where it is not ANDed.
+        // A range that is wider than what a script lists, alone, with other conditions, and where
+        // it is not ANDed.
         for filter in [
             Job::filter_by(|j| j.at.ge(700)),
             Job::filter_by(|j| j.at.ge(700) & !j.weight.eq(1.5)),
@@ -84,7 +85,8 @@ async fn records_are_counted_by_what_they_have() {
             assert_eq!(filter.count_by(db, |j| j.state).await.unwrap(), expected, "{filter:?}");
         }
     }
-    // More values than are looked for one by one: 1,500 that two records have each, in the order of the values.
+    // More values than are looked for one by one: 1,500 that two records have each, in the order of
+    // the values.
     let owners = Job::all().count_by(&f.db, |j| j.owner).await.unwrap();
     assert_eq!(owners.len(), 1_501);
     assert_eq!(owners[0], (None, 3_000));

@@ -1,4 +1,5 @@
-//! The guide is whole: its table of contents names every chapter, the tests run every chapter's code, and links lead somewhere.
+//! The guide is whole: its table of contents names every chapter, the tests run every chapter's
+//! code, and links lead somewhere.
 
 use std::collections::BTreeSet;
 use std::fs;

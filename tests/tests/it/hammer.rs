@@ -60,7 +60,8 @@ impl Ledger {
         life.balance += balance;
     }
 
-    /// The record's balance is what was added to it, as far as its writers have noted all that down already.
+    /// The record's balance is what was added to it, as far as its writers have noted all that down
+    /// already.
     fn check(&self, account: &Account) {
         let Some(life) = self.lives.get(&(account.id, account.life)) else { return };
         let first = life.versions.iter().min().unwrap();
@@ -111,7 +112,8 @@ async fn hammer(db: Db, mut random: Random, ledger: Arc<Mutex<Ledger>>, end: Ins
             5..=7 => {
                 let Some(account) = Account::load(&db, id).await.unwrap() else { continue };
                 let by = random.below(100) as i64 - 50;
-                // A record that was deleted and inserted again may have the same version: it says which life was patched.
+                // A record that was deleted and inserted again may have the same version: it says
+                // which life was patched.
                 let patch = Account::patch(&db, id, |a| {
                     [a.version.expected(account.version), a.balance.incr(by), a.life.incr(0)]
                 });

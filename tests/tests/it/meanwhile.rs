@@ -14,8 +14,9 @@ use subconscious_tests::{Fixture, indexes};
 
 use crate::oracle::{Item, cases, items, keys, seed, sorted, wanted};
 
-/// Two thirds of the records stay as they are, and others come, change and go all the time. Each that is delivered matches, none is
-/// delivered twice, and of those that stay none that matches is missed; they come in order.
+/// Two thirds of the records stay as they are, and others come, change and go all the time. Each
+/// that is delivered matches, none is delivered twice, and of those that stay none that matches is
+/// missed; they come in order.
 #[tokio::test]
 async fn a_query_misses_nothing_that_stays_and_delivers_nothing_twice() {
     queries_meanwhile(Fixture::new().await, false).await;
@@ -56,7 +57,8 @@ async fn queries_meanwhile(f: Fixture, replicated: bool) {
                         .wrapping_add(1_442_695_040_888_963_407) as usize;
                     (state >> 33) % below
                 };
-                // A record that was deleted and is saved anew is another one, and has another id here.
+                // A record that was deleted and is saved anew is another one, and has another id
+                // here.
                 let mut lives = vec![0; hot.len()];
                 while !ended.load(Ordering::Relaxed) {
                     let at = random(hot.len() / 2) * 2 + writer;
@@ -126,7 +128,8 @@ fn check(found: &[String], expected: &[String], stays: &BTreeSet<String>, what: 
     assert_eq!(stayed, expected.iter().collect::<Vec<_>>(), "{what}");
 }
 
-/// Without a timer or a task of its own: the request is sent while the caller takes the second half of a page.
+/// Without a timer or a task of its own: the request is sent while the caller takes the second half
+/// of a page.
 #[tokio::test]
 async fn a_stream_asks_for_the_next_page_while_one_is_used() {
     let server = TestServer::start().await.unwrap();

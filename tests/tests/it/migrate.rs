@@ -34,7 +34,8 @@ mod old {
     }
 }
 
-/// Indexes are added to columns that were there and to one that was not; another is dropped, and one changes.
+/// Indexes are added to columns that were there and to one that was not; another is dropped, and
+/// one changes.
 mod new {
     use super::*;
 
@@ -262,7 +263,8 @@ async fn a_migration_under_writers_stopped_three_times_ends_exact() {
                     random ^= random << 13;
                     random ^= random >> 7;
                     random ^= random << 17;
-                    // Writers share no record, so that they get in each other's way on indexes only.
+                    // Writers share no record, so that they get in each other's way on indexes
+                    // only.
                     let id = (random % u64::from(records)) as u32 / 4 * 4 + writer;
                     let outcome = match random >> 32 & 7 {
                         0 => new::Task::delete_by_id(&db, id).await.map(drop),

@@ -1,4 +1,5 @@
-//! Replies that are lost on the way: what must happen once happens at most once, and the caller is told.
+//! Replies that are lost on the way: what must happen once happens at most once, and the caller is
+//! told.
 
 use subconscious::testing::TestServer;
 use subconscious::{Db, Error, RedisModel};
@@ -136,7 +137,8 @@ async fn no_answer_in_time_is_an_outcome_that_is_not_known() {
     let () = f.run(redis::cmd("CLIENT").arg("PAUSE").arg(400).arg("WRITE")).await;
     let error = Counter::patch(&impatient, 1u32, |c| [c.count.incr(1)]).await.unwrap_err();
     assert!(error.is_outcome_unknown(), "{error:?}");
-    // The server may have dropped it together with the connection that was given up, or done it, once.
+    // The server may have dropped it together with the connection that was given up, or done it,
+    // once.
     let () = f.run(redis::cmd("CLIENT").arg("UNPAUSE")).await;
     let patched = Counter::patch(&f.db, 1u32, |c| [c.count.incr(1)]).await.unwrap();
     let count = patched.get(|c| c.count).unwrap();
@@ -144,7 +146,8 @@ async fn no_answer_in_time_is_an_outcome_that_is_not_known() {
     assert_eq!(Counter::load(&f.db, 1u32).await.unwrap().unwrap().count, count);
 }
 
-/// So a program that was idle for the night, while the server or a router on the way closed the connection, begins the day with a write that is done.
+/// So a program that was idle for the night, while the server or a router on the way closed the
+/// connection, begins the day with a write that is done.
 #[tokio::test]
 async fn an_idle_connection_that_has_ended_is_made_again_before_a_write() {
     let server = TestServer::start().await.unwrap();

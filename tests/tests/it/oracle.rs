@@ -260,7 +260,8 @@ pub(crate) fn keys() -> impl Strategy<Value = Vec<Key>> {
     ]
 }
 
-/// By the first key, where that is equal by the next, and in the end in row order, turned round with the last key.
+/// By the first key, where that is equal by the next, and in the end in row order, turned round
+/// with the last key.
 pub(crate) fn sorted(mut items: Vec<Item>, keys: &[Key]) -> Vec<Item> {
     if keys.last().is_some_and(|key| key.descending) {
         items.reverse();

@@ -1,4 +1,5 @@
-//! The behaviours of the original: the Python library of the same name, whose tests these scenarios follow.
+//! The behaviours of the original: the Python library of the same name, whose tests these scenarios
+//! follow.
 
 use futures::TryStreamExt;
 use subconscious::{Error, Query, RedisModel};

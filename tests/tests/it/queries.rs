@@ -18,7 +18,8 @@ use crate::runtime;
 enum Stored {
     OneSegment,
     Segments,
-    /// In several segments, and read from a replica; so many that what most of them match is not sorted there.
+    /// In several segments, and read from a replica; so many that what most of them match is not
+    /// sorted there.
     Replicated,
 }
 
@@ -411,7 +412,8 @@ async fn ids_of_composite_keys_come_back_whole() {
     assert_eq!(odd, [(":".to_owned(), -7)]);
 }
 
-/// Short rows come packed, long ones do not, and the packing has a form for each magnitude of a length.
+/// Short rows come packed, long ones do not, and the packing has a form for each magnitude of a
+/// length.
 #[tokio::test]
 async fn values_of_any_length_come_back_whole() {
     #[derive(Debug, Clone, PartialEq, RedisModel)]
@@ -568,7 +570,8 @@ async fn calls(f: &Fixture, commands: &[&str]) -> u64 {
     commands.iter().map(of).sum()
 }
 
-/// No call evaluates more of a filter than it has time for, and none evaluates again what another one has.
+/// No call evaluates more of a filter than it has time for, and none evaluates again what another
+/// one has.
 #[tokio::test]
 async fn a_long_filter_is_evaluated_once_and_in_several_calls() {
     #[derive(Debug, Clone, PartialEq, RedisModel)]

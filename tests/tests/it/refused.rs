@@ -54,7 +54,8 @@ async fn expire(f: &Fixture, ids: impl Iterator<Item = u32> + Clone) {
 async fn a_full_server_still_removes_records_that_expired() {
     let server = TestServer::builder().arg("--maxmemory-policy", "noeviction").start().await.unwrap();
     let f = Fixture::on(server.url()).await;
-    // What is called first, after other records have expired, and how many records it removes itself.
+    // What is called first, after other records have expired, and how many records it removes
+    // itself.
     for call in 0..6 {
         set(&f, "maxmemory", "0").await;
         filled(&f).await;

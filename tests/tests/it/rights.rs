@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 const DOCUMENT: &str = include_str!("../../../docs/src/rights.md");
 
-/// Of the name that the lines in the document have, with a column of each kind that has keys or commands of its own.
+/// Of the name that the lines in the document have, with a column of each kind that has keys or
+/// commands of its own.
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct User {
     #[column(primary_key)]
@@ -120,7 +121,8 @@ impl Served {
         }
     }
 
-    /// The commands that were called since the last time, but for those that the tests themselves call.
+    /// The commands that were called since the last time, but for those that the tests themselves
+    /// call.
     async fn called(&self) -> BTreeSet<String> {
         let stats: String = self.f.run(redis::cmd("INFO").arg("commandstats")).await;
         self.f.run::<()>(redis::cmd("CONFIG").arg("RESETSTAT")).await;

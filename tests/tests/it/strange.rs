@@ -1,5 +1,5 @@
-//! Values that other programs stored, which are no values of their columns: the record can still be saved over, deleted, checked, repaired and
-//! removed when it expires.
+//! Values that other programs stored, which are no values of their columns: the record can still be
+//! saved over, deleted, checked, repaired and removed when it expires.
 
 use std::time::{Duration, SystemTime};
 
@@ -112,7 +112,8 @@ async fn a_record_with_strange_values_can_be_checked_repaired_saved_deleted_and_
         reading(id).save(&f.db).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
         all().await;
         assert!(reading(id).delete(&f.db).await.unwrap_or_else(|error| panic!("{shown}: {error}")));
-        // What was stored before the damage has left its entries, which nothing but a repair can find.
+        // What was stored before the damage has left its entries, which nothing but a repair can
+        // find.
         let repaired = Reading::repair(&f.db).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
         assert_eq!(repaired.found, repaired.repaired, "{shown}: {repaired}");
 

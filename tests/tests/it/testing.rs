@@ -133,7 +133,8 @@ async fn a_server_is_gone_after_its_owner_aborted() {
 
 #[tokio::test]
 async fn a_start_that_is_dropped_half_way_leaves_nothing() {
-    // A process of its own has a folder of its own for temporary files, where nobody else's servers are.
+    // A process of its own has a folder of its own for temporary files, where nobody else's servers
+    // are.
     let folder = std::env::temp_dir().join(format!("subc-test-{}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     let owner = owner("starts and drops").env("TMPDIR", &folder).output().await.unwrap();

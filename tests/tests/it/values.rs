@@ -375,7 +375,8 @@ struct Entry {
     rare: bool,
 }
 
-/// Zeros, neighbours, powers of ten, numbers that share a double, and equal ones of several scales; then random ones.
+/// Zeros, neighbours, powers of ten, numbers that share a double, and equal ones of several scales;
+/// then random ones.
 fn amounts() -> Vec<Option<Decimal>> {
     let mut texts: Vec<String> =
         ["0", "-0", "0.00", "-0.000", "0.0000000000000000000000000001"].map(String::from).into();
@@ -444,7 +445,8 @@ async fn decimals_are_found_and_ordered_as_numbers() {
         amounts().into_iter().enumerate().map(|(at, amount)| Entry { id: at as u32, amount, rare: at < 85 }).collect();
     Entry::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
     indexes::assert_exact::<Entry>(&f).await;
-    // Every record again with another amount, and then with the first one in another scale: old values leave the indexes.
+    // Every record again with another amount, and then with the first one in another scale: old
+    // values leave the indexes.
     let mut others = all.clone();
     others.rotate_left(17);
     for (other, own) in others.iter_mut().zip(&all) {

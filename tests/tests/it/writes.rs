@@ -573,7 +573,8 @@ async fn a_version_ends_with_its_type() {
     assert_eq!(Short::load(&f.db, 1u32).await.unwrap().unwrap(), Short { id: 1, version: 255, count: 0 });
 }
 
-/// The first records of a model, saved by many at once: whoever is told to store the schema first makes no record twice.
+/// The first records of a model, saved by many at once: whoever is told to store the schema first
+/// makes no record twice.
 #[tokio::test]
 async fn the_first_records_are_saved_once_each() {
     #[derive(Debug, Clone, PartialEq, RedisModel)]

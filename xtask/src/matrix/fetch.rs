@@ -11,7 +11,8 @@ use crate::machine::output;
 use crate::say;
 use crate::server::{download_wheel, files};
 
-/// What Debian's servers are linked with, under the names of all suites; a suite lacks some of them.
+/// What Debian's servers are linked with, under the names of all suites; a suite lacks some of
+/// them.
 const LIBRARIES: [&str; 16] = [
     "libc6",
     "libatomic1",

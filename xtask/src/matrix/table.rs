@@ -35,7 +35,8 @@ impl Row {
 
 /// The numbers in a test runner's closing line.
 pub(super) fn tests(said: &str) -> Option<Tests> {
-    // "test result: ok. 151 passed; 0 failed; 1 ignored; 0 measured; 8 filtered out; finished in 85.12s"
+    // "test result: ok. 151 passed; 0 failed; 1 ignored; 0 measured; 8 filtered out; finished in
+    // 85.12s"
     let line = said.lines().rev().find_map(|line| line.strip_prefix("test result: "))?;
     let (_, numbers) = line.split_once(". ")?;
     let number = |name: &str| numbers.split("; ").find_map(|part| part.strip_suffix(name)?.trim().parse().ok());

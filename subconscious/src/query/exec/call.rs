@@ -72,7 +72,8 @@ pub(super) async fn run_timeless(
     }
 }
 
-/// The values of a reply, one after the other. One that is missing, or is not what it should be, is an error.
+/// The values of a reply, one after the other. One that is missing, or is not what it should be, is
+/// an error.
 pub(super) struct ReplyReader {
     target: Target,
     values: std::vec::IntoIter<Value>,

@@ -43,8 +43,8 @@ pub(super) struct Context {
     pub(super) next: Option<Position>,
     /// Where the first row that was found is.
     pub(super) first: Option<Position>,
-    /// Whether `first` and `next` are wanted as they are, to begin there again: else they only say whether
-    /// there is something.
+    /// Whether `first` and `next` are wanted as they are, to begin there again: else they only say
+    /// whether there is something.
     pub(super) exact_positions: bool,
     /// Rows found so far, where one that moves in the order could be met again.
     pub(super) delivered: Rows,
@@ -178,8 +178,9 @@ impl Context {
         Ok(scores)
     }
 
-    /// Finds the records of rows and reads the columns, and drops those that match no more. Two round trips. The
-    /// rows go in parts, so that the server reads one while the reply of another is taken apart here.
+    /// Finds the records of rows and reads the columns, and drops those that match no more. Two
+    /// round trips. The rows go in parts, so that the server reads one while the reply of another
+    /// is taken apart here.
     pub(super) async fn look_up(&self, rows: &[u32], columns: Option<&[usize]>) -> Result<Vec<Hit>> {
         let columns = &columns.map_or_else(|| Cow::Owned(self.columns()), Cow::Borrowed);
         let parts = rows.chunks(TOGETHER).map(async |rows| {

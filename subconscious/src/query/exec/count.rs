@@ -17,7 +17,8 @@ use crate::write::Target;
 enum Counted {
     /// So many records match.
     All(u64),
-    /// The rows of the filter's range of this column are to be counted, as far as they match the rest.
+    /// The rows of the filter's range of this column are to be counted, as far as they match the
+    /// rest.
     AlongRange(usize),
 }
 
@@ -44,8 +45,8 @@ async fn by_script(db: &Db, target: &Target, filter: &Node) -> Result<Counted> {
 }
 
 impl Execution {
-    /// The number of records that match. A round trip for each millisecond of the server's time; with a range of
-    /// a sorted set that is wide, for each two thousand rows in it.
+    /// The number of records that match. A round trip for each millisecond of the server's time;
+    /// with a range of a sorted set that is wide, for each two thousand rows in it.
     pub(crate) async fn count(self) -> Result<u64> {
         let mut context = self.context;
         if !context.client_side {

@@ -10,8 +10,9 @@ use crate::schema::ModelSchema;
 use crate::scripts::DELETE;
 
 impl Execution {
-    /// Deletes up to `rows` of the rows that follow, at most [`IN_SCRIPT`], and says how many. Two round trips, and two more if somebody changes one
-    /// of them meanwhile: it is deleted only if it still matches.
+    /// Deletes up to `rows` of the rows that follow, at most [`IN_SCRIPT`], and says how many. Two
+    /// round trips, and two more if somebody changes one of them meanwhile: it is deleted only if
+    /// it still matches.
     pub(crate) async fn delete(&mut self, rows: usize, left: u64) -> Result<u64> {
         // A key that is not a field never changes.
         let (schema, columns) = (self.context.target.schema, self.context.columns());

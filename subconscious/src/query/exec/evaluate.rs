@@ -1,10 +1,10 @@
-//! Evaluates a filter in this program, where the server can't or should not: where it lets no script
-//! keep an intermediate bitmap (a read-only replica, a server that refuses writes), and where the filter
-//! is so long that a script would keep the server from others.
+//! Evaluates a filter in this program, where the server can't or should not: where it lets no
+//! script keep an intermediate bitmap (a read-only replica, a server that refuses writes), and
+//! where the filter is so long that a script would keep the server from others.
 //!
-//! `scripts/leaves.lua` reads the index entries that the leaves of the filter need, of one segment in one
-//! step. Where they are more than one call may read, further calls go on; a record that changes from one
-//! value of the filter to another one between two calls may then be missed.
+//! `scripts/leaves.lua` reads the index entries that the leaves of the filter need, of one segment
+//! in one step. Where they are more than one call may read, further calls go on; a record that
+//! changes from one value of the filter to another one between two calls may then be missed.
 
 use redis::Value;
 
@@ -104,7 +104,8 @@ struct Segment<'a> {
 }
 
 impl Segment<'_> {
-    /// The rows that match; where a range is not known row by row, at least these if `more`, else at most.
+    /// The rows that match; where a range is not known row by row, at least these if `more`, else
+    /// at most.
     fn evaluate(&mut self, node: &Node, more: bool) -> Vec<u8> {
         match node {
             Node::All => self.live.clone(),
@@ -159,7 +160,8 @@ impl Segment<'_> {
     }
 }
 
-/// The index entries that a filter needs, as words of `scripts/leaves.lua`, each with the number of its leaf.
+/// The index entries that a filter needs, as words of `scripts/leaves.lua`, each with the number of
+/// its leaf.
 fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
     let mut entries = Vec::with_capacity(leaves.len());
     let mut add = |at: usize, leaf: &Leaf| {
@@ -182,10 +184,12 @@ fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
     entries
 }
 
-/// Reads the rows that match as a bitmap, of one segment, the first one if `from` is none. One round trip
-/// for each [`ENTRIES`] index entries of the filter, and one or two more to learn which records expired.
+/// Reads the rows that match as a bitmap, of one segment, the first one if `from` is none. One
+/// round trip for each [`ENTRIES`] index entries of the filter, and one or two more to learn which
+/// records expired.
 ///
-/// `due` has the rows of records that expired but that the primary has not removed, once they are known.
+/// `due` has the rows of records that expired but that the primary has not removed, once they are
+/// known.
 pub(super) async fn bitmaps(
     db: &Db,
     target: &Target,
@@ -210,7 +214,8 @@ pub(super) async fn bitmaps(
         if due.is_none() {
             *due = Some(Rows::default());
             if reply.now > 0 {
-                // Before the segment, lest a row that is given to another record in between be taken for one that matches.
+                // Before the segment, lest a row that is given to another record in between be
+                // taken for one that matches.
                 *due = Some(read_due(db, target, reply.now).await?);
                 continue;
             }
@@ -269,10 +274,12 @@ async fn read_leaves(
     Ok(LeavesReply { segment, segments, total, now, live, values: reply.rest() })
 }
 
-/// Rows that are read at a time, and by how many less the next ones begin later, as some may be removed meanwhile.
+/// Rows that are read at a time, and by how many less the next ones begin later, as some may be
+/// removed meanwhile.
 const DUE: (usize, usize) = (1000, 100);
 
-/// Rows of the records that expired before that time, in milliseconds. A round trip for each 900 of them.
+/// Rows of the records that expired before that time, in milliseconds. A round trip for each 900 of
+/// them.
 async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
     let (mut rows, mut at) = (Rows::default(), 0);
     loop {

@@ -43,7 +43,8 @@ impl Tally {
     }
 }
 
-/// Stored values and how many records have each, in the order in which they were found; `None` is null.
+/// Stored values and how many records have each, in the order in which they were found; `None` is
+/// null.
 pub(crate) async fn count(
     db: &Db,
     target: Target,
@@ -66,8 +67,8 @@ pub(crate) async fn count(
     }
 }
 
-/// Counts with the containers of the column; `None` if its values are too many for that, or the ranges of the filter too wide. A round trip
-/// for each millisecond of the server's time.
+/// Counts with the containers of the column; `None` if its values are too many for that, or the
+/// ranges of the filter too wide. A round trip for each millisecond of the server's time.
 async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, column: usize) -> Result<Option<Tally>> {
     let schema = &target.schema.columns()[column];
     let mut tally = Tally::default();

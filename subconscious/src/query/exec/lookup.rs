@@ -10,10 +10,12 @@ use crate::query::exec::rows::{CHUNK, DIRECTORY};
 use crate::reply;
 use crate::write::Target;
 
-/// Rows whose entries in the directory are read by one command, if no more than so many lie between one and the next.
+/// Rows whose entries in the directory are read by one command, if no more than so many lie between
+/// one and the next.
 const NEAR: u32 = 16;
 
-/// Finds out which records have the rows, in this order. One round trip; what is found may have changed since the rows were.
+/// Finds out which records have the rows, in this order. One round trip; what is found may have
+/// changed since the rows were.
 pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec<Hit>> {
     let Target { schema, keys } = target;
     let mut sorted = rows.to_vec();
@@ -64,7 +66,8 @@ pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec
     Ok(rows.iter().filter_map(hit).collect())
 }
 
-/// The scores of rows in a column's sorted set; `None` where a member is more than the row alone, or the column is null. One round trip.
+/// The scores of rows in a column's sorted set; `None` where a member is more than the row alone,
+/// or the column is null. One round trip.
 pub(super) async fn scores(db: &Db, target: &Target, column: usize, rows: &[u32]) -> Result<Vec<Option<Vec<u8>>>> {
     let mut command = redis::cmd("ZMSCORE");
     command.arg(target.keys.sorted(target.schema.columns()[column].name()));

@@ -18,7 +18,8 @@ pub(super) struct OrderReader {
     key: OrderKey,
     /// A range of the column, or all.
     range: Node,
-    /// Whether each member comes with its score, which takes four times as long; else scores are empty.
+    /// Whether each member comes with its score, which takes four times as long; else scores are
+    /// empty.
     scores: bool,
     /// The member to go on after.
     last: Option<Member>,
@@ -30,7 +31,8 @@ pub(super) struct OrderReader {
     left: u64,
 }
 
-/// Members that one call reads at most: with many millions of them, each takes the server a microsecond.
+/// Members that one call reads at most: with many millions of them, each takes the server a
+/// microsecond.
 const PART: usize = 500;
 
 /// What `scripts/order.lua` answered.
@@ -59,13 +61,14 @@ impl OrderReader {
         self.range == Node::All
     }
 
-    /// Reads up to so many members that follow, and says how long the scripts took, if they were asked. One round
-    /// trip; another one if others have added or removed members before these since the last time.
+    /// Reads up to so many members that follow, and says how long the scripts took, if they were
+    /// asked. One round trip; another one if others have added or removed members before these
+    /// since the last time.
     pub(super) async fn read(&mut self, db: &Db, target: &Target, count: usize) -> Result<(Vec<Member>, u64)> {
         let mut microseconds = 0;
         if let Some(rank) = self.rank {
-            // Parts that begin at ranks are read at once. Each says which member comes before it: if that is
-            // the last one of the part before, nothing has moved.
+            // Parts that begin at ranks are read at once. Each says which member comes before it:
+            // if that is the last one of the part before, nothing has moved.
             let end = rank + self.left.min(count as u64);
             let parts = (rank..end).step_by(PART).map(|first| (first, (end - first).min(PART as u64) as usize));
             let parts = try_join_all(parts.map(|(rank, count)| self.part(db, target, Some(rank), count))).await?;

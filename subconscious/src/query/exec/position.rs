@@ -12,15 +12,18 @@ pub(crate) enum Position {
     Start,
     /// In row order, after this row.
     Row(u32),
-    /// Among the rows that are null in the column that is ordered by: after this one, or before all of them.
+    /// Among the rows that are null in the column that is ordered by: after this one, or before all
+    /// of them.
     Null(Option<u32>),
-    /// Among the rows that have a value of the column that is ordered by: after this one, or before all of them.
+    /// Among the rows that have a value of the column that is ordered by: after this one, or before
+    /// all of them.
     Value(Option<Member>),
     /// In an order of several columns, after this entry.
     Entry(SortEntry),
 }
 
-/// A member of a sorted set. In the order of a column that has none, the score is the ordinal of the value.
+/// A member of a sorted set. In the order of a column that has none, the score is the ordinal of
+/// the value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Member {
     pub(crate) score: Vec<u8>,

@@ -1,5 +1,5 @@
-//! The row scan of this program: through all that matches in row order, or through one value of a column
-//! after the other, by bitmaps.
+//! The row scan of this program: through all that matches in row order, or through one value of a
+//! column after the other, by bitmaps.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -95,8 +95,8 @@ impl RowScan {
         Self { then, ..Self::new(runs, from, key.descending) }
     }
 
-    /// Through the order of a column of few values, value by value, as far as the rows are among those that match.
-    /// One round trip.
+    /// Through the order of a column of few values, value by value, as far as the rows are among
+    /// those that match. One round trip.
     pub(super) async fn values(
         context: &Context,
         key: OrderKey,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 pub(crate) use crate::layout::{CHUNK, DIRECTORY, SEGMENT};
 
-/// A set of rows: a bitmap for each segment in which there is one, the first row in the highest bit of the first byte.
+/// A set of rows: a bitmap for each segment in which there is one, the first row in the highest bit
+/// of the first byte.
 #[derive(Debug, Default)]
 pub(crate) struct Rows(BTreeMap<u32, Vec<u8>>);
 

@@ -1,4 +1,5 @@
-//! The scans of the server: calls of `scripts/query.lua`, which may answer that this program does better.
+//! The scans of the server: calls of `scripts/query.lua`, which may answer that this program does
+//! better.
 
 use crate::error::Result;
 use crate::query::exec::IN_SCRIPT;
@@ -15,14 +16,15 @@ use crate::query::way::PlanWay;
 pub(super) struct ScriptScan {
     /// Whether a call is only to scan the order.
     scan_only: bool,
-    /// Rows of the last call; they are not among those that were delivered before something else is looked for,
-    /// as most queries end with the first call.
+    /// Rows of the last call; they are not among those that were delivered before something else is
+    /// looked for, as most queries end with the first call.
     last: Vec<u32>,
     /// What calls did for the rows that are wanted now.
     attempt: Attempt,
 }
 
-/// That this program goes on with the order, with bitmaps that the script has read, if there are some.
+/// That this program goes on with the order, with bitmaps that the script has read, if there are
+/// some.
 pub(super) struct GoOn {
     pub(super) key: OrderKey,
     pub(super) from: Position,

@@ -19,8 +19,8 @@ pub(super) struct TopK {
 }
 
 impl TopK {
-    /// Reads what these rows are ordered by, and holds those of them that match, follow the position and are
-    /// wanted, sorted.
+    /// Reads what these rows are ordered by, and holds those of them that match, follow the
+    /// position and are wanted, sorted.
     pub(super) async fn new(
         context: &mut Context,
         rows: &Rows,

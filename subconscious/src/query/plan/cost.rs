@@ -1,10 +1,10 @@
-//! What the steps of a query cost, as measured with one and ten million records: every figure that a
-//! choice depends on. The scripts have those of [`SCRIPTS`] substituted into their text.
+//! What the steps of a query cost, as measured with one and ten million records: every figure that
+//! a choice depends on. The scripts have those of [`SCRIPTS`] substituted into their text.
 
 use std::time::Duration;
 
-/// Nodes of a filter that scripts evaluate at most: for each row that they test one by one, each takes
-/// them up to half a microsecond, and they test 64 rows before they look at the clock.
+/// Nodes of a filter that scripts evaluate at most: for each row that they test one by one, each
+/// takes them up to half a microsecond, and they test 64 rows before they look at the clock.
 pub(crate) const NODES: usize = 24;
 
 /// Values in the lists of a filter that scripts evaluate at most: to read one and to look for its
@@ -17,12 +17,12 @@ const PASSED: f64 = 0.5;
 /// Microseconds that it takes to read a row that is to be sorted.
 const SORTED: f64 = 3.0;
 
-/// Microseconds that it takes a script at most to pass a row of an ordered scan: it may read a value of
-/// its record.
+/// Microseconds that it takes a script at most to pass a row of an ordered scan: it may read a
+/// value of its record.
 const TESTED: f64 = 4.2;
 
-/// Whether an ordered scan that passes rows until enough match is cheaper than reading all that match and
-/// sorting them, where so many of all records match and so many of them are wanted.
+/// Whether an ordered scan that passes rows until enough match is cheaper than reading all that
+/// match and sorting them, where so many of all records match and so many of them are wanted.
 pub(crate) fn ordered_scan_is_cheaper(total: u64, matches: u64, wanted: u64) -> bool {
     let share = (wanted as f64 / matches.max(1) as f64).min(1.0);
     PASSED * total as f64 * share <= SORTED * matches as f64
@@ -30,8 +30,8 @@ pub(crate) fn ordered_scan_is_cheaper(total: u64, matches: u64, wanted: u64) -> 
 
 /// Whether so many rows were passed that sorting all that match is to take over.
 ///
-/// Break-even rule: stop when the scan has cost as much as the alternative. Whatever the data turn out to
-/// be, both together cost at most twice as much as the better of the two.
+/// Break-even rule: stop when the scan has cost as much as the alternative. Whatever the data turn
+/// out to be, both together cost at most twice as much as the better of the two.
 pub(crate) fn ordered_scan_is_too_long(passed: u64, matches: u64) -> bool {
     PASSED * passed as f64 > SORTED * matches as f64
 }
@@ -47,9 +47,9 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether the rest, of which so many rows are wanted, is better read by bitmaps, which the server takes
-    /// `evaluating` microseconds to make: where the attempt has cost as much, or the rest is likely to cost
-    /// more. Two calls cost less than to begin another way.
+    /// Whether the rest, of which so many rows are wanted, is better read by bitmaps, which the
+    /// server takes `evaluating` microseconds to make: where the attempt has cost as much, or the
+    /// rest is likely to cost more. Two calls cost less than to begin another way.
     pub(crate) fn is_too_long(self, left: u64, evaluating: u64, budget: Duration) -> bool {
         let bitmaps = (2 * budget.as_micros()).max(u128::from(evaluating)) as f64;
         let rest = TESTED * self.looked_at as f64 * left as f64 / self.found.max(1) as f64;
@@ -57,7 +57,8 @@ impl Attempt {
     }
 }
 
-/// What steps of a script cost, in microseconds of the server, by the names that the scripts have for them.
+/// What steps of a script cost, in microseconds of the server, by the names that the scripts have
+/// for them.
 pub(crate) const SCRIPTS: [(&str, f64); 19] = [
     // To ask for a bit, or to set one, in a script.
     ("BIT_TESTED", 0.5),

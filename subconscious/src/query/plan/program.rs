@@ -1,8 +1,9 @@
 //! A filter as the engine runs it: which index entries to read, and how their rows are combined.
 //!
-//! A [`Node`] is made of a [`Condition`] once for each query. `scripts/filter.lua` evaluates it on the
-//! server, `exec/evaluate.rs` evaluates it in this program, segment by segment, and
-//! [`Node::matches`] tests one record that was read. All three agree; the property tests compare them.
+//! A [`Node`] is made of a [`Condition`] once for each query. `scripts/filter.lua` evaluates it on
+//! the server, `exec/evaluate.rs` evaluates it in this program, segment by segment, and
+//! [`Node::matches`] tests one record that was read. All three agree; the property tests compare
+//! them.
 
 use std::cmp::Ordering;
 
@@ -87,7 +88,8 @@ impl Node {
         if nodes.len() > 1 { Self::Or(nodes) } else { nodes.pop().unwrap_or(Self::None) }
     }
 
-    /// What all of the nodes have. Ranges of a column become one: `at >= a & at < b` is as narrow as both.
+    /// What all of the nodes have. Ranges of a column become one: `at >= a & at < b` is as narrow
+    /// as both.
     pub(crate) fn and(nodes: Vec<Self>) -> Self {
         let (mut ranges, mut others) = (Vec::<Leaf>::new(), Vec::new());
         let flat = nodes.into_iter().flat_map(|node| if let Self::And(parts) = node { parts } else { vec![node] });
@@ -116,7 +118,8 @@ impl Node {
         if let Self::And(parts) = self { parts } else { std::slice::from_ref(self) }
     }
 
-    /// The filter as two: a range of the column, which its order can be read in, and what else there is.
+    /// The filter as two: a range of the column, which its order can be read in, and what else
+    /// there is.
     pub(crate) fn split_range(&self, column: usize) -> (Self, Self) {
         let is_range = |node: &&Self| node.range_of() == Some(column);
         let (ranges, others) = self.parts().iter().partition::<Vec<_>, _>(is_range);
@@ -162,7 +165,8 @@ impl Node {
         }
     }
 
-    /// Whether it takes a script too long to begin with it, to evaluate one segment or to test some rows.
+    /// Whether it takes a script too long to begin with it, to evaluate one segment or to test some
+    /// rows.
     pub(crate) fn is_long(&self) -> bool {
         let (mut nodes, mut values) = (0, 0);
         self.visit(&mut |node| {
@@ -255,7 +259,8 @@ fn range(schema: &ModelSchema, condition: &Condition) -> Option<Leaf> {
         Condition::StartsWith { column, ref beginning } => {
             let low = escape_beginning(beginning);
             let mut high = low.clone();
-            // The first text that does not begin so: the last byte that can be greater is, and the rest goes.
+            // The first text that does not begin so: the last byte that can be greater is, and the
+            // rest goes.
             while high.pop_if(|byte| *byte == 0xFF).is_some() {}
             let ends = high.last_mut().map(|byte| *byte += 1).is_some();
             let place = |tail| SortKey { score: b"0".to_vec(), tail };

@@ -85,7 +85,8 @@ fn a_filter_has_at_most_so_many_levels() {
         condition = if level % 2 == 0 { condition.or(age()) } else { condition.and(age()) };
         assert_eq!(condition.refusal(&schema()), None, "{level}");
     }
-    // Further parts of the outermost level make it no deeper, another level does, and what follows is no more.
+    // Further parts of the outermost level make it no deeper, another level does, and what follows
+    // is no more.
     condition = condition.or(age());
     assert_eq!(condition.refusal(&schema()), None);
     condition = condition.and(age());
@@ -182,7 +183,8 @@ fn the_cheaper_way_is_taken_and_given_up_when_it_was_not() {
 fn a_walk_is_given_up_when_bitmaps_would_have_cost_less() {
     let budget = Duration::from_millis(1);
     let tried = |microseconds, looked_at, found| Attempt { microseconds, looked_at, found };
-    // One of ten matches: fifty more take 2.1 ms, which is more than two calls, but not than all bitmaps of many segments.
+    // One of ten matches: fifty more take 2.1 ms, which is more than two calls, but not than all
+    // bitmaps of many segments.
     assert!(tried(1_000, 500, 50).is_too_long(50, 200, budget));
     assert!(!tried(1_000, 500, 50).is_too_long(40, 200, budget));
     assert!(!tried(1_000, 500, 50).is_too_long(50, 3_000, budget));
