@@ -137,20 +137,21 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn of(word: &str) -> Self {
-        match word {
-            "missing" => Fault::MissingEntry,
-            "stale" => Fault::StaleEntry,
-            "orphan" => Fault::RecordWithoutRow,
-            "lost" => Fault::RowWithoutRecord,
-            "duplicate" => Fault::DuplicateValue,
-            "expiry" => Fault::WrongExpiry,
-            "count" => Fault::WrongCount,
-            "twice" => Fault::SplitContainer,
-            "unused" => Fault::UnusedKey,
-            "type" => Fault::WrongKeyType,
-            _ => Fault::UnknownKey,
-        }
+    /// What a script calls it in `report(..)`.
+    pub(crate) fn of(word: &[u8]) -> Option<Self> {
+        Some(match word {
+            b"missing" => Fault::MissingEntry,
+            b"stale" => Fault::StaleEntry,
+            b"orphan" => Fault::RecordWithoutRow,
+            b"lost" => Fault::RowWithoutRecord,
+            b"duplicate" => Fault::DuplicateValue,
+            b"expiry" => Fault::WrongExpiry,
+            b"count" => Fault::WrongCount,
+            b"twice" => Fault::SplitContainer,
+            b"unused" => Fault::UnusedKey,
+            b"type" => Fault::WrongKeyType,
+            _ => return None,
+        })
     }
 }
 
@@ -254,11 +255,11 @@ impl<M: RedisModel> Walk<'_, M> {
                     reply => reply?,
                 };
                 match Answer::of(reply) {
-                    Answer::Refused(word, details) => return Err(self.target.refusal(None, &word, &details)),
+                    Answer::Refused(refusal) => return Err(self.target.refusal(None, refusal)),
                     Answer::Done(mut values) => {
                         let Some(Value::Array(found)) = values.pop() else { continue };
                         for one in found {
-                            self.note(one);
+                            self.note(one)?;
                         }
                         answers.push(values);
                     }
@@ -268,16 +269,15 @@ impl<M: RedisModel> Walk<'_, M> {
         Ok(answers)
     }
 
-    fn note(&mut self, found: Value) {
-        let Value::Array(found) = found else { return };
-        let mut parts = found.into_iter().map(reply::bytes);
-        let mut next = || parts.next().unwrap_or_default();
-        let fault = Fault::of(&String::from_utf8_lossy(&next()));
-        let (key, record, detail) = (next(), next(), next());
-        let detail = if fault == Fault::DuplicateValue { Excerpt(&detail).to_string() } else { printable(&detail) };
-        let repaired = next() == b"1";
-        let record = Some(printable(&record)).filter(|record| !record.is_empty());
-        self.add(Issue { fault, key: printable(&key), record, detail, repaired });
+    fn note(&mut self, found: Value) -> Result<()> {
+        let Value::Array(parts) = &found else { return Err(self.target.unexpected(&found)) };
+        let parts: Vec<Vec<u8>> = parts.iter().cloned().map(reply::bytes).collect();
+        let [word, key, record, detail, repaired] = &parts[..] else { return Err(self.target.unexpected(&found)) };
+        let Some(fault) = Fault::of(word) else { return Err(self.target.unexpected(&found)) };
+        let detail = if fault == Fault::DuplicateValue { Excerpt(detail).to_string() } else { printable(detail) };
+        let record = Some(printable(record)).filter(|record| !record.is_empty());
+        self.add(Issue { fault, key: printable(key), record, detail, repaired: repaired == b"1" });
+        Ok(())
     }
 
     fn add(&mut self, issue: Issue) {

@@ -10,11 +10,10 @@ use crate::db::Db;
 use crate::description::{self, Line};
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
-use crate::reply::{self, Answer};
+use crate::reply::{self, Answer, Refusal};
 use crate::scan::Scan;
 use crate::schema::{ColumnSchema, ModelSchema};
 use crate::scripts::{BUILD, DROP, MIGRATE};
-use crate::value::Excerpt;
 use crate::write::{Target, index_spec};
 
 mod trial;
@@ -73,7 +72,7 @@ impl Stored {
         command.arg(target.keys.meta()).arg(&["schema", "columns", "types", "dropping", "building", "count", "rows"]);
         command.arg(&target.schema.registration);
         let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
-        let Value::Array(values) = reply else { return Err(target.refusal(None, "no list of fields", &[])) };
+        let Value::Array(values) = reply else { return Err(target.unexpected(&reply)) };
         let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&reply::bytes(value)).into_owned());
         let mut next = || texts.next().unwrap_or_default();
         Ok(Self {
@@ -255,45 +254,22 @@ async fn build(
     let mut ordinals = Vec::new();
     loop {
         let reply = BUILD.run(db, &build_call(target, &columns, &ordinals)).await;
-        let (word, details) = match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
+        match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
             Answer::Done(values) => {
-                let number = |at: usize| match values.get(at) {
-                    Some(Value::Int(number)) => *number as u64,
-                    _ => 0,
-                };
-                (migration.done, migration.rows) = (number(0), number(1));
+                let [Value::Int(done), Value::Int(rows)] = values[..] else { return Err(target.unexpected(&values)) };
+                (migration.done, migration.rows) = (done as u64, rows as u64);
                 progress(migration);
-                if number(0) >= number(1) {
+                if done >= rows {
                     return Ok(());
                 }
-                continue;
             }
-            Answer::Refused(word, details) => (word, details),
-        };
-        let text = |at: usize| String::from_utf8_lossy(details.get(at).map_or(&[][..], Vec::as_slice)).into_owned();
-        let column = columns.iter().find(|column| column.name() == text(0));
-        let named = column.map_or("", |column| column.name());
-        match (word.as_str(), column) {
-            ("ordinal", Some(column)) => {
-                let value = details.get(1).cloned().unwrap_or_default();
+            Answer::Refused(Refusal::Ordinal { column, value }) => {
+                let named = columns.iter().find(|named| named.name().as_bytes() == column);
                 // What can't be read has a place after all that can.
-                let ordinal = column.ordinal_of(&value).unwrap_or(u16::MAX);
-                ordinals.push((text(0), value, ordinal));
+                let ordinal = named.and_then(|named| named.ordinal_of(&value)).unwrap_or(u16::MAX);
+                ordinals.push((String::from_utf8_lossy(&column).into_owned(), value, ordinal));
             }
-            ("long", _) => {
-                let reason =
-                    format!("an indexed value has at most {LONGEST_INDEXED} bytes, that of {} has more", text(1));
-                return Err(Error::BadData { model: schema.name(), column: named, reason });
-            }
-            ("number", _) => {
-                return Err(Error::Corrupt {
-                    model: schema.name(),
-                    column: Some(named),
-                    key: text(2),
-                    reason: format!("{} is not a number", Excerpt(details.get(1).map_or(&[][..], Vec::as_slice))),
-                });
-            }
-            _ => return Err(target.refusal(None, &word, &details)),
+            Answer::Refused(refusal) => return Err(target.refusal(None, refusal)),
         }
     }
 }

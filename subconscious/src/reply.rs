@@ -3,23 +3,124 @@
 use redis::{RedisError, ServerErrorKind, Value};
 use rmpv::ValueRef;
 
-/// What a script answered: it did its work, or says in words what it found wrong before it wrote
-/// anything.
+/// What a script answered.
+#[derive(Debug)]
 pub(crate) enum Answer {
+    /// It did its work.
     Done(Vec<Value>),
-    Refused(String, Vec<Vec<u8>>),
+    /// It found something wrong, before it wrote anything.
+    Refused(Refusal),
+}
+
+/// What a script found wrong: `refuse(..)` in the scripts, a word and details.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Refusal {
+    /// The model has no records yet, and so no schema.
+    Describe,
+    /// The program is not registered: the stored types.
+    Columns(String),
+    /// The stored schema is another one: what indexes depend on, and the types.
+    Schema(String, String),
+    /// The index of a column is still being built.
+    Building(String),
+    /// Old indexes are still being dropped.
+    Dropping,
+    /// Records have expired that are not removed yet.
+    Due,
+    Exists,
+    Missing,
+    /// Another record has the value of a unique column.
+    Duplicate {
+        column: Vec<u8>,
+        value: Vec<u8>,
+    },
+    /// The stored version, `None` if there is no record.
+    Conflict(Option<String>),
+    /// Redis assigns this number, and it is another one.
+    Assigned {
+        column: Vec<u8>,
+        value: String,
+    },
+    /// A counter would leave its type, whose bounds are those of the column if none are said.
+    Overflow {
+        column: Vec<u8>,
+        stored: String,
+        bounds: Option<(String, String)>,
+    },
+    /// A record lacks the column.
+    Lacks {
+        column: Vec<u8>,
+    },
+    /// A stored value is no number: in the record that is written, or in the one with this key.
+    Number {
+        column: Vec<u8>,
+        value: Vec<u8>,
+        key: Option<String>,
+    },
+    /// A stored value is too long for an index, in the record with this key.
+    Long {
+        column: Vec<u8>,
+        key: String,
+    },
+    /// The ordinal of a value is needed.
+    Ordinal {
+        column: Vec<u8>,
+        value: Vec<u8>,
+    },
+    Corrupt(String),
+    /// One of several records failed with this error.
+    Failed(Vec<u8>),
+    /// Nothing that a script of ours says.
+    Unknown(String),
+}
+
+impl Refusal {
+    fn of(words: Vec<Vec<u8>>) -> Self {
+        let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+        let parts: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        match parts[..] {
+            [b"describe"] => Self::Describe,
+            [b"columns", types] => Self::Columns(text(types)),
+            [b"schema", indexes, types] => Self::Schema(text(indexes), text(types)),
+            [b"schema", indexes] => Self::Schema(text(indexes), String::new()),
+            [b"building", column] => Self::Building(text(column)),
+            [b"dropping"] => Self::Dropping,
+            [b"due"] => Self::Due,
+            [b"exists"] => Self::Exists,
+            [b"missing"] => Self::Missing,
+            [b"duplicate", column, value] => Self::Duplicate { column: column.into(), value: value.into() },
+            [b"conflict", b""] => Self::Conflict(None),
+            [b"conflict", stored] => Self::Conflict(Some(text(stored))),
+            [b"assigned", column, value] => Self::Assigned { column: column.into(), value: text(value) },
+            [b"overflow", column, stored] => {
+                Self::Overflow { column: column.into(), stored: text(stored), bounds: None }
+            }
+            [b"overflow", column, stored, least, greatest] => {
+                let bounds = Some((text(least), text(greatest)));
+                Self::Overflow { column: column.into(), stored: text(stored), bounds }
+            }
+            [b"lacks", column] => Self::Lacks { column: column.into() },
+            [b"number", column, value] => Self::Number { column: column.into(), value: value.into(), key: None },
+            [b"number", column, value, key] => {
+                Self::Number { column: column.into(), value: value.into(), key: Some(text(key)) }
+            }
+            [b"long", column, key] => Self::Long { column: column.into(), key: text(key) },
+            [b"ordinal", column, value] => Self::Ordinal { column: column.into(), value: value.into() },
+            [b"corrupt", why] => Self::Corrupt(text(why)),
+            [b"failed", error] => Self::Failed(error.into()),
+            _ => Self::Unknown(parts.iter().map(|part| text(part)).collect::<Vec<_>>().join(" ")),
+        }
+    }
 }
 
 impl Answer {
     pub(crate) fn of(reply: Value) -> Self {
         match reply {
             Value::Array(values) if values.first() == Some(&Value::Nil) => {
-                let mut words = values.into_iter().skip(1).map(bytes);
-                let word = String::from_utf8_lossy(&words.next().unwrap_or_default()).into_owned();
-                Answer::Refused(word, words.collect())
+                Self::Refused(Refusal::of(values.into_iter().skip(1).map(bytes).collect()))
             }
-            Value::Array(values) => Answer::Done(values),
-            other => Answer::Done(vec![other]),
+            Value::Array(values) => Self::Done(values),
+            other => Self::Done(vec![other]),
         }
     }
 }

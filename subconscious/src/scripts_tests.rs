@@ -3,7 +3,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use redis::Value;
+
 use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, expand};
+use crate::check::Fault;
+use crate::reply::{Answer, Refusal};
 
 /// The head of a script, from which a reader learns how to call it.
 fn head(text: &str) -> String {
@@ -129,5 +133,29 @@ fn the_linter_has_nothing_to_say() {
         linter.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let done = linter.wait_with_output().unwrap();
         assert!(done.status.success(), "{file}:\n{}", String::from_utf8_lossy(&done.stdout));
+    }
+}
+
+/// The words that come after this in the scripts.
+fn words_after(before: &str) -> BTreeSet<&'static str> {
+    let texts = FILES.iter().flat_map(|(_, text)| text.split(before).skip(1));
+    texts.filter_map(|rest| rest.split('\'').next()).collect()
+}
+
+#[test]
+fn rust_knows_each_word_that_a_script_refuses_by_or_reports() {
+    let refused = words_after("refuse('");
+    assert!(refused.len() > 12, "{refused:?}");
+    for word in refused {
+        let is_known = |details: usize| {
+            let words = [word].into_iter().chain(std::iter::repeat_n("1", details));
+            let words = words.map(|word| Value::BulkString(word.into()));
+            let reply = Value::Array([Value::Nil].into_iter().chain(words).collect());
+            !matches!(Answer::of(reply), Answer::Refused(Refusal::Unknown(_)))
+        };
+        assert!((0..5).any(is_known), "{word}");
+    }
+    for word in words_after("report('") {
+        assert!(Fault::of(word.as_bytes()).is_some(), "{word}");
     }
 }

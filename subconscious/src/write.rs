@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use redis::{Arg, Cmd, Pipeline, RedisError, Value};
 
-use crate::codec::printable;
+use crate::codec::{LONGEST_INDEXED, printable};
 use crate::db::Db;
 use crate::description;
 use crate::error::{Error, Result};
 use crate::id::{self, ModelId};
 use crate::keys::Keys;
 use crate::model::RedisModel;
-use crate::reply::{self, Answer, is_wrong_type, raised};
+use crate::reply::{self, Answer, Refusal, is_wrong_type, raised};
 use crate::schema::{ColumnSchema, ModelSchema};
 use crate::scripts::{DESCRIBE, REGISTER, Script};
 use crate::value::Excerpt;
@@ -99,7 +99,7 @@ impl Target {
                 None => return self.done(write, Answer::of(reply)),
             }
         }
-        Err(self.refusal(Some(write), "describe", &[]))
+        Err(self.refusal(Some(write), Refusal::Describe))
     }
 
     /// Makes many calls of one script in one pipeline. One result for each; an error if the
@@ -148,8 +148,8 @@ impl Target {
             for write in writes.by_ref().take(size) {
                 results.push(match &mut answers {
                     Ok(answers) => match Answer::of(answers.next().unwrap_or(Value::Nil)) {
-                        Answer::Refused(word, details) if word == "failed" => {
-                            let error = raised(&details.concat());
+                        Answer::Refused(Refusal::Failed(error)) => {
+                            let error = raised(&error);
                             Err(self.failure(write, script.named(db, &write.key, error).await))
                         }
                         answer => self.done(write, answer),
@@ -285,7 +285,7 @@ impl Target {
     fn done(&self, write: &Write, answer: Answer) -> Result<Vec<Value>> {
         match answer {
             Answer::Done(values) => Ok(values),
-            Answer::Refused(word, details) => Err(self.refusal(Some(write), &word, &details)),
+            Answer::Refused(refusal) => Err(self.refusal(Some(write), refusal)),
         }
     }
 
@@ -309,60 +309,75 @@ impl Target {
     }
 
     /// Turns a script's refusal into an error.
-    pub(crate) fn refusal(&self, write: Option<&Write>, word: &str, details: &[Vec<u8>]) -> Error {
+    pub(crate) fn refusal(&self, write: Option<&Write>, refusal: Refusal) -> Error {
         let model = self.schema.name();
-        let detail = |at: usize| details.get(at).map(Vec::as_slice).unwrap_or_default();
-        let text = |at: usize| String::from_utf8_lossy(detail(at)).into_owned();
-        let named = self.schema.columns().iter().find(|column| column.name().as_bytes() == detail(0));
-        let column = named.map_or("", ColumnSchema::name);
+        let named = |name: &[u8]| self.schema.columns().iter().find(|column| column.name().as_bytes() == name);
+        let name_of = |name: &[u8]| named(name).map_or("", ColumnSchema::name);
         let key = || write.map_or_else(|| self.keys.prefix.clone(), |write| printable(&write.key));
-        let bad_data = |reason: String| Error::BadData { model, column, reason };
-        match word {
-            "exists" => Error::AlreadyExists { model, key: key() },
-            "missing" => Error::NotFound { model, key: key() },
-            "duplicate" => Error::Duplicate { model, column, value: Excerpt(detail(1)).to_string() },
-            "conflict" => Error::Conflict {
+        let schema = |difference| Error::Schema { model, difference };
+        match refusal {
+            Refusal::Exists => Error::AlreadyExists { model, key: key() },
+            Refusal::Missing => Error::NotFound { model, key: key() },
+            Refusal::Duplicate { column, value } => {
+                Error::Duplicate { model, column: name_of(&column), value: Excerpt(&value).to_string() }
+            }
+            Refusal::Conflict(stored) => {
+                let expected = write.and_then(|write| write.expected.as_deref()).unwrap_or_default();
+                let expected = String::from_utf8_lossy(expected).into_owned();
+                Error::Conflict { model, key: key(), expected, stored }
+            }
+            Refusal::Assigned { column, value } => {
+                let reason = format!(
+                    "Redis assigns the number, and {value} is not the one of this record. Leave it 0 in a new \
+                     record, and unchanged in one that was loaded"
+                );
+                Error::BadData { model, column: name_of(&column), reason }
+            }
+            Refusal::Overflow { column, stored, bounds } => {
+                let of_column = || named(&column).map_or(("", ""), |column| column.bounds);
+                let (least, greatest) = bounds.unwrap_or_else(|| {
+                    let (least, greatest) = of_column();
+                    (least.to_owned(), greatest.to_owned())
+                });
+                Error::OutOfRange {
+                    model,
+                    column: name_of(&column),
+                    key: key(),
+                    stored: stored.into(),
+                    least: least.into(),
+                    greatest: greatest.into(),
+                }
+            }
+            Refusal::Lacks { column } => Error::MissingColumn { model, column: name_of(&column), key: key() },
+            Refusal::Number { column, value, key: of_record } => Error::Corrupt {
                 model,
-                key: key(),
-                expected: String::from_utf8_lossy(
-                    write.and_then(|write| write.expected.as_deref()).unwrap_or_default(),
-                )
-                .into_owned(),
-                stored: Some(text(0)).filter(|stored| !stored.is_empty()),
+                column: Some(name_of(&column)),
+                key: of_record.unwrap_or_else(key),
+                reason: format!("{} is not a number", Excerpt(&value)),
             },
-            "assigned" => bad_data(format!(
-                "Redis assigns the number, and {} is not the one of this record. Leave it 0 in a new record, and unchanged in one that was \
-                 loaded",
-                text(1)
+            Refusal::Long { column, key } => {
+                let reason = format!("an indexed value has at most {LONGEST_INDEXED} bytes, that of {key} has more");
+                Error::BadData { model, column: name_of(&column), reason }
+            }
+            Refusal::Schema(indexes, types) => schema(self.schema.difference(&indexes, &types)),
+            Refusal::Building(column) => schema(format!(
+                "the index of {} is still being built. `{model}::migrate` builds it, and goes on where it was stopped",
+                column.trim_matches(':').replace(':', ", ")
             )),
-            "overflow" => {
-                let bounds = named.map_or(("", ""), |column| column.bounds);
-                let or = |at, bound: &str| if details.len() > at { text(at).into() } else { bound.into() };
-                let (stored, least, greatest) = (or(1, ""), or(2, bounds.0), or(3, bounds.1));
-                Error::OutOfRange { model, column, key: key(), stored, least, greatest }
+            Refusal::Columns(types) => schema(self.schema.conflict(&types).unwrap_or_else(changing)),
+            Refusal::Describe | Refusal::Dropping => schema(changing()),
+            Refusal::Corrupt(reason) => Error::Corrupt { model, column: None, key: key(), reason },
+            // Asked for by those who can do something about them.
+            other @ (Refusal::Due | Refusal::Ordinal { .. } | Refusal::Failed(_) | Refusal::Unknown(_)) => {
+                self.unexpected(&other)
             }
-            "lacks" => Error::MissingColumn { model, column, key: key() },
-            "number" => Error::Corrupt {
-                model,
-                column: Some(column),
-                key: key(),
-                reason: format!("{} is not an integer", Excerpt(detail(1))),
-            },
-            "schema" => Error::Schema { model, difference: self.schema.difference(&text(0), &text(1)) },
-            "building" => Error::Schema {
-                model,
-                difference: format!(
-                    "the index of {} is still being built. `{model}::migrate` builds it, and goes on where it was stopped",
-                    text(0).trim_matches(':').replace(':', ", ")
-                ),
-            },
-            "describe" | "columns" => {
-                let meanwhile = || "another program changes its schema at the same time. Try again".into();
-                Error::Schema { model, difference: self.schema.conflict(&text(0)).unwrap_or_else(meanwhile) }
-            }
-            _ => Error::Corrupt { model, column: None, key: key(), reason: format!("{word} {}", text(0)) },
         }
     }
+}
+
+/// Of a schema: why a call that was repeated some times still found it changed.
+fn changing() -> String {
+    "another program changes its schema at the same time. Try again".into()
 }
 
 /// What a call was refused for the want of, before it did anything.
@@ -376,11 +391,13 @@ enum Wanted {
 impl Wanted {
     fn of(reply: &Value) -> Option<Self> {
         let Value::Array(words) = reply else { return None };
-        match &words[..] {
-            [Value::Nil, Value::BulkString(word)] if word == b"describe" => Some(Self::Description),
-            [Value::Nil, Value::BulkString(word), Value::BulkString(types)] if word == b"columns" => {
-                Some(Self::Registration(String::from_utf8_lossy(types).into_owned()))
-            }
+        let [Value::Nil, Value::BulkString(word), ..] = &words[..] else { return None };
+        if !matches!(&word[..], b"describe" | b"columns") {
+            return None;
+        }
+        match Answer::of(reply.clone()) {
+            Answer::Refused(Refusal::Describe) => Some(Self::Description),
+            Answer::Refused(Refusal::Columns(types)) => Some(Self::Registration(types)),
             _ => None,
         }
     }

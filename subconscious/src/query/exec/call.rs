@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::expiry;
 use crate::query::exec::position::Position;
 use crate::query::plan::Node;
-use crate::reply::{self, Answer};
+use crate::reply::{self, Answer, Refusal};
 use crate::scripts::{PURGE_EXPIRED, Script};
 use crate::value::parse;
 use crate::write::Target;
@@ -48,7 +48,7 @@ pub(super) async fn run(
             continue;
         }
         match Answer::of(reply) {
-            Answer::Refused(word, _) if word == "due" => {
+            Answer::Refused(Refusal::Due) => {
                 expiry::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
                 purge_on_the_way = false;
             }
@@ -83,7 +83,7 @@ impl ReplyReader {
     fn of(target: &Target, answer: Answer) -> Result<Self> {
         match answer {
             Answer::Done(values) => Ok(Self::new(target, values)),
-            Answer::Refused(word, details) => Err(target.refusal(None, &word, &details)),
+            Answer::Refused(refusal) => Err(target.refusal(None, refusal)),
         }
     }
 
