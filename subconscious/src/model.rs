@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::expiry;
 use crate::id::ModelId;
 use crate::migrate::{self, Migration};
-use crate::patch::{self, ColumnChange, Life, Patched};
+use crate::patch::{self, ColumnChange, Lifetime, Patched};
 use crate::query::Query;
 use crate::query::filter::Filter;
 use crate::record::{self, Verb};
@@ -418,7 +418,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         let id = self.id();
         let milliseconds = expiry::milliseconds(after);
         operation(Self::schema(), "expire", async move {
-            patch::expire::<Self>(db, &id, Life::After(milliseconds), "expire").await
+            patch::expire::<Self>(db, &id, Lifetime::After(milliseconds), "expire").await
         })
     }
 
@@ -436,7 +436,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         let id = self.id();
         let milliseconds = expiry::milliseconds(at.into().duration_since(UNIX_EPOCH).unwrap_or_default());
         operation(Self::schema(), "expire_at", async move {
-            patch::expire::<Self>(db, &id, Life::At(milliseconds), "expire_at").await
+            patch::expire::<Self>(db, &id, Lifetime::At(milliseconds), "expire_at").await
         })
     }
 
@@ -455,7 +455,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(
             Self::schema(),
             "persist",
-            async move { patch::expire::<Self>(db, &id, Life::Never, "persist").await },
+            async move { patch::expire::<Self>(db, &id, Lifetime::Never, "persist").await },
         )
     }
 

@@ -22,13 +22,13 @@ use crate::write::{Address, Call, Target, Write, index_spec};
 #[must_use = "a change does nothing until a patch is made with it"]
 pub struct ColumnChange<M> {
     at: usize,
-    what: Result<What, ValueError>,
+    request: Result<ChangeRequest, ValueError>,
     model: PhantomData<fn() -> M>,
 }
 
-/// What a change does.
+/// ChangeRequest a change asks for.
 #[derive(Debug, Clone)]
-pub(crate) enum What {
+pub(crate) enum ChangeRequest {
     Set { stored: Vec<u8>, ordinal: u16 },
     Clear,
     Add { by: Vec<u8>, bounds: (&'static str, &'static str) },
@@ -36,20 +36,20 @@ pub(crate) enum What {
 }
 
 impl<M> ColumnChange<M> {
-    pub(crate) fn new(at: usize, what: Result<What, ValueError>) -> Self {
-        Self { at, what, model: PhantomData }
+    pub(crate) fn new(at: usize, request: Result<ChangeRequest, ValueError>) -> Self {
+        Self { at, request, model: PhantomData }
     }
 }
 
 impl<M> Clone for ColumnChange<M> {
     fn clone(&self) -> Self {
-        Self::new(self.at, self.what.clone())
+        Self::new(self.at, self.request.clone())
     }
 }
 
 impl<M> fmt::Debug for ColumnChange<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ColumnChange").field("column", &self.at).field("what", &self.what).finish()
+        f.debug_struct("ColumnChange").field("column", &self.at).field("request", &self.request).finish()
     }
 }
 
@@ -63,7 +63,7 @@ impl<M> IntoIterator for ColumnChange<M> {
     }
 }
 
-/// What [`RedisModel::patch`] answers: the new values of the columns that it added to, and of the
+/// ChangeRequest [`RedisModel::patch`] answers: the new values of the columns that it added to, and of the
 /// version.
 pub struct Patched<M> {
     values: Vec<(usize, Vec<u8>)>,
@@ -86,17 +86,41 @@ impl<M> fmt::Debug for Patched<M> {
     }
 }
 
-/// A column that patch.lua changes: see the head of the script for `what` and the rest.
-pub(crate) struct Touched {
+/// How patch.lua changes a column: see the head of the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Set,
+    Clear,
+    Add,
+    Version,
+    Time,
+    Deadline,
+}
+
+impl Change {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Clear => "clear",
+            Self::Add => "add",
+            Self::Version => "version",
+            Self::Time => "time",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// A column that patch.lua changes.
+pub(crate) struct PatchedColumn {
     pub(crate) at: usize,
-    pub(crate) what: &'static str,
+    pub(crate) change: Change,
     pub(crate) value: Vec<u8>,
     pub(crate) ordinal: u16,
     pub(crate) bounds: (&'static str, &'static str),
 }
 
 /// How long the record lives: the words of patch.lua.
-pub(crate) enum Life {
+pub(crate) enum Lifetime {
     AsBefore,
     /// Until the new value of the column that says so.
     Column,
@@ -106,125 +130,144 @@ pub(crate) enum Life {
 }
 
 /// A call of patch.lua.
-pub(crate) fn patch_call(target: &Target, address: Address, mut touched: Vec<Touched>, life: &Life) -> Call {
+pub(crate) fn patch_call(
+    target: &Target,
+    address: Address,
+    mut patched: Vec<PatchedColumn>,
+    lifetime: &Lifetime,
+) -> Call {
     let schema = target.schema;
     let columns = schema.columns();
-    touched.sort_by_key(|touched| !columns[touched.at].is_indexed());
-    let indexed = touched.iter().take_while(|touched| columns[touched.at].is_indexed()).count();
-    let others: Vec<usize> = match life {
-        Life::AsBefore => Vec::new(),
-        _ => schema.indexed.iter().copied().filter(|&at| touched.iter().all(|touched| touched.at != at)).collect(),
+    patched.sort_by_key(|patched| !columns[patched.at].is_indexed());
+    let indexed = patched.iter().take_while(|patched| columns[patched.at].is_indexed()).count();
+    let others: Vec<usize> = match lifetime {
+        Lifetime::AsBefore => Vec::new(),
+        _ => schema.indexed.iter().copied().filter(|&at| patched.iter().all(|patched| patched.at != at)).collect(),
     };
-    let (word, number) = match life {
-        Life::AsBefore => ("", String::new()),
-        Life::After(milliseconds) => ("after", milliseconds.to_string()),
-        Life::At(milliseconds) => ("at", milliseconds.to_string()),
-        Life::Never => ("never", String::new()),
-        Life::Column => {
-            let at = touched.iter().position(|touched| Some(touched.at) == schema.expires_at).unwrap_or_default();
-            (columns[touched[at].at].unit.code(), (at + 1).to_string())
+    let (word, number) = match lifetime {
+        Lifetime::AsBefore => ("", String::new()),
+        Lifetime::After(milliseconds) => ("after", milliseconds.to_string()),
+        Lifetime::At(milliseconds) => ("at", milliseconds.to_string()),
+        Lifetime::Never => ("never", String::new()),
+        Lifetime::Column => {
+            let at = patched.iter().position(|patched| Some(patched.at) == schema.expires_at).unwrap_or_default();
+            (columns[patched[at].at].unit.code(), (at + 1).to_string())
         }
     };
     let mut command = PATCH.call(&address.key);
-    command.arg(&target.keys.prefix).arg(&schema.registration).arg(touched.len()).arg(indexed).arg(others.len());
+    command.arg(&target.keys.prefix).arg(&schema.registration).arg(patched.len()).arg(indexed).arg(others.len());
     command.arg(word).arg(number);
-    for at in touched.iter().map(|touched| touched.at).chain(others.iter().copied()) {
+    for at in patched.iter().map(|patched| patched.at).chain(others.iter().copied()) {
         command.arg(columns[at].name());
     }
-    for touched in &touched[..indexed] {
-        command.arg(index_spec(&columns[touched.at], touched.ordinal));
+    for patched in &patched[..indexed] {
+        command.arg(index_spec(&columns[patched.at], patched.ordinal));
     }
-    let groups = 7 + touched.len() + others.len() + 2 * indexed;
+    let groups = 7 + patched.len() + others.len() + 2 * indexed;
     for at in 0..indexed {
         command.arg(groups + 5 * at + 2);
     }
-    for touched in &touched {
-        let column = &columns[touched.at];
+    for patched in &patched {
+        let column = &columns[patched.at];
         let lacking = column.default.and_then(|default| default());
         let lacking = lacking.unwrap_or_else(|| if column.is_nullable() { b"0".to_vec() } else { Vec::new() });
-        command.arg(touched.what).arg(&touched.value).arg(touched.bounds.0).arg(touched.bounds.1).arg(lacking);
+        command.arg(patched.change.word()).arg(&patched.value).arg(patched.bounds.0).arg(patched.bounds.1).arg(lacking);
     }
-    let version = touched.iter().find(|touched| touched.what == "v" && !touched.value.is_empty());
-    let expected = version.map(|touched| touched.value.clone());
-    let counts = |touched: &Touched| matches!(touched.what, "+" | "v");
-    let repeatable = expected.is_some() || !touched.iter().any(counts);
+    let version = patched.iter().find(|patched| patched.change == Change::Version && !patched.value.is_empty());
+    let expected = version.map(|patched| patched.value.clone());
+    let counts = |patched: &PatchedColumn| matches!(patched.change, Change::Add | Change::Version);
+    let repeatable = expected.is_some() || !patched.iter().any(counts);
     Call { command, write: Write { key: address.key, operation: "patch", repeatable, expected } }
 }
 
-/// What patch.lua does for a change.
-fn touch(schema: &ModelSchema, at: usize, what: What) -> Result<Touched> {
+/// ChangeRequest patch.lua does for a change.
+fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Result<PatchedColumn> {
     let column = &schema.columns()[at];
     let none = ("", "");
-    let (what, value, ordinal, bounds) = match what {
-        What::Set { stored, ordinal } => {
+    let (change, value, ordinal, bounds) = match request {
+        ChangeRequest::Set { stored, ordinal } => {
             if column.is_indexed() {
                 check_indexed(column.kind, &stored)
                     .map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
             }
-            ("=", stored, ordinal, none)
+            (Change::Set, stored, ordinal, none)
         }
-        What::Clear => ("-", Vec::new(), 0, none),
-        What::Add { by, bounds } => ("+", by, 0, bounds),
-        What::Expect(version) => ("v", version, 0, column.bounds),
+        ChangeRequest::Clear => (Change::Clear, Vec::new(), 0, none),
+        ChangeRequest::Add { by, bounds } => (Change::Add, by, 0, bounds),
+        ChangeRequest::Expect(version) => (Change::Version, version, 0, column.bounds),
     };
-    Ok(Touched { at, what, value, ordinal, bounds })
+    Ok(PatchedColumn { at, change, value, ordinal, bounds })
 }
 
 pub(crate) async fn patch<M: RedisModel>(db: &Db, id: &M::Id, changes: Vec<ColumnChange<M>>) -> Result<Patched<M>> {
     let target = Target::new::<M>(db);
     let schema = target.schema;
     let address = target.address(id)?;
-    let mut touched: Vec<Touched> = Vec::with_capacity(changes.len() + 2);
+    let mut patched: Vec<PatchedColumn> = Vec::with_capacity(changes.len() + 2);
     for change in changes {
         let refuse = |reason| Error::bad_data(schema.name(), schema.columns()[change.at].name(), reason);
-        if touched.iter().any(|touched| touched.at == change.at) {
+        if patched.iter().any(|patched| patched.at == change.at) {
             return Err(refuse(ValueError::new("the patch changes the column twice. Make one change of them")));
         }
-        touched.push(touch(schema, change.at, change.what.map_err(refuse)?)?);
+        patched.push(patched_column(schema, change.at, change.request.map_err(refuse)?)?);
     }
-    // What Redis assigns at each write.
+    // ChangeRequest Redis assigns at each write.
     for &at in &schema.automatic {
         let column: &ColumnSchema = &schema.columns()[at];
-        let (what, value) = match column.automatic {
-            Some(Automatic::Version) => ("v", ""),
-            Some(Automatic::UpdatedAt) => ("t", column.unit.code()),
+        let (change, value) = match column.automatic {
+            Some(Automatic::Version) => (Change::Version, ""),
+            Some(Automatic::UpdatedAt) => (Change::Time, column.unit.code()),
             _ => continue,
         };
-        if touched.iter().all(|touched| touched.at != at) {
-            touched.push(Touched { at, what, value: value.into(), ordinal: 0, bounds: column.bounds });
+        if patched.iter().all(|patched| patched.at != at) {
+            patched.push(PatchedColumn { at, change, value: value.into(), ordinal: 0, bounds: column.bounds });
         }
     }
-    let life = match (schema.expires_at, schema.ttl) {
-        (Some(at), _) if touched.iter().any(|touched| touched.at == at) => Life::Column,
-        (None, Some((milliseconds, true))) => Life::After(milliseconds),
-        _ => Life::AsBefore,
+    let lifetime = match (schema.expires_at, schema.ttl) {
+        (Some(at), _) if patched.iter().any(|patched| patched.at == at) => Lifetime::Column,
+        (None, Some((milliseconds, true))) => Lifetime::After(milliseconds),
+        _ => Lifetime::AsBefore,
     };
     // The order in which the script answers.
-    touched.sort_by_key(|touched| !schema.columns()[touched.at].is_indexed());
-    let counted: Vec<usize> =
-        touched.iter().filter(|touched| matches!(touched.what, "+" | "v")).map(|touched| touched.at).collect();
-    let call = patch_call(&target, address, touched, &life);
+    patched.sort_by_key(|patched| !schema.columns()[patched.at].is_indexed());
+    let counted: Vec<usize> = patched
+        .iter()
+        .filter(|patched| matches!(patched.change, Change::Add | Change::Version))
+        .map(|patched| patched.at)
+        .collect();
+    let call = patch_call(&target, address, patched, &lifetime);
     let values = target.run(db, &PATCH, &call).await?;
     let values = counted.into_iter().zip(values.into_iter().skip(1).map(reply::bytes));
     Ok(Patched { values: values.collect(), model: PhantomData })
 }
 
 /// Sets how long a record lives, and the column that says so where its model has one.
-pub(crate) async fn expire<M: RedisModel>(db: &Db, id: &M::Id, life: Life, operation: &'static str) -> Result<()> {
+pub(crate) async fn expire<M: RedisModel>(
+    db: &Db,
+    id: &M::Id,
+    lifetime: Lifetime,
+    operation: &'static str,
+) -> Result<()> {
     let target = Target::new::<M>(db);
     let schema = target.schema;
-    let mut touched = Vec::new();
+    let mut patched = Vec::new();
     if let Some(at) = schema.expires_at {
         let column = &schema.columns()[at];
-        if matches!(life, Life::Never) && !column.is_nullable() {
+        if matches!(lifetime, Lifetime::Never) && !column.is_nullable() {
             let reason = ValueError::new(
                 "the record cannot live for ever, as the column is no `Option`. Make it one, or set a late time",
             );
             return Err(Error::bad_data(schema.name(), column.name(), reason));
         }
-        touched.push(Touched { at, what: "d", value: column.unit.code().into(), ordinal: 0, bounds: ("", "") });
+        patched.push(PatchedColumn {
+            at,
+            change: Change::Deadline,
+            value: column.unit.code().into(),
+            ordinal: 0,
+            bounds: ("", ""),
+        });
     }
-    let mut call = patch_call(&target, target.address(id)?, touched, &life);
+    let mut call = patch_call(&target, target.address(id)?, patched, &lifetime);
     call.write.operation = operation;
     target.run(db, &PATCH, &call).await.map(drop)
 }

@@ -20,14 +20,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    fn code(self) -> &'static str {
-        match self {
-            Verb::Save => "s",
-            Verb::Insert => "i",
-            Verb::Update => "u",
-        }
-    }
-
+    /// Also the word of save.lua.
     fn name(self) -> &'static str {
         match self {
             Verb::Save => "save",
@@ -130,11 +123,11 @@ impl Saving {
             let value = self.value(at);
             command.arg(position[at]).arg(value.unwrap_or(b"0"));
             match column.automatic {
-                _ if column.is_key() => command.arg(column.greatest).arg("k"),
-                Some(Automatic::Version) => command.arg(self.version.as_deref().unwrap_or_default()).arg("v"),
-                Some(Automatic::CreatedAt) => command.arg(column.unit.code()).arg("c"),
-                Some(Automatic::UpdatedAt) => command.arg(column.unit.code()).arg("u"),
-                Some(Automatic::Increment) | None => command.arg(column.greatest).arg("i"),
+                _ if column.is_key() => command.arg(column.greatest).arg("key"),
+                Some(Automatic::Version) => command.arg(self.version.as_deref().unwrap_or_default()).arg("version"),
+                Some(Automatic::CreatedAt) => command.arg(column.unit.code()).arg("created_at"),
+                Some(Automatic::UpdatedAt) => command.arg(column.unit.code()).arg("updated_at"),
+                Some(Automatic::Increment) | None => command.arg(column.greatest).arg("increment"),
             };
         }
         for at in self.nulls() {
@@ -159,7 +152,7 @@ pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usiz
     let schema = target.schema;
     command
         .arg(&target.keys.prefix)
-        .arg(verb.code())
+        .arg(verb.name())
         .arg(&schema.registration)
         .arg(schema.id_width)
         .arg(schema.indexed.len())

@@ -463,15 +463,15 @@ mod jiff;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 pub(crate) mod list;
-mod place;
 #[cfg(feature = "rust_decimal")]
 mod rust_decimal;
+mod sort_key;
 mod standard;
 #[cfg(feature = "time")]
 mod time;
 
 pub use list::{ElementValue, Indexable, ListValue};
-pub(crate) use place::{SortKey, escape_beginning, index_form};
+pub(crate) use sort_key::{SortKey, escape_beginning, index_form};
 
 #[cfg(test)]
 #[path = "value_tests.rs"]

@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 #[cfg(feature = "sentinel")]
 use tokio::sync::Mutex;
 
-use super::link::{Link, Place, Source};
+use super::link::{Endpoint, Link, Source};
 #[cfg(feature = "sentinel")]
 use super::sentinel;
 use super::server::{Connection, Server};
@@ -203,24 +203,24 @@ impl DbBuilder {
     async fn connect(&self, url: &str, replica: bool) -> Result<Server> {
         let info = parse(url)?;
         let address = info.addr().clone();
-        let place = self.place(info, replica)?;
-        let named = place.named(&address);
+        let endpoint = self.endpoint(info, replica)?;
+        let named = endpoint.named(&address);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connection_timeout))
             .set_response_timeout(Some(self.response_timeout));
-        let link = Link::open(Source { place, config, retries: self.retries }).await;
+        let link = Link::open(Source { endpoint, config, retries: self.retries }).await;
         Server::checked(Connection::Own(Arc::new(link.map_err(|error| Error::connecting(error, &named))?))).await
     }
 
     #[cfg(not(feature = "sentinel"))]
-    fn place(&self, info: ConnectionInfo, _replica: bool) -> Result<Place> {
-        Ok(Place::Address(Box::new(self.client(info)?)))
+    fn endpoint(&self, info: ConnectionInfo, _replica: bool) -> Result<Endpoint> {
+        Ok(Endpoint::Address(Box::new(self.client(info)?)))
     }
 
     #[cfg(feature = "sentinel")]
-    fn place(&self, info: ConnectionInfo, replica: bool) -> Result<Place> {
+    fn endpoint(&self, info: ConnectionInfo, replica: bool) -> Result<Endpoint> {
         if self.sentinels.is_empty() {
-            return Ok(Place::Address(Box::new(self.client(info)?)));
+            return Ok(Endpoint::Address(Box::new(self.client(info)?)));
         }
         let sentinels = self.sentinels.iter().map(|url| parse(url)).collect::<Result<Vec<_>>>()?;
         let client = |kind| {
@@ -230,7 +230,7 @@ impl DbBuilder {
             builder.build().map_err(Error::from)
         };
         let replica = if replica { Some(client(Replica)?) } else { None };
-        Ok(Place::Sentinels(Box::new(Mutex::new((replica, client(Master)?)))))
+        Ok(Endpoint::Sentinels(Box::new(Mutex::new((replica, client(Master)?)))))
     }
 
     #[cfg(all(feature = "sentinel", feature = "tls"))]

@@ -33,19 +33,19 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// Where to connect to, and how.
 pub(super) struct Source {
-    pub(super) place: Place,
+    pub(super) endpoint: Endpoint,
     pub(super) config: AsyncConnectionConfig,
     pub(super) retries: usize,
 }
 
-pub(super) enum Place {
+pub(super) enum Endpoint {
     Address(Box<Client>),
     /// What sentinels say: of a replica, if one is wanted, and of the primary.
     #[cfg(feature = "sentinel")]
     Sentinels(Box<Mutex<(Option<SentinelClient>, SentinelClient)>>),
 }
 
-impl Place {
+impl Endpoint {
     /// For errors; an address has no password in it.
     pub(super) fn named(&self, address: &ConnectionAddr) -> String {
         match self {
@@ -77,13 +77,13 @@ impl Source {
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         let (mut pause, longest) = PAUSES;
         for _ in 0..self.retries {
-            if let Ok(connection) = self.place.connect(&self.config).await {
+            if let Ok(connection) = self.endpoint.connect(&self.config).await {
                 return Ok(connection);
             }
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(longest);
         }
-        self.place.connect(&self.config).await
+        self.endpoint.connect(&self.config).await
     }
 }
 
@@ -157,7 +157,7 @@ impl Link {
             return Ok((connection, line));
         }
         match tokio::time::timeout(IDLE, connection.req_packed_command(&redis::cmd("PING"))).await {
-            Ok(answer) => self.learn(&line, &answer),
+            Ok(answer) => self.note_outcome(&line, &answer),
             Err(_) => self.give_up(line.number),
         }
         if self.current().number == line.number { Ok((connection, line)) } else { self.connected().await }
@@ -182,7 +182,7 @@ impl Link {
     }
 
     /// Learns from what became of a request whether its connection is still of use.
-    pub(super) fn learn<T>(&self, line: &Line, reply: &Result<T, RedisError>) {
+    pub(super) fn note_outcome<T>(&self, line: &Line, reply: &Result<T, RedisError>) {
         match reply {
             Ok(_) => self.hear(),
             // No reply came in time, nor any other since the request was made.
@@ -198,7 +198,7 @@ impl Link {
 
     /// Leaves a server that is no primary any more. Another may be, at the same address or by what
     /// the sentinels say.
-    pub(super) fn move_on(&self, line: &Line) {
+    pub(super) fn replace(&self, line: &Line) {
         // While there is none, not each call is to look for it.
         if self.current().since.elapsed() > MOVES {
             self.give_up(line.number);

@@ -56,18 +56,18 @@ impl Connection {
 }
 
 impl Request<'_> {
-    fn learn<T>(&self, reply: &Result<T, RedisError>) {
+    fn note_outcome<T>(&self, reply: &Result<T, RedisError>) {
         if let Some((link, line)) = &self.link {
-            link.learn(line, reply);
+            link.note_outcome(line, reply);
         }
     }
 
     /// Looks at a reply for what the server says of itself.
-    fn look<T>(&self, server: &Server, reply: &Result<T, RedisError>) {
+    fn detect_failover<T>(&self, server: &Server, reply: &Result<T, RedisError>) {
         if let (Some((link, line)), Err(error), false) = (&self.link, reply, server.read_only)
             && error::is_read_only(error)
         {
-            link.move_on(line);
+            link.replace(line);
         }
     }
 }
@@ -117,9 +117,9 @@ impl Server {
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         let mut request = self.connection.request().await?;
         let reply = request.connection.req_packed_command(command).await;
-        request.learn(&reply);
+        request.note_outcome(&reply);
         let reply = reply?.extract_error();
-        request.look(self, &reply);
+        request.detect_failover(self, &reply);
         reply
     }
 
@@ -127,9 +127,9 @@ impl Server {
     pub(super) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
         let mut request = self.connection.request().await?;
         let replies = request.connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
-        request.learn(&replies);
+        request.note_outcome(&replies);
         let replies: Vec<_> = replies?.into_iter().map(Value::extract_error).collect();
-        replies.iter().for_each(|reply| request.look(self, reply));
+        replies.iter().for_each(|reply| request.detect_failover(self, reply));
         Ok(replies)
     }
 }

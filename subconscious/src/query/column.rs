@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::codec::check_indexed;
-use crate::patch::{ColumnChange, What};
+use crate::patch::{ChangeRequest, ColumnChange};
 use crate::query::filter::{Bound, Condition, Filter};
 use crate::query::request::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
@@ -36,11 +36,11 @@ pub struct Column<M, T, C> {
 /// As a function's result, so that a column is `Send` and `Sync` whatever its types are.
 type Types<M, T, C> = PhantomData<fn() -> (M, T, C)>;
 
-/// What a column's attributes let it do: `index`, `sort`, and what it is to its model.
+/// ChangeRequest a column's attributes let it do: `index`, `sort`, and what it is to its model.
 #[derive(Debug)]
 pub struct Caps<const INDEX: bool, const SORT: bool, R = roles::Plain>(PhantomData<R>);
 
-/// What a column is to its model.
+/// ChangeRequest a column is to its model.
 pub(crate) mod roles {
     /// A column like others.
     #[derive(Debug)]
@@ -181,7 +181,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     fn set_value(self, value: &T::Value) -> ColumnChange<M> {
         let mut stored = Vec::new();
         let encoded = value.encode(&mut stored);
-        ColumnChange::new(self.at, encoded.map(|()| What::Set { stored, ordinal: value.ordinal() }))
+        ColumnChange::new(self.at, encoded.map(|()| ChangeRequest::Set { stored, ordinal: value.ordinal() }))
     }
 
     /// Makes the column null, in a patch.
@@ -190,7 +190,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         C: Settable,
         T: Nullable,
     {
-        ColumnChange::new(self.at, Ok(What::Clear))
+        ColumnChange::new(self.at, Ok(ChangeRequest::Clear))
     }
 
     /// Sets the column to the value, or makes it null if there is none, in a patch.
@@ -239,7 +239,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         }
         ColumnChange::new(
             self.at,
-            encoded.map(|()| What::Add { by: stored, bounds: (T::Value::LEAST, T::Value::GREATEST) }),
+            encoded.map(|()| ChangeRequest::Add { by: stored, bounds: (T::Value::LEAST, T::Value::GREATEST) }),
         )
     }
 
@@ -251,7 +251,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     {
         let mut stored = Vec::new();
         let encoded = version.encode(&mut stored);
-        ColumnChange::new(self.at, encoded.map(|()| What::Expect(stored)))
+        ColumnChange::new(self.at, encoded.map(|()| ChangeRequest::Expect(stored)))
     }
 
     /// The position of the column in the model's schema.

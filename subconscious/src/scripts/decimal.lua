@@ -3,7 +3,7 @@
 --
 -- plain_decimal: a function from a stored value to the form: without the zeros that end the
 -- fraction, and without the sign of a zero.
---           What is no decimal stays as it is, as do nil and false. value/place.rs has the same in
+--           What is no decimal stays as it is, as do nil and false. value/sort_key.rs has the same in
 --           Rust (index_form)
 local function plain_decimal(value)
   local last = value and string.byte(value, -1)

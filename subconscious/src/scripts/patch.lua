@@ -12,13 +12,15 @@
 --           now; at: until [7] milliseconds since the Unix epoch; never
 -- ARGV[7]
 -- then      m names of columns that change; q names of the further indexed columns; n specs (see
---           index.lua); n positions in ARGV of their values; m times: what is done, value, least,
---           greatest, value where the record lacks the column or "":
---             = (set), - (clear), + (add the value), v (add 1; the value is the expected version or
---             ""), t (set to the time of now, the value is n or m), d (set to the time until which
---             the record lives, the value is n or m)
+--           index.lua); n positions in ARGV of their values; m times: a change, value, least,
+--           greatest, value where the record lacks the column or "". The changes:
+--             set, clear
+--             add       the value
+--             version   add 1; the value is the expected version or ""
+--             time      set to the time of now; the value is n or m
+--             deadline  set to the time until which the record lives; the value is n or m
 --
--- Returns   { 1, new value of each column with + or v } or nil, what is wrong, ..: { schema, stored
+-- Returns   { 1, new value of each column with add or version } or nil, what is wrong, ..: { schema, stored
 --           schema, stored types }, { columns, stored types }, { missing }, { conflict, version },
 --           { duplicate, column, value }, { overflow, column, value, least, greatest }, { lacks,
 --           column }, { number, column, value }, { corrupt, why }
@@ -95,16 +97,16 @@ if deadline then deadline = math.min(deadline, LAST_DEADLINE) end
 local reply, sum = { 1 }, nil
 for i = 1, m do
   local group, name, stored = groups + 5 * i - 4, ARGV[names + i], old[i + 1]
-  local what, value = ARGV[group], ARGV[group + 1]
-  if what == 't' then
+  local change, value = ARGV[group], ARGV[group + 1]
+  if change == 'time' then
     clock = clock or call('TIME')
     if value == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
-  elseif what == 'd' then
-    if deadline then value = text('%d', deadline) .. (value == 'n' and '000000' or '') else what = '-' end
-  elseif what == '+' or what == 'v' then
+  elseif change == 'deadline' then
+    if deadline then value = text('%d', deadline) .. (value == 'n' and '000000' or '') else change = 'clear' end
+  elseif change == 'add' or change == 'version' then
     stored = stored or ARGV[group + 4]
     if stored == '' then return refuse('lacks', name) end
-    if what == 'v' then
+    if change == 'version' then
       if value ~= '' and value ~= stored then return refuse('conflict', stored) end
       value = '1'
     end
@@ -127,8 +129,8 @@ for i = 1, m do
     if overflows then return refuse('overflow', name, stored, least, greatest) end
     reply[#reply + 1] = value
   end
-  if what == '-' then
-    ARGV[group] = what
+  if change == 'clear' then
+    ARGV[group] = change
     if i <= n then ARGV[positions + i] = '0' end
   else
     ARGV[group + 1] = value
@@ -137,7 +139,7 @@ end
 if word == 'n' or word == 'm' then
   local group = groups + 5 * ARGV[7] - 4
   deadline = false
-  if ARGV[group] ~= '-' then
+  if ARGV[group] ~= 'clear' then
     deadline = ARGV[group + 1]
     local time = tonumber(word == 'm' and deadline or sub(deadline, 1, -7)) or 0
     -- Rounded up, so that no record goes before its time.
@@ -166,7 +168,7 @@ end
 -- include apply.lua
 for i = 1, m do
   local group = groups + 5 * i - 4
-  if ARGV[group] == '-' then call('HDEL', key, ARGV[names + i]) else call('HSET', key, ARGV[names + i], ARGV[group + 1]) end
+  if ARGV[group] == 'clear' then call('HDEL', key, ARGV[names + i]) else call('HSET', key, ARGV[names + i], ARGV[group + 1]) end
 end
 -- include expire.lua
 return reply

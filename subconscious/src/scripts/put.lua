@@ -13,14 +13,15 @@
 --           milliseconds that it lives; n specs (see index.lua); n positions in ARGV of the indexed
 --           columns' values, 0 for null; a times: position of the value in ARGV or 0 where it has
 --           none, the value, a parameter, what Redis assigns:
---             k (the key), i (the next number; the parameter is the greatest or ""), v (the
---             version; the parameter is the next), c or u (the time of creation or update; the
---             parameter is n or m)
+--             key         the parameter is the greatest or ""
+--             increment   the next number; the parameter is the greatest or ""
+--             version     the parameter is the next
+--             created_at, updated_at   the parameter is n or m
 --           z names of columns that are null; name and value of every other column
 --
 -- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or
--- nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored types }, {
--- describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value }, {
+-- nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored types },
+-- { describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value }, {
 -- assigned, column, value }, { overflow, column, value, least, greatest (but for a version) }, {
 -- corrupt, why }. A record with a number that Redis assigned once, and which is not there, was
 -- deleted: { missing }; with another number it is { assigned, .. }.
@@ -36,7 +37,7 @@ local old, known = nil, false
 local unassigned = false
 for i = 1, a do
   local group = groups + 4 * i
-  if ARGV[group] == 'k' and ARGV[group - 2] == '0' then unassigned = group end
+  if ARGV[group] == 'key' and ARGV[group - 2] == '0' then unassigned = group end
 end
 if not unassigned then
   old = call('HMGET', key, '#', unpack(ARGV, names + 1, names + n + a))
@@ -69,8 +70,8 @@ if due or life ~= '' then
     end
   end
 end
-if mode == 'i' and known then return refuse('exists') end
-if mode == 'u' and not known then return refuse('missing') end
+if mode == 'insert' and known then return refuse('exists') end
+if mode == 'update' and not known then return refuse('missing') end
 
 if unassigned then
   local name = ARGV[names + n + (unassigned - groups) / 4]
@@ -105,10 +106,10 @@ for i = 1, a do
   local group, name = groups + 4 * i, ARGV[names + n + i]
   local what, stored = ARGV[group], old[n + i + 1]
   local value, parameter, absent = ARGV[group - 2], ARGV[group - 1], false
-  if what == 'k' then
+  if what == 'key' then
     absent = not known and not unassigned
-  elseif what == 'v' then
-    if not known and mode == 'i' then
+  elseif what == 'version' then
+    if not known and mode == 'insert' then
       value = '1'
     elseif value == (known and stored or '0') then
       if parameter == '' then return refuse('overflow', name, value) end
@@ -116,9 +117,9 @@ for i = 1, a do
     else
       return refuse('conflict', known and (stored or '0') or '')
     end
-  elseif what == 'c' or what == 'u' then
+  elseif what == 'created_at' or what == 'updated_at' then
     -- 0 is what a record has that is older than the column.
-    if what == 'c' and stored and stored ~= '0' then
+    if what == 'created_at' and stored and stored ~= '0' then
       value = stored
     else
       clock = clock or call('TIME')
@@ -140,7 +141,7 @@ for i = 1, a do
   if absent then
     local last = call('HGET', p .. 'meta', 'seq:' .. name) or '0'
     local once = string.find(value, '^[1-9]') and (#value < #last or #value == #last and value <= last)
-    if once and mode ~= 'i' then return refuse('missing') end
+    if once and mode ~= 'insert' then return refuse('missing') end
     return refuse('assigned', name, value)
   end
   ARGV[group - 2] = value

@@ -43,7 +43,7 @@ local function bits()
 end
 
 -- A function from a kind (as a byte) and a stored value to its place in the column's sorted set:
--- the score as text, and what stands before the row in the member. value/place.rs has the same in
+-- the score as text, and what stands before the row in the member. value/sort_key.rs has the same in
 -- Rust (SortKey) and says why it keeps the order.
 --
 -- Something else may have stored what is no number: that counts as 0. No pattern here can read a
@@ -58,7 +58,7 @@ local function places()
     if double == -math.huge then return '-inf' end
     return value
   end
-  -- See ordered_digits in value/place.rs.
+  -- See ordered_digits in value/sort_key.rs.
   local function ordered(negative, whole, fraction)
     local count = math.min(#whole, 127)
     if not negative then return char(128 + count) .. whole .. fraction end

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]   the record's hash; where Redis assigns the id, what comes before the id in it
 -- ARGV[1]   what comes before every key of the model
--- ARGV[2]   s: insert or replace, i: insert only, u: replace only
+-- ARGV[2]   save: insert or replace, insert: insert only, update: replace only
 -- ARGV[3]   registration of the program: see ModelSchema::registration
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   n, the number of indexed columns

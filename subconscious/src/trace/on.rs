@@ -39,7 +39,7 @@ pub(crate) struct Operation {
     waited: Duration,
     since: Option<Instant>,
     /// A query, if it is told of when it is slow, and how slow it is then.
-    asked: Option<(WatchedQuery, Duration)>,
+    watched: Option<(WatchedQuery, Duration)>,
 }
 
 impl Operation {
@@ -56,7 +56,7 @@ impl Operation {
             db.response.returned_rows = Empty,
             round_trips = Empty,
         );
-        Self { span, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, asked: None }
+        Self { span, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, watched: None }
     }
 
     /// Begins that of a query, and statistics of what it takes, if somebody listens.
@@ -64,17 +64,17 @@ impl Operation {
         db: &Db,
         schema: &'static ModelSchema,
         name: &'static str,
-        asked: impl FnOnce() -> WatchedQuery,
+        watched: impl FnOnce() -> WatchedQuery,
     ) -> (Self, Option<Stats>) {
         let mut operation = Self::new(schema, name);
-        operation.asked = enabled!(target: TARGET, Level::WARN).then(|| (asked(), db.slow_query()));
-        let stats = operation.asked.as_ref().map(|(asked, _)| asked.stats.clone());
+        operation.watched = enabled!(target: TARGET, Level::WARN).then(|| (watched(), db.slow_query()));
+        let stats = operation.watched.as_ref().map(|(watched, _)| watched.stats.clone());
         (operation, stats)
     }
 
     /// Polls a part of it.
     pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        if self.span.is_disabled() && self.asked.is_none() {
+        if self.span.is_disabled() && self.watched.is_none() {
             return poll();
         }
         let since = *self.since.get_or_insert_with(Instant::now);
@@ -109,18 +109,18 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let Self { span, rows, round_trips, waited, asked, .. } = &*self;
+        let Self { span, rows, round_trips, waited, watched, .. } = &*self;
         let microseconds = waited.as_micros() as u64;
         span.record("db.response.returned_rows", *rows).record("round_trips", *round_trips);
         span.in_scope(|| debug!(target: TARGET, rows, round_trips, microseconds, "ended"));
-        let Some((asked, slow)) = asked else { return };
+        let Some((watched, slow)) = watched else { return };
         if *waited > *slow {
-            let filter = asked.filter();
+            let filter = watched.filter();
             let Plan { model, order, steps, looked_at, commands, bytes, .. } =
-                Plan::new(asked.schema, &asked.request, &asked.stats, *rows);
+                Plan::new(watched.schema, &watched.request, &watched.stats, *rows);
             let order = order.join(", ");
             let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-            let (limit, offset, steps) = (asked.limit, asked.offset, steps.join("; "));
+            let (limit, offset, steps) = (watched.limit, watched.offset, steps.join("; "));
             span.in_scope(|| {
                 warn!(
                     target: TARGET,
