@@ -45,7 +45,7 @@ impl Bitmaps {
     }
 
     /// As `scripts/read_bitmaps.lua` says them.
-    pub(super) fn of(reply: &mut ReplyReader) -> Result<Self> {
+    pub(super) fn of(reply: &mut ReplyReader<'_>) -> Result<Self> {
         let next = reply.optional()?.map(|segment| segment as u32);
         let (total, exact, microseconds) = (reply.number()?, reply.flag()?, reply.number()?);
         let mut bitmaps = Vec::new();

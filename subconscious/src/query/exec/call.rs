@@ -27,13 +27,13 @@ pub(super) fn direction(descending: bool) -> &'static str {
 }
 
 /// Makes a call, with the filter as its last arguments.
-pub(super) async fn run(
+pub(super) async fn run<'a>(
     db: &Db,
-    target: &Target,
+    target: &'a Target,
     script: &Script,
     mut command: redis::Cmd,
     filter: &Node,
-) -> Result<ReplyReader> {
+) -> Result<ReplyReader<'a>> {
     command.arg(filter.words(target.schema));
     // Where records expire as a rule, what has expired is removed on the same way.
     let mut purge_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
@@ -58,12 +58,12 @@ pub(super) async fn run(
 }
 
 /// Makes a call of a script that leaves expired records to its caller.
-pub(super) async fn run_timeless(
+pub(super) async fn run_timeless<'a>(
     db: &Db,
-    target: &Target,
+    target: &'a Target,
     script: &Script,
     mut command: redis::Cmd,
-) -> Result<ReplyReader> {
+) -> Result<ReplyReader<'a>> {
     loop {
         let reply = script.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
         if !target.admit(db, &reply, &mut command).await? {
@@ -74,21 +74,21 @@ pub(super) async fn run_timeless(
 
 /// The values of a reply, one after the other. One that is missing, or is not what it should be, is
 /// an error.
-pub(super) struct ReplyReader {
-    target: Target,
+pub(super) struct ReplyReader<'a> {
+    target: &'a Target,
     values: std::vec::IntoIter<Value>,
 }
 
-impl ReplyReader {
-    fn of(target: &Target, answer: Answer) -> Result<Self> {
+impl<'a> ReplyReader<'a> {
+    fn of(target: &'a Target, answer: Answer) -> Result<Self> {
         match answer {
             Answer::Done(values) => Ok(Self::new(target, values)),
             Answer::Refused(refusal) => Err(target.refusal(None, refusal)),
         }
     }
 
-    pub(super) fn new(target: &Target, values: Vec<Value>) -> Self {
-        Self { target: target.clone(), values: values.into_iter() }
+    pub(super) fn new(target: &'a Target, values: Vec<Value>) -> Self {
+        Self { target, values: values.into_iter() }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -144,7 +144,7 @@ impl ReplyReader {
     /// The values of a list.
     pub(super) fn reader(&mut self) -> Result<Self> {
         let list = self.list()?;
-        Ok(Self::new(&self.target, list))
+        Ok(Self::new(self.target, list))
     }
 
     pub(super) fn position(&mut self) -> Result<Position> {
