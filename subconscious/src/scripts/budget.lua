@@ -4,9 +4,9 @@
 -- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one;
 --           with a + if it is to say how long it took
 --
--- Exports   budget    the microseconds effort    microseconds of work since the clock was looked
---           at, about: who works adds to it. To
---                     look at the clock costs as much as several small commands
+-- Exports   budget    the microseconds
+--           effort    microseconds of work since the clock was looked at, about: who works adds to
+--                     it. To look at the clock costs as much as several small commands
 --           spent()   whether the time is up
 --           took()    microseconds so far, 0 where nobody asked
 --           since()   microseconds until the clock was last looked at

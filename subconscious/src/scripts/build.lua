@@ -12,10 +12,10 @@
 --           record that lacks the column has: d and the value, k and "" for its id, or "" and ""
 --           for null; then for the values of columns of few values: name, value, ordinal, and so on
 --
--- Returns   { next row, rows } ; all is done if the next row is not below the rows or nil, what is
---           wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be added to the
---           arguments), { long, column, key of the record }, { number, column, value, key }, {
---           duplicate, column, value }, { dropping } (see drop.lua)
+-- Returns   { next row, rows } ; all is done if the next row is not below the rows
+--           or nil, what is wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be
+--           added to the arguments), { long, column, key of the record }, { number, column, value,
+--           key }, { duplicate, column, value }, { dropping } (see drop.lua)
 --
 -- A row may be entered twice: what is there already stays.
 

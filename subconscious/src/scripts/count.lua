@@ -13,7 +13,8 @@
 --
 -- Returns   { done, count }, { more, count, word, mark, mark, column }: there is more to count, or
 --           { along, 0, column }: nothing was counted, as the client does it better along the
---           column's range or nil, what is wrong, .. (see ready.lua)
+--           column's range
+--           or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 -- include offsets.lua

@@ -2,9 +2,8 @@
 -- names it; KEYS, ARGV and Returns are those of the script that includes it, and this is set here:
 --
 -- plain_decimal: a function from a stored value to the form: without the zeros that end the
--- fraction, and without the sign of a zero.
---           What is no decimal stays as it is, as do nil and false. value/sort_key.rs has the same in
---           Rust (index_form)
+--           fraction, and without the sign of a zero. What is no decimal stays as it is, as do nil
+--           and false. value/sort_key.rs has the same in Rust (index_form)
 local function plain_decimal(value)
   local last = value and string.byte(value, -1)
   -- Most end with a digit that stays.

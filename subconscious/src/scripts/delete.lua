@@ -14,9 +14,9 @@
 --           and = and the value, or "" for null
 --
 -- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields
---           } } or { 0 }; { 2 } if one of the c fields has changed or nil, what is wrong, ..: {
---           schema, stored schema, stored types }, { columns, stored types }, { conflict, version
---           }, { corrupt, why }
+--           } } or { 0 }; { 2 } if one of the c fields has changed
+--           or nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored
+--           types }, { conflict, version }, { corrupt, why }
 
 -- include rows.lua
 

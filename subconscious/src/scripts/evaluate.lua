@@ -2,9 +2,9 @@
 -- scripts that answer queries; it comes after nodes.lua. KEYS, ARGV and Returns are those of the
 -- script that includes it.
 --
--- Exports   container(node, segment)   the rows of a container evaluate(node, segment)    the rows
---           that match a node without wide ranges. A node with `sets` keeps what it
---                                      evaluates to, as it is asked again
+-- Exports   container(node, segment)   the rows of a container
+--           evaluate(node, segment)    the rows that match a node without wide ranges. A node with
+--                                      `sets` keeps what it evaluates to, as it is asked again
 --           live(segment)              the key of the rows in use
 
 local function container(node, segment)

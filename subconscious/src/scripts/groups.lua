@@ -21,9 +21,10 @@
 -- Returns   { counted, next segment, or -1 if there is none, rows of it that are left as in
 --           ARGV[8], number as in ARGV[9], then for every value that has rows: the value, as above,
 --           and their number }; values that are not known yet come in the order in which they were
---           found or { along, column }: nothing was counted, as a range of this column is too wide
---           for the script, and all else is ANDed to it; or { wide } if there is more to it or nil,
---           what is wrong, .. (see ready.lua)
+--           found
+--           or { along, column }: nothing was counted, as a range of this column is too wide for
+--           the script, and all else is ANDed to it; or { wide } if there is more to it
+--           or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 

@@ -6,16 +6,15 @@
 -- p         what comes before every key of the model
 -- n         number of indexed columns
 -- names, specs, positions: where in ARGV come the names of the columns, their specs and the
--- positions of their new
---           values (0 for null), each less one; positions is nil if the record goes
+--           positions of their new values (0 for null), each less one; positions is nil if the
+--           record goes
 -- old       HMGET's reply: the row number, then the stored values of the columns
 -- known     whether there is a record
 -- row       the row as a number
 -- due       when the first record expires, or false
--- segment, offset: set here to the row's segment and the offset in it, where anything changes. They
--- are text: a number that is
---           an argument of several calls is turned into text once, as a conversion costs as much as
---           a small command
+-- segment, offset: set here to the row's segment and the offset in it, where anything changes.
+--           They are text: a number that is an argument of several calls is turned into text once,
+--           as a conversion costs as much as a small command
 --
 -- How a column is indexed is its spec: c (containers), s (sorted set), b (both), k (containers of a
 -- column whose few values are kept in order) or u (none of these), in upper case if it is unique,

@@ -11,11 +11,13 @@
 --
 -- Returns   { segment, segments, records there are, the time in milliseconds if there are records
 --           that expired before, else 0, the rows in use as a bitmap, then for each leaf, as far as
---           there is time, at least for one: equals, null: a container: a bitmap, or a list of its
---           offsets packed by cmsgpack unique: its rows ordinals: the containers of its values
---           range: the container of null, then 1 and the rows in the range, or 0 and the rows that
---           are neither in it nor null, or neither if both are many } or nil, what is wrong, ..
---           (see ready.lua)
+--           there is time, at least for one:
+--             equals, null  a container: a bitmap, or a list of its offsets packed by cmsgpack
+--             unique        its rows
+--             ordinals      the containers of its values
+--             range         the container of null, then 1 and the rows in the range, or 0 and the
+--                           rows that are neither in it nor null, or neither if both are many }
+--           or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 

@@ -2,9 +2,9 @@
 -- sets.lua. KEYS and ARGV are those of the script that includes it.
 --
 -- A filter is in prefix form, an argument a word; plan/program.rs encodes it:
---   all | none | not .. | and n .. | or n .. | equals name value | in name kind n value .. | unique
---   name n value .. | null name | ordinals name lowest highest | range name kind score member score
---   member (at least, below; score "" for no bound)
+--   all | none | not .. | and n .. | or n .. | equals name value | in name kind n value .. |
+--   unique name n value .. | null name | ordinals name lowest highest |
+--   range name kind score member score member (at least, below; score "" for no bound)
 --
 -- A node is { operator, .. }, one of:
 --   { all }, { none }                   the only ones of their kind: ALL and NONE
@@ -18,12 +18,13 @@
 -- node with a range in it that is too wide to list.
 --
 -- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator,
---           node) one_of(name, values, as_stored)   the node of some values of a column, which
---           knows them if records have them so parse_filter(first)   the node that begins at
---           ARGV[first] parse_leaf(first)     the same, and where the next one begins
+--           node)
+--           one_of(name, values, as_stored)   the node of some values of a column, which knows
+--                                             them if records have them so
+--           parse_filter(first)   the node that begins at ARGV[first]
+--           parse_leaf(first)     the same, and where the next one begins
 --           needs_unbuilt(name)   notes that a column's index is needed; the first column of those
---           noted whose index is
---                                 being built, if there is one
+--                                 noted whose index is being built, if there is one
 --           split(node)           the filter as two: what sets can be made of, and the residual
 --                                 filter, that each row still has to be tested by; nil if there is
 --                                 none

@@ -16,7 +16,8 @@
 --
 -- Returns   { score and member at the rank that was given, score and member of the last row, its
 --           rank in this direction, number of rows that follow, microseconds, the members, packed
---           by cmsgpack } or nil, what is wrong, .. (see ready.lua)
+--           by cmsgpack }
+--           or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 

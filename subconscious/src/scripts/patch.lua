@@ -20,10 +20,11 @@
 --             time      set to the time of now; the value is n or m
 --             deadline  set to the time until which the record lives; the value is n or m
 --
--- Returns   { 1, new value of each column with add or version } or nil, what is wrong, ..: { schema, stored
---           schema, stored types }, { columns, stored types }, { missing }, { conflict, version },
---           { duplicate, column, value }, { overflow, column, value, least, greatest }, { lacks,
---           column }, { number, column, value }, { corrupt, why }
+-- Returns   { 1, new value of each column with add or version }
+--           or nil, what is wrong, ..: { schema, stored schema, stored types },
+--           { columns, stored types }, { missing }, { conflict, version },
+--           { duplicate, column, value }, { overflow, column, value, least, greatest },
+--           { lacks, column }, { number, column, value }, { corrupt, why }
 
 -- include rows.lua
 

@@ -9,8 +9,9 @@
 -- ARGV[5]   number of records to remove at most
 -- then      n names of indexed columns; n specs (see index.lua)
 --
--- Returns   { records removed, 1 or 0: whether there are more } or nil, what is wrong, ..: {
---           schema, stored schema, stored types }, { columns, stored types }
+-- Returns   { records removed, 1 or 0: whether there are more }
+--           or nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored
+--           types }
 
 -- include rows.lua
 

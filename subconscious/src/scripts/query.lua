@@ -27,11 +27,12 @@
 --           looked at, how: row scan, ordered scan, values, top-k, or estimate: the client goes on,
 --           as there are so many rows to sort, estimated number of matching rows or -1,
 --           microseconds that it takes to evaluate the filter in all segments, about, and those
---           until the clock was last looked at }, of an estimate: what read_bitmaps.lua says of the
---           filter without a range of the order's column, {} for a column of few values and else,
+--           until the clock was last looked at },
+--           of an estimate: what read_bitmaps.lua says of the filter without a range of the order's
+--           column, {} for a column of few values and else,
 --           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or,
---           if the record is gone, {} } (packed: by cmsgpack, see scripts::unpacked) or nil, what
---           is wrong, .. (see ready.lua)
+--           if the record is gone, {} } (packed: by cmsgpack, see scripts::unpacked)
+--           or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
 -- include offsets.lua

@@ -5,13 +5,14 @@
 --           indexes depend on
 --
 -- Exports   total, handed, segments   records there are, rows handed out, and segments that may
---           have rows building                  columns whose indexes are being built, as
---           :name:name:, or nil first_due                 when the first record expires, in
---           milliseconds, or false now_if_due()              the time in milliseconds if records
---           have expired that are not removed yet; nil if none not_ready(timeless)       what is
---           wrong, nil if nothing is: { schema, stored schema, stored types },
---                                     { columns, stored types }, or, unless records that
---                                     expired are left to the client, { due }
+--           have rows
+--           building                  columns whose indexes are being built, as :name:name:, or nil
+--           first_due                 when the first record expires, in milliseconds, or false
+--           now_if_due()              the time in milliseconds if records have expired that are not
+--                                     removed yet; nil if none
+--           not_ready(timeless)       what is wrong, nil if nothing is: { schema, stored schema,
+--                                     stored types }, { columns, stored types }, or, unless records
+--                                     that expired are left to the client, { due }
 local total, handed, segments, building, first_due = 0, 0, 0, nil, nil
 
 local function now_if_due()

@@ -5,9 +5,10 @@
 -- time is spent. It returns true if it ended so, before its end, with where in `position`: rows up
 -- to there have been looked at.
 --
--- Exports   looked                       rows looked at one by one position
---           where a scan ended: a word and up to two marks: row row | null row (among the nulls) |
---                                        value score member. Without marks, before all of them
+-- Exports   looked                       rows looked at one by one
+--           position                     where a scan ended: a word and up to two marks: row row |
+--                                        null row (among the nulls) | value score member. Without
+--                                        marks, before all of them
 --           stop(word, first, second)    sets it, and returns true
 --           estimate(filter)             how many rows a filter without wide ranges has, from two
 --                                        segments

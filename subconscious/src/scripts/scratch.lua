@@ -5,11 +5,16 @@
 -- ARGV[1]   what comes before every key of the model
 --
 -- Exports   p, width        ARGV[1], and ARGV[4] as a number: the width of an entry of the row
---           directory decimal         numbers as text temporary()     the key of a bitmap that is
---           not in use pin()           keeps all that are in use for the rest of the call; returns
---           how many there are release(to)     the others are not in use any more; or those that
---           were not when in_use() was `to` in_use()        how many are leave_nothing(run)   runs
---           a function, deletes the bitmaps, also when it failed, and answers what it did
+--           directory
+--           decimal         numbers as text
+--           temporary()     the key of a bitmap that is not in use
+--           pin()           keeps all that are in use for the rest of the call; returns how many
+--                           there are
+--           release(to)     the others are not in use any more; or those that were not when
+--                           in_use() was `to`
+--           in_use()        how many are
+--           leave_nothing(run)   runs a function, deletes the bitmaps, also when it failed, and
+--                                answers what it did
 --
 -- Nothing of it reaches replicas or the append-only file, and nothing is left behind.
 local p, width = ARGV[1], tonumber(ARGV[4])

@@ -3,12 +3,14 @@
 --
 -- A set is nil if it is empty, the key of a bitmap (a string), or a list of offsets (a table).
 --
--- Exports   bits(bytes)                the offsets in a bitmap size(set)                  how many
---           rows it has lookup(list)               a table that has true at each value of a list
+-- Exports   bits(bytes)                the offsets in a bitmap
+--           size(set)                  how many rows it has
+--           lookup(list)               a table that has true at each value of a list
 --           member_test(set, times)    a function that says whether an offset is in the set; it
---           will be called so often keep(list, test, wanted)   those of the offsets for which the
---           test answers what is wanted bitop(operation, keys)     a new bitmap, or nil if it would
---           be empty
+--                                      will be called so often
+--           keep(list, test, wanted)   those of the offsets for which the test answers what is
+--                                      wanted
+--           bitop(operation, keys)     a new bitmap, or nil if it would be empty
 local bits = bits()
 
 local function size(set)

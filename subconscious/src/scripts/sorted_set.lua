@@ -1,11 +1,11 @@
 -- sorted_set.lua: places in the sorted set of a column. A library of scripts that answer queries;
 -- it comes after scratch.lua. KEYS, ARGV and Returns are those of the script that includes it.
 --
--- Exports   row_of(member)                the row of a member less(a, b)                    byte
---           order rank(key, score, member)      the number of members before (score, member)
+-- Exports   row_of(member)                the row of a member
+--           less(a, b)                    byte order
+--           rank(key, score, member)      the number of members before (score, member)
 --           place_of(row, name, kind)     where a row stands in the order of a column: the score as
---           text, and the
---                                         member; nil for null
+--                                         text, and the member; nil for null
 --           earlier(score, member, edge)  whether a place is before the place { score, member }
 --           entry_of, id_in               see ids.lua
 

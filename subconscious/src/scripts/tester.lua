@@ -2,11 +2,12 @@
 -- comes after evaluate.lua. KEYS, ARGV and Returns are those of the script that includes it.
 --
 -- Exports   is_evaluated(node)   whether to evaluate a segment is cheaper than to ask its
---           containers for a few rows is_read(node)        whether the first rows of a segment are
---           tested by reading their records expect_rows(count)   says how many rows of each segment
---           will be tested, about ranked(node)         the parts that are ANDed: first those that
---           let the fewest rows through, last those that
---                                read records
+--           containers for a few rows
+--           is_read(node)        whether the first rows of a segment are tested by reading their
+--                                records
+--           expect_rows(count)   says how many rows of each segment will be tested, about
+--           ranked(node)         the parts that are ANDed: first those that let the fewest rows
+--                                through, last those that read records
 --           tester(node)         a function that says whether the row of a segment and an offset
 --                                matches the node. It may be told the offset as text, if that is
 --                                known

@@ -158,12 +158,12 @@ impl Context {
         part
     }
 
-    /// Leaves out rows that `skip` wants left out.
-    pub(super) fn leave_out(&mut self, mut hits: Vec<Hit>) -> Vec<Hit> {
-        let left_out = hits.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+    /// How many of the next rows, of which so many match, are to be left out. `skip` gets less by
+    /// that number.
+    pub(super) fn leave_out(&mut self, rows: usize) -> usize {
+        let left_out = rows.min(usize::try_from(self.skip).unwrap_or(usize::MAX));
         self.skip -= left_out as u64;
-        hits.drain(..left_out);
-        hits
+        left_out
     }
 
     /// The columns of the filter and the order.

@@ -68,8 +68,7 @@ impl OrderedScan {
             if !self.matches.rows.has(row) || context.delivered.has(row) {
                 continue;
             }
-            if self.matches.exact && context.skip > 0 {
-                context.skip -= 1;
+            if self.matches.exact && context.leave_out(1) > 0 {
                 continue;
             }
             context.delivered.insert(row);
@@ -78,7 +77,7 @@ impl OrderedScan {
         let numbers: Vec<u32> = taken.iter().map(Member::row).collect();
         let mut hits = context.look_up(&numbers, columns).await?;
         if !self.matches.exact {
-            hits = context.leave_out(hits);
+            hits.drain(..context.leave_out(hits.len()));
         }
         let position = |member: &Member| Position::Value(Some(member.clone()));
         if let (None, Some(hit)) = (&context.first, hits.first()) {

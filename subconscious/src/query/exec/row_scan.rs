@@ -179,10 +179,8 @@ impl RowScan {
     ) -> Result<Vec<Hit>> {
         let mut taken = Vec::new();
         while taken.len() < rows {
-            if self.exact && context.skip > 0 {
-                let left_out = self.rows.len().min(usize::try_from(context.skip).unwrap_or(usize::MAX));
-                self.rows.drain(..left_out);
-                context.skip -= left_out as u64;
+            if self.exact {
+                self.rows.drain(..context.leave_out(self.rows.len()));
             }
             let some = self.rows.len().min(rows - taken.len());
             taken.extend(self.rows.drain(..some));
@@ -228,7 +226,7 @@ impl RowScan {
         }
         let mut hits = context.look_up(&taken, columns).await?;
         if !self.exact {
-            hits = context.leave_out(hits);
+            hits.drain(..context.leave_out(hits.len()));
         }
         if context.first.is_none() {
             context.first = hits.first().map(|hit| run.position(hit.row));

@@ -54,9 +54,7 @@ impl TopK {
         entries.sort_unstable_by(|one, two| one.compare(two, &order));
         more |= entries.len() > wanted;
         entries.truncate(wanted);
-        let left_out = usize::try_from(context.skip).unwrap_or(usize::MAX).min(entries.len());
-        context.skip -= left_out as u64;
-        entries.drain(..left_out);
+        entries.drain(..context.leave_out(entries.len()));
         Ok(Self { entries: entries.into(), more })
     }
 
