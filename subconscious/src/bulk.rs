@@ -1,15 +1,16 @@
 //! Many records: saved and deleted in pipelines.
 
+use std::pin::{Pin, pin};
+
 use futures::stream::{self, FuturesOrdered};
 use futures::{Stream, StreamExt};
 
+use crate::codec::RecordWriter;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::model::RedisModel;
-use crate::record::{self, Saving, Verb};
+use crate::record::{self, Saved, Saving, Verb};
 use crate::scripts::{DELETE, SAVE_MANY};
-use crate::value::IntoValue;
-use crate::write::Target;
+use crate::write::{Address, Target};
 
 /// Records that travel in one pipeline.
 const PIPELINE: usize = 500;
@@ -80,13 +81,24 @@ impl DeleteReport {
     }
 }
 
+/// Records that are saved together: the core's view of a slice of a model's.
+pub(crate) trait Records: Send {
+    fn len(&self) -> usize;
+    fn encode(&self, at: usize) -> Result<RecordWriter>;
+    /// Takes what Redis assigned into a record that was saved.
+    fn assign(&mut self, at: usize, saved: Saved) -> Result<()>;
+}
+
 /// Saves one pipeline of records and says what became of each.
-async fn save_pipeline<M: RedisModel>(db: &Db, target: &Target, records: &mut [M]) -> Result<Vec<Result<()>>> {
-    let mut outcomes = Vec::with_capacity(records.len());
+async fn save_pipeline(db: &Db, target: &Target, records: Vec<Result<RecordWriter>>) -> Result<Vec<Result<Saved>>> {
     let mut savings = Vec::with_capacity(records.len());
-    for record in records.iter() {
-        outcomes.push(Saving::new(record, target, Verb::Save).map(|saving| savings.push(saving)));
-    }
+    let refused: Vec<Option<Error>> = records
+        .into_iter()
+        .map(|record| {
+            let saving = record.and_then(|record| Saving::new(record, target, Verb::Save));
+            saving.map(|saving| savings.push(saving)).err()
+        })
+        .collect();
     let mut calls = Vec::with_capacity(savings.len() / GROUP + 1);
     let mut left = &savings[..];
     while !left.is_empty() {
@@ -108,82 +120,78 @@ async fn save_pipeline<M: RedisModel>(db: &Db, target: &Target, records: &mut [M
         left = rest;
     }
     let writes: Vec<_> = savings.into_iter().map(|saving| saving.write).collect();
-    let mut replies = target.run_groups(db, &SAVE_MANY, calls, &writes).await?.into_iter().zip(&writes);
-    for (outcome, record) in outcomes.iter_mut().zip(records) {
-        if outcome.is_err() {
-            continue;
-        }
-        if let Some((reply, write)) = replies.next() {
-            *outcome = reply.and_then(|values| record::saved(record, &write.key, values));
-        }
-    }
-    Ok(outcomes)
+    let replies = target.run_groups(db, &SAVE_MANY, calls, &writes).await?;
+    let mut saved = writes.into_iter().zip(replies);
+    let outcomes = refused.into_iter().map(|refused| match refused {
+        Some(error) => Err(error),
+        None => match saved.next() {
+            Some((write, values)) => Saved::new(target, write.key, values?),
+            None => Err(target.unexpected(&"fewer replies than records")),
+        },
+    });
+    Ok(outcomes.collect())
 }
 
 impl SaveReport {
-    fn add(&mut self, outcomes: Vec<Result<()>>, kept: usize) {
-        for outcome in outcomes {
-            let position = self.saved + self.failures;
-            match outcome {
-                Ok(()) => self.saved += 1,
-                Err(error) => {
-                    self.failures += 1;
-                    if self.failed.len() < kept {
-                        self.failed.push((position as usize, error));
-                    }
+    fn add(&mut self, outcome: Result<()>, kept: usize) {
+        let position = self.saved + self.failures;
+        match outcome {
+            Ok(()) => self.saved += 1,
+            Err(error) => {
+                self.failures += 1;
+                if self.failed.len() < kept {
+                    self.failed.push((position as usize, error));
                 }
             }
         }
     }
 }
 
-pub(crate) async fn save_many<M: RedisModel>(db: &Db, records: &mut [M]) -> Result<SaveReport> {
-    let target = &Target::new::<M>(db);
+pub(crate) async fn save_many(db: &Db, target: &Target, records: &mut dyn Records) -> Result<SaveReport> {
     let mut report = SaveReport::default();
-    let mut chunks = records.chunks_mut(PIPELINE);
+    let (mut sent, mut answered) = (0, 0);
     let mut running = FuturesOrdered::new();
     loop {
-        while running.len() < PIPELINES
-            && let Some(chunk) = chunks.next()
-        {
-            running.push_back(save_pipeline(db, target, chunk));
+        while running.len() < PIPELINES && sent < records.len() {
+            let end = records.len().min(sent + PIPELINE);
+            let encoded = (sent..end).map(|at| records.encode(at)).collect();
+            running.push_back(save_pipeline(db, target, encoded));
+            sent = end;
         }
-        match running.next().await {
-            Some(outcomes) => report.add(outcomes?, usize::MAX),
-            None => return Ok(report),
+        let Some(outcomes) = running.next().await else { return Ok(report) };
+        for saved in outcomes? {
+            report.add(saved.and_then(|saved| records.assign(answered, saved)), usize::MAX);
+            answered += 1;
         }
     }
 }
 
-pub(crate) async fn save_stream<M, S, P>(db: &Db, records: S, mut progress: P) -> Result<SaveReport>
-where
-    M: RedisModel,
-    S: Stream<Item = M> + Send,
-    P: FnMut(&SaveReport) + Send,
-{
-    let target = &Target::new::<M>(db);
+/// What Redis assigns to the records is not told.
+pub(crate) async fn save_stream(
+    db: &Db,
+    target: &Target,
+    records: Pin<&mut (dyn Stream<Item = Result<RecordWriter>> + Send)>,
+    progress: &mut (dyn FnMut(&SaveReport) + Send),
+) -> Result<SaveReport> {
     let mut report = SaveReport::default();
-    let pipelines = records
-        .chunks(PIPELINE)
-        .map(|mut records| async move { save_pipeline(db, target, &mut records).await })
-        .buffered(PIPELINES);
-    let mut pipelines = std::pin::pin!(pipelines);
+    let pipelines = records.chunks(PIPELINE).map(|records| save_pipeline(db, target, records)).buffered(PIPELINES);
+    let mut pipelines = pin!(pipelines);
     while let Some(outcomes) = pipelines.next().await {
-        report.add(outcomes?, KEPT);
+        for saved in outcomes? {
+            report.add(saved.map(drop), KEPT);
+        }
         progress(&report);
     }
     Ok(report)
 }
 
-pub(crate) async fn delete_many<M, I>(db: &Db, ids: I) -> Result<DeleteReport>
-where
-    M: RedisModel,
-    I: Iterator + Send,
-    I::Item: IntoValue<M::Id>,
-{
-    let target = &Target::new::<M>(db);
+pub(crate) async fn delete_many(
+    db: &Db,
+    target: &Target,
+    addresses: &mut (dyn Iterator<Item = Result<Address>> + Send),
+) -> Result<DeleteReport> {
     let mut report = DeleteReport::default();
-    let pipelines = stream::iter(ids.map(|id| target.address(&id.into_value())))
+    let pipelines = stream::iter(addresses)
         .chunks(PIPELINE)
         .map(|addresses| async move {
             let mut calls = Vec::with_capacity(addresses.len());
@@ -200,7 +208,7 @@ where
             Ok::<Vec<Result<bool>>, Error>(outcomes.collect())
         })
         .buffered(PIPELINES);
-    let mut pipelines = std::pin::pin!(pipelines);
+    let mut pipelines = pin!(pipelines);
     let mut position = 0;
     while let Some(outcomes) = pipelines.next().await {
         for outcome in outcomes? {

@@ -8,20 +8,19 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::marker::PhantomData;
 
 use redis::{Cmd, Pipeline, RedisError, Value};
 
-use crate::codec::printable;
+use crate::codec::RecordReader;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::model::RedisModel;
 use crate::record;
 use crate::reply::{self, Answer, is_wrong_type};
 use crate::scan::Scan;
 use crate::schema::ColumnSchema;
 use crate::scripts::{CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
-use crate::value::{Excerpt, parse};
+use crate::text::{Excerpt, printable};
+use crate::value::parse;
 use crate::write::{Target, push_indexes};
 
 /// Damages of one kind that a report lists; more are only counted.
@@ -174,26 +173,30 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Checks, and repairs what it finds if `repair` says so.
-pub(crate) async fn check<M: RedisModel>(db: &Db, repair: bool) -> Result<CheckReport> {
-    let target = Target::new::<M>(db);
+/// Checks, and repairs what it finds if `repair` says so. `read` tries to read a record.
+pub(crate) async fn check(
+    db: &Db,
+    target: Target,
+    read: fn(&mut RecordReader<'_>) -> Result<()>,
+    repair: bool,
+) -> Result<CheckReport> {
     target.compare_stored(db).await?;
     if repair {
         // Records may be there of which meta says nothing.
         target.describe(db).await?;
     }
-    let mut walk = Walk { target, db, repair, report: CheckReport::default(), model: PhantomData::<fn() -> M> };
+    let mut walk = Walk { target, db, read, repair, report: CheckReport::default() };
     walk.all().await?;
     Ok(walk.report)
 }
 
 /// A walk through everything that a model has.
-struct Walk<'a, M> {
+struct Walk<'a> {
     target: Target,
     db: &'a Db,
+    read: fn(&mut RecordReader<'_>) -> Result<()>,
     repair: bool,
     report: CheckReport,
-    model: PhantomData<fn() -> M>,
 }
 
 /// Key of an index, and what is in it: the arguments of check_entries.lua.
@@ -209,7 +212,7 @@ struct Entries {
     cursor: Vec<u8>,
 }
 
-impl<M: RedisModel> Walk<'_, M> {
+impl Walk<'_> {
     /// In this order, a repair never frees a row while an index has an entry of it, and never gives
     /// a unique value to a record while another, which lost it, has it.
     async fn all(&mut self) -> Result<()> {
@@ -328,7 +331,7 @@ impl<M: RedisModel> Walk<'_, M> {
 
     /// Reads every record, and finds those that have no row.
     async fn records(&mut self) -> Result<()> {
-        let records = self.target.keys.records(0);
+        let (schema, records) = (self.target.schema, self.target.keys.records(0));
         let mut scan = Scan::new(&self.target);
         while let Some(keys) = scan.next(self.db).await? {
             let keys: Vec<_> = keys.into_iter().filter(|key| key.starts_with(&records)).collect();
@@ -338,7 +341,7 @@ impl<M: RedisModel> Walk<'_, M> {
                 self.ask(&CHECK_RECORDS, vec![command]).await?;
                 let mut pipeline = Pipeline::with_capacity(keys.len());
                 for key in keys {
-                    pipeline.add_command(record::read_command(M::schema(), key, &M::schema().stored));
+                    pipeline.add_command(record::read_command(schema, key, &schema.stored));
                 }
                 for (key, reply) in keys.iter().zip(self.db.send_all(&pipeline).await?) {
                     self.read(key, &key[records.len()..], reply)?;
@@ -355,8 +358,9 @@ impl<M: RedisModel> Walk<'_, M> {
             Err(error) if is_wrong_type(&error) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let detail = match record::decode::<M>(key, id, fields) {
-            Ok(_) => return Ok(()),
+        let found = record::found(self.target.schema, key, id, fields);
+        let detail = match found.and_then(|found| found.map_or(Ok(()), |mut found| (self.read)(&mut found))) {
+            Ok(()) => return Ok(()),
             // A record without a row was found already.
             Err(Error::MissingColumn { column: "#", .. }) => return Ok(()),
             Err(Error::Corrupt { column, reason, .. }) => {

@@ -7,11 +7,8 @@ use redis::Value;
 use crate::error::{Error, Result};
 use crate::id;
 use crate::schema::ModelSchema;
-use crate::value::{ColumnType, ColumnValue, DefaultValue, Excerpt, Kind, ValueError, list};
-
-/// Bytes that an indexed value may have at most: it becomes part of a key or of a sorted set's
-/// member.
-pub(crate) const LONGEST_INDEXED: usize = 1024;
+use crate::text::printable;
+use crate::value::{ColumnType, ColumnValue, DefaultValue, ValueError};
 
 /// Collects the columns of a record in their stored forms. The derive writes the calls.
 #[derive(Debug)]
@@ -44,7 +41,7 @@ impl RecordWriter {
         let bad_data = |reason| Error::bad_data(self.schema.name(), column.name(), reason);
         value.encode(&mut self.bytes).map_err(bad_data)?;
         if column.is_indexed() {
-            check_indexed(column.kind, &self.bytes[begin..]).map_err(bad_data)?;
+            column.kind.check_indexed(&self.bytes[begin..]).map_err(bad_data)?;
         }
         self.values.push((Some(begin..self.bytes.len()), value.ordinal()));
         Ok(())
@@ -86,23 +83,6 @@ impl RecordWriter {
         id::check_length(self.schema, &text)?;
         Ok(text)
     }
-}
-
-/// Refuses a value that is too long to be indexed.
-pub(crate) fn check_indexed(kind: Kind, stored: &[u8]) -> Result<(), ValueError> {
-    if kind == Kind::List {
-        let elements = list::elements(stored).unwrap_or_default();
-        return elements.iter().try_for_each(|element| check_indexed(Kind::Bytes, element));
-    }
-    if stored.len() <= LONGEST_INDEXED {
-        return Ok(());
-    }
-    let reason = format!(
-        "an indexed value has at most {LONGEST_INDEXED} bytes, {} has {}. Shorten it",
-        Excerpt(stored),
-        stored.len()
-    );
-    Err(ValueError::new(reason))
 }
 
 /// Reads the columns of a stored record in declared order. The derive writes the calls.
@@ -207,11 +187,6 @@ impl<'a> RecordReader<'a> {
         };
         Ok((at, value))
     }
-}
-
-/// A key as text for messages.
-pub(crate) fn printable(key: &[u8]) -> String {
-    key.escape_ascii().to_string()
 }
 
 /// The stored form of a column's value, if it has one.

@@ -55,7 +55,8 @@ pub fn record<M: RedisModel>(bytes: &[u8]) {
     let mut field = || pieces.next().flatten().map_or(Value::Nil, Value::BulkString);
     let id = vec![b'7'];
     let fields: Vec<Value> = (0..=schema.stored.len()).map(|_| field()).collect();
-    let _ = record::decode::<M>(&id, &id, Value::Array(fields.clone()));
+    let found = record::found(schema, &id, &id, Value::Array(fields.clone()));
+    let _ = found.map(|found| found.map(|mut found| M::read(&mut found)));
     let wanted = field();
     let (Value::BulkString(wanted), columns) = (wanted, &schema.stored) else { return };
     for &column in columns {

@@ -1,9 +1,9 @@
 //! Ids: how the value of a key, or the tuple of a composite key, becomes the name of a record and
 //! back.
 
-use crate::codec::printable;
 use crate::error::{Error, Result};
 use crate::schema::ModelSchema;
+use crate::text::printable;
 use crate::value::{IntoValue, KeyValue, Kind};
 use uuid::Uuid;
 

@@ -24,3 +24,7 @@ pub(crate) const LAST_ROW: u32 = i32::MAX as u32;
 
 /// The end of the year 9999 in milliseconds: a record that is to live longer lives until then.
 pub(crate) const LAST_DEADLINE: u64 = 253_402_300_799_999;
+
+/// Bytes that an indexed value may have at most: it becomes part of a key or of a sorted set's
+/// member.
+pub(crate) const LONGEST_INDEXED: usize = 1024;

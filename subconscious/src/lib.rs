@@ -100,6 +100,7 @@ pub mod schema;
 mod scripts;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod trace;
 pub mod value;
 mod write;

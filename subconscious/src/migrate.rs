@@ -5,11 +5,10 @@ use std::borrow::Cow;
 
 use redis::{Cmd, Value};
 
-use crate::codec::LONGEST_INDEXED;
 use crate::db::Db;
 use crate::description::{self, Line};
 use crate::error::{Error, Result};
-use crate::model::RedisModel;
+use crate::layout::LONGEST_INDEXED;
 use crate::reply::{self, Answer, Refusal};
 use crate::scan::Scan;
 use crate::schema::{ColumnSchema, ModelSchema};
@@ -128,8 +127,11 @@ impl Stored {
     }
 }
 
-pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Migration) + Send) -> Result<Migration> {
-    let target = &Target::new::<M>(db);
+pub(crate) async fn migrate(
+    db: &Db,
+    target: &Target,
+    progress: &mut (dyn FnMut(&Migration) + Send),
+) -> Result<Migration> {
     let schema = target.schema;
     let refuse = |difference: String| Error::Schema { model: schema.name(), difference };
     let under_way = format!("{}+", schema.fingerprint);
@@ -150,7 +152,7 @@ pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Mi
             let tried = schema.columns().iter().filter(|column| tried.clone().any(|name| name == column.name()));
             // A key is never stored in another type.
             let tried: Vec<&ColumnSchema> = tried.filter(|column| !column.is_key()).collect();
-            trial::try_values(target, db, &tried, stored.rows, &mut migration, &mut progress).await?;
+            trial::try_values(target, db, &tried, stored.rows, &mut migration, progress).await?;
             let mut command = MIGRATE.call(target.keys.meta().as_bytes());
             command.arg(&stored.fingerprint).arg(&stored.types).arg(&schema.registration).arg(&schema.description);
             command.arg(description::merged(&known, &schema.types)).arg(u8::from(!same_indexes));
@@ -174,15 +176,15 @@ pub(crate) async fn migrate<M: RedisModel>(db: &Db, mut progress: impl FnMut(&Mi
         migration.rows = 0;
         progress(&migration);
         if !stored.dropping.is_empty() {
-            drop_indexes(target, db, &stored.dropping, || progress(&migration)).await?;
+            drop_indexes(target, db, &stored.dropping, &mut || progress(&migration)).await?;
         }
-        build(target, db, &stored.building, &mut migration, &mut progress).await?;
+        build(target, db, &stored.building, &mut migration, progress).await?;
         return Ok(migration);
     }
 }
 
 /// Deletes all keys of the columns' indexes.
-async fn drop_indexes(target: &Target, db: &Db, columns: &[String], mut progress: impl FnMut() + Send) -> Result<()> {
+async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &mut (dyn FnMut() + Send)) -> Result<()> {
     let prefix = &target.keys.prefix;
     let drop_keys = async |keys: &[Vec<u8>]| -> Result<bool> {
         let mut command = DROP.call(target.keys.meta().as_bytes());
@@ -246,7 +248,7 @@ async fn build(
     db: &Db,
     columns: &[String],
     migration: &mut Migration,
-    progress: &mut (impl FnMut(&Migration) + Send),
+    progress: &mut (dyn FnMut(&Migration) + Send),
 ) -> Result<()> {
     let schema = target.schema;
     let columns: Vec<&ColumnSchema> =

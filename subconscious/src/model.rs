@@ -1,26 +1,29 @@
 //! The verbs of a model.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::Stream;
+use futures::{Stream, StreamExt};
 
-use crate::bulk::{self, DeleteReport, SaveReport};
+use crate::bulk::{self, DeleteReport, Records, SaveReport};
 use crate::check::{self, CheckReport};
 use crate::codec::{RecordReader, RecordWriter};
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expiry;
 use crate::id::ModelId;
 use crate::migrate::{self, Migration};
 use crate::patch::{self, ColumnChange, Lifetime, Patched};
 use crate::query::Query;
+use crate::query::column::Column;
 use crate::query::filter::Filter;
-use crate::record::{self, Verb};
+use crate::record::{self, Saved, Verb};
 use crate::schema::ModelSchema;
+use crate::text::printable;
 use crate::trace::operation;
-use crate::value::IntoValue;
-use crate::write::Target;
+use crate::value::{ColumnType, ColumnValue, IntoValue};
+use crate::write::{Address, Target};
 
 /// A struct whose values are records in Redis, with the verbs that save, load, change and find
 /// them.
@@ -140,7 +143,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the future is dropped, the record was written with all its index entries or not at all;
     /// which one is not known.
     fn save(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation(Self::schema(), "save", record::save(self, db, Verb::Save))
+        operation(Self::schema(), "save", save(self, db, Verb::Save))
     }
 
     /// Inserts the record. One round trip.
@@ -154,7 +157,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`save`](Self::save).
     fn insert(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation(Self::schema(), "insert", record::save(self, db, Verb::Insert))
+        operation(Self::schema(), "insert", save(self, db, Verb::Insert))
     }
 
     /// Replaces the record with the same id. One round trip.
@@ -168,7 +171,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`save`](Self::save).
     fn update(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation(Self::schema(), "update", record::save(self, db, Verb::Update))
+        operation(Self::schema(), "update", save(self, db, Verb::Update))
     }
 
     /// Saves many records, in pipelines of 500, two at a time; each pipeline is a round trip. Each
@@ -184,7 +187,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, each record was saved with all its index entries or not at all.
     fn save_many(db: &Db, records: &mut [Self]) -> impl Future<Output = Result<SaveReport>> + Send {
-        operation(Self::schema(), "save_many", bulk::save_many(db, records))
+        operation(Self::schema(), "save_many", async move {
+            let mut records = records;
+            bulk::save_many(db, &target::<Self>(db), &mut records).await
+        })
     }
 
     /// Saves the records of a stream, as [`save_many`](Self::save_many) does, and holds two
@@ -204,7 +210,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         S: Stream<Item = Self> + Send,
         P: FnMut(&SaveReport) + Send,
     {
-        operation(Self::schema(), "save_stream", bulk::save_stream(db, records, progress))
+        let (records, mut progress) = (records.map(|record| encoded(&record)), progress);
+        operation(Self::schema(), "save_stream", async move {
+            bulk::save_stream(db, &target::<Self>(db), pin!(records), &mut progress).await
+        })
     }
 
     /// The record with the id, or `None`. One round trip, a plain HMGET.
@@ -228,7 +237,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// this model.
     fn load(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
-        operation(Self::schema(), "load", async move { record::load(&db.reading(), &id).await })
+        operation(Self::schema(), "load", async move {
+            let target = target::<Self>(db);
+            let address = address::<Self>(&target, &id)?;
+            record::load(&db.reading(), &target, &address).await?.as_mut().map(Self::read).transpose()
+        })
     }
 
     /// The records with the ids, in the order of the ids, `None` where there is none. One round
@@ -243,7 +256,16 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         I::Item: IntoValue<Self::Id>,
     {
         let ids: Vec<Self::Id> = ids.into_iter().map(IntoValue::into_value).collect();
-        operation(Self::schema(), "load_many", async move { record::load_many(&db.reading(), &ids).await })
+        operation(Self::schema(), "load_many", async move {
+            let target = target::<Self>(db);
+            let addresses = ids.iter().map(|id| address::<Self>(&target, id)).collect::<Result<Vec<_>>>()?;
+            let replies = record::load_many(&db.reading(), &target, &addresses).await?;
+            let records = addresses.iter().zip(replies).map(|(address, fields)| {
+                let found = record::found(target.schema, &address.key, address.id(), fields?)?;
+                found.map(|mut found| Self::read(&mut found)).transpose()
+            });
+            records.collect()
+        })
     }
 
     /// Whether there is a record with the id. One round trip.
@@ -253,7 +275,9 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// None but [those of all verbs](RedisModel#errors).
     fn exists(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<bool>> + Send {
         let id = id.into_value();
-        operation(Self::schema(), "exists", async move { record::exists::<Self>(&db.reading(), &id).await })
+        operation(Self::schema(), "exists", async move {
+            record::exists(&db.reading(), &address::<Self>(&target::<Self>(db), &id)?).await
+        })
     }
 
     /// Reads the record again, with what others have written since. Columns with `skip` get their
@@ -264,7 +288,16 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::NotFound`](crate::Error::NotFound) if there is none any more: the value stays as it
     /// is. Otherwise as [`load`](Self::load).
     fn reload(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        operation(Self::schema(), "reload", record::reload(self, db))
+        operation(Self::schema(), "reload", async move {
+            let target = target::<Self>(db);
+            let address = address::<Self>(&target, &self.id())?;
+            let mut found = record::load(db, &target, &address).await?;
+            let Some(found) = &mut found else {
+                return Err(Error::NotFound { model: target.schema.name(), key: printable(&address.key) });
+            };
+            *self = Self::read(found)?;
+            Ok(())
+        })
     }
 
     /// Removes the record and its index entries. Says whether there was one. One round trip.
@@ -281,8 +314,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the future is dropped, the record was removed with all its index entries or not at all;
     /// which one is not known.
     fn delete(&self, db: &Db) -> impl Future<Output = Result<bool>> + Send {
-        let (id, version) = (self.id(), record::version(self));
-        operation(Self::schema(), "delete", async move { record::delete::<Self>(db, &id, version?).await })
+        let (id, record) = (self.id(), encoded(self));
+        operation(Self::schema(), "delete", async move {
+            let target = target::<Self>(db);
+            record::delete(db, &target, address::<Self>(&target, &id)?, record::version(&record?)).await
+        })
     }
 
     /// Removes the record with the id, whatever its version: see [`delete`](Self::delete).
@@ -296,7 +332,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// As [`delete`](Self::delete).
     fn delete_by_id(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<bool>> + Send {
         let id = id.into_value();
-        operation(Self::schema(), "delete_by_id", async move { record::delete::<Self>(db, &id, None).await })
+        operation(Self::schema(), "delete_by_id", async move {
+            let target = target::<Self>(db);
+            record::delete(db, &target, address::<Self>(&target, &id)?, None).await
+        })
     }
 
     /// Removes the records with the ids, in pipelines of 500, two at a time; each pipeline is a
@@ -317,7 +356,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         I::IntoIter: Send,
         I::Item: IntoValue<Self::Id>,
     {
-        operation(Self::schema(), "delete_many", bulk::delete_many::<Self, _>(db, ids.into_iter()))
+        let ids = ids.into_iter();
+        operation(Self::schema(), "delete_many", async move {
+            let target = target::<Self>(db);
+            let mut addresses = ids.map(|id| address::<Self>(&target, &id.into_value()));
+            bulk::delete_many(db, &target, &mut addresses).await
+        })
     }
 
     /// Reads and removes the record with the id in one step: of several callers at the same time,
@@ -348,7 +392,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// lost.
     fn take(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
-        operation(Self::schema(), "take", async move { record::take(db, &id).await })
+        operation(Self::schema(), "take", async move {
+            let target = target::<Self>(db);
+            let address = address::<Self>(&target, &id)?;
+            record::take(db, &target, &address).await?.as_mut().map(Self::read).transpose()
+        })
     }
 
     /// Changes some columns of a record, in one step and without reading it. One round trip, in
@@ -394,8 +442,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         I: IntoIterator<Item = ColumnChange<Self>>,
     {
         let id = id.into_value();
-        let changes = changes(Self::columns()).into_iter().collect();
-        operation(Self::schema(), "patch", async move { patch::patch(db, &id, changes).await })
+        let changes = changes(Self::columns()).into_iter().map(ColumnChange::into_parts).collect();
+        operation(Self::schema(), "patch", async move {
+            let target = target::<Self>(db);
+            let values = patch::patch(db, &target, address::<Self>(&target, &id)?, changes).await?;
+            Ok(Patched::new(values))
+        })
     }
 
     /// Lets the stored record live for this long from now, by the server's clock, which counts in
@@ -415,11 +467,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, it was done or not; which one is not known.
     fn expire(&self, db: &Db, after: Duration) -> impl Future<Output = Result<()>> + Send {
-        let id = self.id();
-        let milliseconds = expiry::milliseconds(after);
-        operation(Self::schema(), "expire", async move {
-            patch::expire::<Self>(db, &id, Lifetime::After(milliseconds), "expire").await
-        })
+        expire(self, db, Lifetime::After(expiry::milliseconds(after)), "expire")
     }
 
     /// Lets the stored record live until this time, rounded up to milliseconds: see
@@ -433,11 +481,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`expire`](Self::expire).
     fn expire_at(&self, db: &Db, at: impl Into<SystemTime>) -> impl Future<Output = Result<()>> + Send {
-        let id = self.id();
         let milliseconds = expiry::milliseconds(at.into().duration_since(UNIX_EPOCH).unwrap_or_default());
-        operation(Self::schema(), "expire_at", async move {
-            patch::expire::<Self>(db, &id, Lifetime::At(milliseconds), "expire_at").await
-        })
+        expire(self, db, Lifetime::At(milliseconds), "expire_at")
     }
 
     /// Lets the stored record live for ever: see [`expire`](Self::expire). One round trip.
@@ -451,12 +496,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`expire`](Self::expire).
     fn persist(&self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        let id = self.id();
-        operation(
-            Self::schema(),
-            "persist",
-            async move { patch::expire::<Self>(db, &id, Lifetime::Never, "persist").await },
-        )
+        expire(self, db, Lifetime::Never, "persist")
     }
 
     /// How long the record still lives; `None` if for ever. One round trip.
@@ -466,7 +506,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record.
     fn ttl(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Duration>>> + Send {
         let id = id.into_value();
-        operation(Self::schema(), "ttl", async move { patch::ttl::<Self>(db, &id).await })
+        operation(Self::schema(), "ttl", async move {
+            let target = target::<Self>(db);
+            patch::ttl(db, &target, &address::<Self>(&target, &id)?).await
+        })
     }
 
     /// Removes what is left of records that expired, and says how many there were. One round trip
@@ -483,11 +526,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, each record was removed with all its index entries or not at all.
     fn purge_expired(db: &Db) -> impl Future<Output = Result<u64>> + Send {
-        operation(
-            Self::schema(),
-            "purge_expired",
-            async move { expiry::purge_expired(db, &Target::new::<Self>(db)).await },
-        )
+        operation(Self::schema(), "purge_expired", async move { expiry::purge_expired(db, &target::<Self>(db)).await })
     }
 
     /// Compares the indexes with the records, both ways, and says what differs. Nothing that this
@@ -503,7 +542,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version
     /// of the model, or still being built. What is wrong with keys and records is in the report.
     fn check(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
-        operation(Self::schema(), "check", check::check::<Self>(db, false))
+        operation(Self::schema(), "check", check::check(db, target::<Self>(db), try_to_read::<Self>, false))
     }
 
     /// Does what [`check`](Self::check) does, at the same cost, and mends what it finds: the
@@ -518,7 +557,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, what was repaired stays repaired, and the rest as it was.
     fn repair(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
-        operation(Self::schema(), "repair", check::check::<Self>(db, true))
+        operation(Self::schema(), "repair", check::check(db, target::<Self>(db), try_to_read::<Self>, true))
     }
 
     /// Changes the stored indexes and types of columns to those of this model, where they are of
@@ -568,7 +607,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// If the future is dropped, the migration stays where it is, until the next call goes on with
     /// it.
     fn migrate(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
-        operation(Self::schema(), "migrate", migrate::migrate::<Self>(db, |_| ()))
+        Self::migrate_with(db, |_| ())
     }
 
     /// The same as [`migrate`](Self::migrate); after each step, `progress` is told how far it is.
@@ -584,7 +623,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         db: &Db,
         progress: impl FnMut(&Migration) + Send,
     ) -> impl Future<Output = Result<Migration>> + Send {
-        operation(Self::schema(), "migrate", migrate::migrate::<Self>(db, progress))
+        let mut progress = progress;
+        operation(
+            Self::schema(),
+            "migrate",
+            async move { migrate::migrate(db, &target::<Self>(db), &mut progress).await },
+        )
     }
 
     /// A query for all records: nothing is sent until one of its verbs runs it.
@@ -601,5 +645,67 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// u.country.eq("CH"))`. See [`Query`] and [`Column`](crate::Column).
     fn filter_by(filter: impl FnOnce(Self::Columns) -> Filter<Self>) -> Query<Self> {
         Query::new().filter(filter)
+    }
+}
+
+impl<M: RedisModel> Patched<M> {
+    /// The new value of a column with `incr` or `decr` in the patch, or of the version; `None` for
+    /// other columns.
+    pub fn get<T: ColumnType, C>(&self, column: impl FnOnce(M::Columns) -> Column<M, T, C>) -> Option<T::Value> {
+        T::Value::decode(self.stored(column(M::columns()).at())?).ok()
+    }
+}
+
+fn target<M: RedisModel>(db: &Db) -> Target {
+    Target::new(db, M::schema())
+}
+
+fn address<M: RedisModel>(target: &Target, id: &M::Id) -> Result<Address> {
+    target.address(|key| id.encode(target.schema, key))
+}
+
+fn encoded<M: RedisModel>(record: &M) -> Result<RecordWriter> {
+    let mut writer = RecordWriter::new(M::schema());
+    record.write(&mut writer)?;
+    Ok(writer)
+}
+
+fn assign<M: RedisModel>(record: &mut M, mut saved: Saved) -> Result<()> {
+    saved.assigned(M::schema()).map_or(Ok(()), |mut values| record.set_automatic(&mut values))
+}
+
+fn try_to_read<M: RedisModel>(record: &mut RecordReader<'_>) -> Result<()> {
+    M::read(record).map(drop)
+}
+
+async fn save<M: RedisModel>(record: &mut M, db: &Db, verb: Verb) -> Result<()> {
+    let saved = record::save(db, &target::<M>(db), encoded(record)?, verb).await?;
+    assign(record, saved)
+}
+
+fn expire<M: RedisModel>(
+    record: &M,
+    db: &Db,
+    lifetime: Lifetime,
+    name: &'static str,
+) -> impl Future<Output = Result<()>> + Send {
+    let id = record.id();
+    operation(M::schema(), name, async move {
+        let target = target::<M>(db);
+        patch::expire(db, &target, address::<M>(&target, &id)?, lifetime, name).await
+    })
+}
+
+impl<M: RedisModel> Records for &mut [M] {
+    fn len(&self) -> usize {
+        <[M]>::len(self)
+    }
+
+    fn encode(&self, at: usize) -> Result<RecordWriter> {
+        encoded(&self[at])
+    }
+
+    fn assign(&mut self, at: usize, saved: Saved) -> Result<()> {
+        assign(&mut self[at], saved)
     }
 }

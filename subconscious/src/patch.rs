@@ -2,18 +2,17 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use redis::Value;
 
-use crate::codec::check_indexed;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::model::RedisModel;
-use crate::query::column::Column;
 use crate::reply;
 use crate::schema::{Automatic, ColumnSchema, ModelSchema};
 use crate::scripts::PATCH;
-use crate::value::{ColumnType, ColumnValue, ValueError};
+use crate::text::printable;
+use crate::value::ValueError;
 use crate::write::{Address, Call, Target, Write, index_spec};
 
 /// A change of one column for [`RedisModel::patch`], made by [`Column::set`],
@@ -26,7 +25,7 @@ pub struct ColumnChange<M> {
     model: PhantomData<fn() -> M>,
 }
 
-/// ChangeRequest a change asks for.
+/// What a change asks for.
 #[derive(Debug, Clone)]
 pub(crate) enum ChangeRequest {
     Set { stored: Vec<u8>, ordinal: u16 },
@@ -38,6 +37,13 @@ pub(crate) enum ChangeRequest {
 impl<M> ColumnChange<M> {
     pub(crate) fn new(at: usize, request: Result<ChangeRequest, ValueError>) -> Self {
         Self { at, request, model: PhantomData }
+    }
+}
+
+impl<M> ColumnChange<M> {
+    /// The position of the column, and what is to be done.
+    pub(crate) fn into_parts(self) -> (usize, Result<ChangeRequest, ValueError>) {
+        (self.at, self.request)
     }
 }
 
@@ -63,20 +69,21 @@ impl<M> IntoIterator for ColumnChange<M> {
     }
 }
 
-/// ChangeRequest [`RedisModel::patch`] answers: the new values of the columns that it added to, and of the
+/// What [`RedisModel::patch`] answers: the new values of the columns that it added to, and of the
 /// version.
 pub struct Patched<M> {
     values: Vec<(usize, Vec<u8>)>,
     model: PhantomData<fn() -> M>,
 }
 
-impl<M: RedisModel> Patched<M> {
-    /// The new value of a column with `incr` or `decr` in the patch, or of the version; `None` for
-    /// other columns.
-    pub fn get<T: ColumnType, C>(&self, column: impl FnOnce(M::Columns) -> Column<M, T, C>) -> Option<T::Value> {
-        let at = column(M::columns()).at();
-        let (_, stored) = self.values.iter().find(|(column, _)| *column == at)?;
-        T::Value::decode(stored).ok()
+impl<M> Patched<M> {
+    pub(crate) fn new(values: Vec<(usize, Vec<u8>)>) -> Self {
+        Self { values, model: PhantomData }
+    }
+
+    /// The stored form of a new value, by the position of the column.
+    pub(crate) fn stored(&self, at: usize) -> Option<&[u8]> {
+        self.values.iter().find(|(column, _)| *column == at).map(|(_, stored)| &stored[..])
     }
 }
 
@@ -180,14 +187,16 @@ pub(crate) fn patch_call(
     Call { command, write: Write { key: address.key, operation: "patch", repeatable, expected } }
 }
 
-/// ChangeRequest patch.lua does for a change.
+/// What patch.lua does for a change.
 fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Result<PatchedColumn> {
     let column = &schema.columns()[at];
     let none = ("", "");
     let (change, value, ordinal, bounds) = match request {
         ChangeRequest::Set { stored, ordinal } => {
             if column.is_indexed() {
-                check_indexed(column.kind, &stored)
+                column
+                    .kind
+                    .check_indexed(&stored)
                     .map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
             }
             (Change::Set, stored, ordinal, none)
@@ -199,19 +208,24 @@ fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Re
     Ok(PatchedColumn { at, change, value, ordinal, bounds })
 }
 
-pub(crate) async fn patch<M: RedisModel>(db: &Db, id: &M::Id, changes: Vec<ColumnChange<M>>) -> Result<Patched<M>> {
-    let target = Target::new::<M>(db);
+/// Changes columns, each by its position. The new values of those that were added to, and of the
+/// version.
+pub(crate) async fn patch(
+    db: &Db,
+    target: &Target,
+    address: Address,
+    changes: Vec<(usize, Result<ChangeRequest, ValueError>)>,
+) -> Result<Vec<(usize, Vec<u8>)>> {
     let schema = target.schema;
-    let address = target.address(id)?;
     let mut patched: Vec<PatchedColumn> = Vec::with_capacity(changes.len() + 2);
-    for change in changes {
-        let refuse = |reason| Error::bad_data(schema.name(), schema.columns()[change.at].name(), reason);
-        if patched.iter().any(|patched| patched.at == change.at) {
+    for (at, request) in changes {
+        let refuse = |reason| Error::bad_data(schema.name(), schema.columns()[at].name(), reason);
+        if patched.iter().any(|patched| patched.at == at) {
             return Err(refuse(ValueError::new("the patch changes the column twice. Make one change of them")));
         }
-        patched.push(patched_column(schema, change.at, change.request.map_err(refuse)?)?);
+        patched.push(patched_column(schema, at, request.map_err(refuse)?)?);
     }
-    // ChangeRequest Redis assigns at each write.
+    // What Redis assigns at each write.
     for &at in &schema.automatic {
         let column: &ColumnSchema = &schema.columns()[at];
         let (change, value) = match column.automatic {
@@ -235,20 +249,22 @@ pub(crate) async fn patch<M: RedisModel>(db: &Db, id: &M::Id, changes: Vec<Colum
         .filter(|patched| matches!(patched.change, Change::Add | Change::Version))
         .map(|patched| patched.at)
         .collect();
-    let call = patch_call(&target, address, patched, &lifetime);
+    let call = patch_call(target, address, patched, &lifetime);
     let values = target.run(db, &PATCH, &call).await?;
-    let values = counted.into_iter().zip(values.into_iter().skip(1).map(reply::bytes));
-    Ok(Patched { values: values.collect(), model: PhantomData })
+    if values.len() != 1 + counted.len() {
+        return Err(target.unexpected(&values));
+    }
+    Ok(counted.into_iter().zip(values.into_iter().skip(1).map(reply::bytes)).collect())
 }
 
 /// Sets how long a record lives, and the column that says so where its model has one.
-pub(crate) async fn expire<M: RedisModel>(
+pub(crate) async fn expire(
     db: &Db,
-    id: &M::Id,
+    target: &Target,
+    address: Address,
     lifetime: Lifetime,
     operation: &'static str,
 ) -> Result<()> {
-    let target = Target::new::<M>(db);
     let schema = target.schema;
     let mut patched = Vec::new();
     if let Some(at) = schema.expires_at {
@@ -267,19 +283,16 @@ pub(crate) async fn expire<M: RedisModel>(
             bounds: ("", ""),
         });
     }
-    let mut call = patch_call(&target, target.address(id)?, patched, &lifetime);
+    let mut call = patch_call(target, address, patched, &lifetime);
     call.write.operation = operation;
     target.run(db, &PATCH, &call).await.map(drop)
 }
 
 /// How long a record still lives; `None` for ever.
-pub(crate) async fn ttl<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<std::time::Duration>> {
-    let address = Target::new::<M>(db).address(id)?;
+pub(crate) async fn ttl(db: &Db, target: &Target, address: &Address) -> Result<Option<Duration>> {
     match db.send(redis::cmd("PTTL").arg(&address.key)).await? {
         Value::Int(-1) => Ok(None),
-        Value::Int(milliseconds) if milliseconds >= 0 => {
-            Ok(Some(std::time::Duration::from_millis(milliseconds as u64)))
-        }
-        _ => Err(Error::NotFound { model: M::schema().name(), key: crate::codec::printable(&address.key) }),
+        Value::Int(milliseconds) if milliseconds >= 0 => Ok(Some(Duration::from_millis(milliseconds as u64))),
+        _ => Err(Error::NotFound { model: target.schema.name(), key: printable(&address.key) }),
     }
 }

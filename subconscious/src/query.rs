@@ -156,7 +156,7 @@ impl<M: RedisModel> Query<M> {
 
     /// The query as it is run, from where it begins.
     fn execution(&self, db: &Db) -> Result<Execution> {
-        let target = Target::new::<M>(db);
+        let target = Target::new(db, M::schema());
         match &self.after {
             None => Execution::from(db, target, self.request.clone(), Position::Start, self.offset),
             Some(cursor) => {
@@ -250,7 +250,10 @@ impl<M: RedisModel> Query<M> {
 
     /// What whole records are made of.
     fn records() -> Delivery<M> {
-        let decode = |hit: Hit| hit.fields.map_or(Ok(None), |fields| record::decode(&hit.key, &hit.id, fields));
+        let decode = |hit: Hit| {
+            let Some(fields) = hit.fields else { return Ok(None) };
+            record::found(M::schema(), &hit.key, &hit.id, fields)?.as_mut().map(M::read).transpose()
+        };
         Delivery { columns: Some(M::schema().stored.as_slice().into()), decode: Arc::new(decode) }
     }
 
@@ -432,7 +435,7 @@ impl<M: RedisModel> Query<M> {
     pub async fn count(&self, db: &Db) -> Result<u64> {
         let (operation, stats) = self.operation(db, "count");
         let count = async {
-            let target = Target::new::<M>(db);
+            let target = Target::new(db, M::schema());
             let execution = Execution::new(&db.reading(), target, self.request.clone())?;
             let matching = execution.with_stats(stats).count().await?;
             Ok(matching.saturating_sub(self.offset).min(self.limit.unwrap_or(u64::MAX)))
@@ -473,7 +476,9 @@ impl<M: RedisModel> Query<M> {
     {
         let (reading, column) = (db.reading(), column(M::columns()).at());
         let (operation, _) = self.operation(db, "count_by");
-        operation.run(group_by::count_by::<M, T>(&reading, &self.request.condition, column)).await
+        operation
+            .run(group_by::count_by::<T>(&reading, Target::new(db, M::schema()), &self.request.condition, column))
+            .await
     }
 
     /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were
@@ -499,7 +504,7 @@ impl<M: RedisModel> Query<M> {
         }
         let mut plan = Plan::new(M::schema(), &self.request, &stats, rows);
         (plan.limit, plan.offset) = (self.limit, self.offset);
-        plan.filter = explain::filter::<M>(db, &self.request.condition).await?;
+        plan.filter = explain::filter(db, &Target::new(db, M::schema()), &self.request.condition).await?;
         Ok(plan)
     }
 

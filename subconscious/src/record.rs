@@ -2,14 +2,14 @@
 
 use redis::{Cmd, Value};
 
-use crate::codec::{RecordReader, RecordWriter, printable};
+use crate::codec::{RecordReader, RecordWriter};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::id;
-use crate::model::RedisModel;
 use crate::schema::{Automatic, ModelSchema};
 use crate::scripts::{DELETE, SAVE};
-use crate::write::{Call, Target, Write, index_spec, push_indexes, wrong_type_at};
+use crate::text::printable;
+use crate::write::{Address, Call, Target, Write, index_spec, push_indexes, wrong_type_at};
 
 /// What a save does if there is, or isn't, a record with the id.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +40,8 @@ pub(crate) struct Saving {
 }
 
 impl Saving {
-    pub(crate) fn new<M: RedisModel>(record: &M, target: &Target, verb: Verb) -> Result<Self> {
+    pub(crate) fn new(mut writer: RecordWriter, target: &Target, verb: Verb) -> Result<Self> {
         let schema = target.schema;
-        let mut writer = RecordWriter::new(schema);
-        record.write(&mut writer)?;
         let id = writer.id()?;
         let unassigned = schema.has_automatic_key() && id == b"0";
         let key = target.keys.record(if unassigned { b"" } else { &id });
@@ -177,28 +175,40 @@ pub(crate) fn model_bytes(target: &Target) -> usize {
     target.keys.prefix.len() + target.schema.names_length + 32
 }
 
-/// Takes what Redis assigned into the record that was saved.
-pub(crate) fn saved<M: RedisModel>(record: &mut M, key: &[u8], mut values: Vec<Value>) -> Result<()> {
-    let schema = M::schema();
-    if schema.automatic.is_empty() {
-        return Ok(());
-    }
-    // The first value says whether the record is new.
-    let assigned = values.split_off(1);
-    record.set_automatic(&mut RecordReader::automatic(schema, key, assigned.into_iter()))
+/// What a save was answered.
+pub(crate) struct Saved {
+    key: Vec<u8>,
+    /// What Redis assigned, in the order of `schema.automatic`.
+    assigned: Vec<Value>,
 }
 
-pub(crate) async fn save<M: RedisModel>(record: &mut M, db: &Db, verb: Verb) -> Result<()> {
-    let target = Target::new::<M>(db);
-    let saving = Saving::new(record, &target, verb)?;
+impl Saved {
+    pub(crate) fn new(target: &Target, key: Vec<u8>, mut values: Vec<Value>) -> Result<Self> {
+        // The first value says whether the record is new.
+        if values.len() != 1 + target.schema.automatic.len() {
+            return Err(target.unexpected(&values));
+        }
+        values.remove(0);
+        Ok(Self { key, assigned: values })
+    }
+
+    /// What Redis assigned; `None` if it assigns nothing.
+    pub(crate) fn assigned(&mut self, schema: &'static ModelSchema) -> Option<RecordReader<'_>> {
+        let assigned = std::mem::take(&mut self.assigned);
+        (!assigned.is_empty()).then(|| RecordReader::automatic(schema, &self.key, assigned.into_iter()))
+    }
+}
+
+pub(crate) async fn save(db: &Db, target: &Target, record: RecordWriter, verb: Verb) -> Result<Saved> {
+    let saving = Saving::new(record, target, verb)?;
     let (arguments, bytes) =
-        (saving.arguments() + model_arguments(target.schema), saving.bytes() + model_bytes(&target));
+        (saving.arguments() + model_arguments(target.schema), saving.bytes() + model_bytes(target));
     let mut command = SAVE.call_on([&saving.write.key[..]].into_iter(), arguments, bytes);
-    let before = push_model(&target, verb, &mut command);
+    let before = push_model(target, verb, &mut command);
     saving.push(&mut command, before);
     let call = Call { command, write: saving.write };
     let values = target.run(db, &SAVE, &call).await?;
-    saved(record, &call.write.key, values)
+    Saved::new(target, call.write.key, values)
 }
 
 /// The command that reads a record: its row and then these columns.
@@ -211,57 +221,46 @@ pub(crate) fn read_command(schema: &ModelSchema, key: &[u8], columns: &[usize]) 
     command
 }
 
-/// Decodes the fields that [`read_command`] read; `None` if there is no record.
-pub(crate) fn decode<M: RedisModel>(key: &[u8], id: &[u8], reply: Value) -> Result<Option<M>> {
+/// The record of the fields that [`read_command`] read; `None` if there is none.
+pub(crate) fn found<'a>(
+    schema: &'static ModelSchema,
+    key: &'a [u8],
+    id: &'a [u8],
+    reply: Value,
+) -> Result<Option<RecordReader<'a>>> {
     let Value::Array(fields) = reply else { return Ok(None) };
     let mut fields = fields.into_iter();
     if let Some(Value::Nil) | None = fields.next() {
         if fields.all(|field| field == Value::Nil) {
             return Ok(None);
         }
-        return Err(Error::MissingColumn { model: M::schema().name(), column: "#", key: printable(key) });
+        return Err(Error::MissingColumn { model: schema.name(), column: "#", key: printable(key) });
     }
-    M::read(&mut RecordReader::record(M::schema(), key, id, fields)).map(Some)
+    Ok(Some(RecordReader::record(schema, key, id, fields)))
 }
 
-pub(crate) async fn load<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {
-    let address = Target::new::<M>(db).address(id)?;
-    let reply = db.send(&read_command(M::schema(), &address.key, &M::schema().stored)).await;
-    let fields = reply.map_err(|error| wrong_type_at(M::schema(), &address.key, error))?;
-    decode(&address.key, address.id(), fields)
+pub(crate) async fn load<'a>(db: &Db, target: &Target, address: &'a Address) -> Result<Option<RecordReader<'a>>> {
+    let schema = target.schema;
+    let reply = db.send(&read_command(schema, &address.key, &schema.stored)).await;
+    let fields = reply.map_err(|error| wrong_type_at(schema, &address.key, error))?;
+    found(schema, &address.key, address.id(), fields)
 }
 
-pub(crate) async fn load_many<M: RedisModel>(db: &Db, ids: &[M::Id]) -> Result<Vec<Option<M>>> {
-    let target = Target::new::<M>(db);
-    let addresses = ids.iter().map(|id| target.address(id)).collect::<Result<Vec<_>>>()?;
+/// The fields of the records, each an answer to [`read_command`].
+pub(crate) async fn load_many(db: &Db, target: &Target, addresses: &[Address]) -> Result<Vec<Result<Value>>> {
     if addresses.is_empty() {
         return Ok(Vec::new());
     }
+    let schema = target.schema;
     let mut pipeline = redis::Pipeline::with_capacity(addresses.len());
-    for address in &addresses {
-        pipeline.add_command(read_command(M::schema(), &address.key, &M::schema().stored));
+    for address in addresses {
+        pipeline.add_command(read_command(schema, &address.key, &schema.stored));
     }
-    let mut records = Vec::with_capacity(addresses.len());
-    for (address, reply) in addresses.iter().zip(db.send_all(&pipeline).await?) {
-        let fields = reply.map_err(|error| wrong_type_at(M::schema(), &address.key, error))?;
-        records.push(decode(&address.key, address.id(), fields)?);
-    }
-    Ok(records)
+    let replies = addresses.iter().zip(db.send_all(&pipeline).await?);
+    Ok(replies.map(|(address, reply)| reply.map_err(|error| wrong_type_at(schema, &address.key, error))).collect())
 }
 
-pub(crate) async fn reload<M: RedisModel>(record: &mut M, db: &Db) -> Result<()> {
-    let id = record.id();
-    let found = load::<M>(db, &id).await?;
-    let key = |id| Target::new::<M>(db).address(id).map(|address| printable(&address.key));
-    *record = match found {
-        Some(found) => found,
-        None => return Err(Error::NotFound { model: M::schema().name(), key: key(&id)? }),
-    };
-    Ok(())
-}
-
-pub(crate) async fn exists<M: RedisModel>(db: &Db, id: &M::Id) -> Result<bool> {
-    let address = Target::new::<M>(db).address(id)?;
+pub(crate) async fn exists(db: &Db, address: &Address) -> Result<bool> {
     Ok(db.send(redis::cmd("EXISTS").arg(&address.key)).await? == Value::Int(1))
 }
 
@@ -304,31 +303,25 @@ pub(crate) fn deleted(values: &[Value]) -> bool {
     values.first() == Some(&Value::Int(1))
 }
 
-pub(crate) async fn delete<M: RedisModel>(db: &Db, id: &M::Id, expected: Option<Vec<u8>>) -> Result<bool> {
-    let target = Target::new::<M>(db);
-    let call = delete_call(&target, target.address(id)?.key, &[], expected, &[]);
+pub(crate) async fn delete(db: &Db, target: &Target, address: Address, expected: Option<Vec<u8>>) -> Result<bool> {
+    let call = delete_call(target, address.key, &[], expected, &[]);
     Ok(deleted(&target.run(db, &DELETE, &call).await?))
 }
 
 /// The version that a record has, where its model has one.
-pub(crate) fn version<M: RedisModel>(record: &M) -> Result<Option<Vec<u8>>> {
-    let Some(at) = M::schema().version else { return Ok(None) };
-    let mut writer = RecordWriter::new(M::schema());
-    record.write(&mut writer)?;
-    Ok(writer.value(at).map(<[u8]>::to_vec))
+pub(crate) fn version(record: &RecordWriter) -> Option<Vec<u8>> {
+    record.value(record.schema.version?).map(<[u8]>::to_vec)
 }
 
-pub(crate) async fn take<M: RedisModel>(db: &Db, id: &M::Id) -> Result<Option<M>> {
-    let target = Target::new::<M>(db);
-    let address = target.address(id)?;
-    let fields = &target.schema.stored;
-    let mut call = delete_call(&target, address.key.clone(), fields, None, &[]);
+pub(crate) async fn take<'a>(db: &Db, target: &Target, address: &'a Address) -> Result<Option<RecordReader<'a>>> {
+    let schema = target.schema;
+    let mut call = delete_call(target, address.key.clone(), &schema.stored, None, &[]);
     (call.write.operation, call.write.repeatable) = ("take", false);
     let mut values = target.run(db, &DELETE, &call).await?;
     match values.pop() {
-        Some(fields @ Value::Array(_)) => decode(&address.key, address.id(), fields),
+        Some(fields @ Value::Array(_)) => found(schema, &address.key, address.id(), fields),
         // A record of nothing but its key has no fields to read.
-        Some(Value::Int(1)) => decode(&address.key, address.id(), Value::Array(vec![Value::Int(0)])),
+        Some(Value::Int(1)) => found(schema, &address.key, address.id(), Value::Array(vec![Value::Int(0)])),
         _ => Ok(None),
     }
 }

@@ -5,7 +5,6 @@
 //! behind the typed surface works from it, so that the core is compiled once and not once per
 //! model.
 
-use crate::codec::check_indexed;
 use crate::description;
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
@@ -497,7 +496,7 @@ impl ColumnSchema {
 
     /// Refuses a stored value that the column's index, where it has one, can't have.
     pub(crate) fn try_index(&self, stored: &[u8]) -> Result<(), ValueError> {
-        if self.is_indexed() { check_indexed(self.kind, stored) } else { Ok(()) }
+        if self.is_indexed() { self.kind.check_indexed(stored) } else { Ok(()) }
     }
 
     /// The type in words.

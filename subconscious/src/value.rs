@@ -10,6 +10,9 @@
 
 use std::borrow::Cow;
 
+use crate::layout::LONGEST_INDEXED;
+use crate::text::Excerpt;
+
 /// A type that can be the value of a column. An `Option` of it makes the column nullable.
 ///
 /// These are: integers, `f32` and `f64` (NaN is refused), `bool`, `char`, `String`, `Vec<u8>`,
@@ -238,6 +241,23 @@ impl Kind {
     pub(crate) fn id_width(self) -> usize {
         if self == Kind::Uuid { 16 } else { 0 }
     }
+
+    /// Refuses a stored value that is too long to be indexed; of a list, each element.
+    pub(crate) fn check_indexed(self, stored: &[u8]) -> Result<(), ValueError> {
+        if self == Kind::List {
+            let elements = list::elements(stored).unwrap_or_default();
+            return elements.iter().try_for_each(|element| Kind::Bytes.check_indexed(element));
+        }
+        if stored.len() <= LONGEST_INDEXED {
+            return Ok(());
+        }
+        let reason = format!(
+            "an indexed value has at most {LONGEST_INDEXED} bytes, {} has {}. Shorten it",
+            Excerpt(stored),
+            stored.len()
+        );
+        Err(ValueError::new(reason))
+    }
 }
 
 /// Why a value can't be stored, or stored bytes can't be read.
@@ -303,18 +323,6 @@ pub trait OtherValue: ColumnValue {
 impl OtherValue for String {
     fn text(&self) -> &str {
         self
-    }
-}
-
-/// The beginning of a value, printable, for messages.
-pub(crate) struct Excerpt<'a>(pub(crate) &'a [u8]);
-
-impl std::fmt::Display for Excerpt<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const LONGEST: usize = 48;
-        let cut = &self.0[..self.0.len().min(LONGEST)];
-        write!(f, "\"{}\"", cut.escape_ascii())?;
-        if cut.len() < self.0.len() { write!(f, "… ({} bytes)", self.0.len()) } else { Ok(()) }
     }
 }
 

@@ -4,17 +4,16 @@ use std::borrow::Cow;
 
 use redis::{Arg, Cmd, Pipeline, RedisError, Value};
 
-use crate::codec::{LONGEST_INDEXED, printable};
 use crate::db::Db;
 use crate::description;
 use crate::error::{Error, Result};
-use crate::id::{self, ModelId};
+use crate::id;
 use crate::keys::Keys;
-use crate::model::RedisModel;
+use crate::layout::LONGEST_INDEXED;
 use crate::reply::{self, Answer, Refusal, is_wrong_type, raised};
 use crate::schema::{ColumnSchema, ModelSchema};
 use crate::scripts::{DESCRIBE, REGISTER, Script};
-use crate::value::Excerpt;
+use crate::text::{Excerpt, printable};
 
 /// A model in a namespace.
 #[derive(Clone)]
@@ -74,15 +73,15 @@ pub(crate) fn push_indexes(schema: &ModelSchema, command: &mut Cmd) {
 const ATTEMPTS: usize = 8;
 
 impl Target {
-    pub(crate) fn new<M: RedisModel>(db: &Db) -> Self {
-        Self { schema: M::schema(), keys: Keys::new(db.namespace(), M::schema()) }
+    pub(crate) fn new(db: &Db, schema: &'static ModelSchema) -> Self {
+        Self { schema, keys: Keys::new(db.namespace(), schema) }
     }
 
-    /// Where the record with the id is.
-    pub(crate) fn address(&self, id: &impl ModelId) -> Result<Address> {
+    /// Where the record is whose id's text `append` appends.
+    pub(crate) fn address(&self, append: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<Address> {
         let mut key = self.keys.records(40);
         let id_at = key.len();
-        id.encode(self.schema, &mut key)?;
+        append(&mut key)?;
         id::check_length(self.schema, &key[id_at..])?;
         Ok(Address { key, id_at })
     }

@@ -4,12 +4,11 @@
 use redis::{Pipeline, Value};
 
 use super::Migration;
-use crate::codec::printable;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::query::exec::{Hit, lookup};
 use crate::schema::ColumnSchema;
-use crate::value::Excerpt;
+use crate::text::{Excerpt, printable};
 use crate::write::{Target, wrong_type_at};
 
 /// Rows whose records are looked up at a time.
@@ -26,7 +25,7 @@ pub(super) async fn try_values(
     columns: &[&ColumnSchema],
     rows: u32,
     migration: &mut Migration,
-    progress: &mut (impl FnMut(&Migration) + Send),
+    progress: &mut (dyn FnMut(&Migration) + Send),
 ) -> Result<()> {
     if columns.is_empty() {
         return Ok(());

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::codec::check_indexed;
 use crate::patch::{ChangeRequest, ColumnChange};
 use crate::query::filter::{Bound, Condition, Filter};
 use crate::query::request::OrderKey;
@@ -36,11 +35,11 @@ pub struct Column<M, T, C> {
 /// As a function's result, so that a column is `Send` and `Sync` whatever its types are.
 type Types<M, T, C> = PhantomData<fn() -> (M, T, C)>;
 
-/// ChangeRequest a column's attributes let it do: `index`, `sort`, and what it is to its model.
+/// What a column's attributes let it do: `index`, `sort`, and what it is to its model.
 #[derive(Debug)]
 pub struct Caps<const INDEX: bool, const SORT: bool, R = roles::Plain>(PhantomData<R>);
 
-/// ChangeRequest a column is to its model.
+/// What a column is to its model.
 pub(crate) mod roles {
     /// A column like others.
     #[derive(Debug)]
@@ -145,7 +144,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         let mut stored = Vec::new();
         value
             .encode(&mut stored)
-            .and_then(|()| check_indexed(T::Value::KIND, &stored))
+            .and_then(|()| T::Value::KIND.check_indexed(&stored))
             .map_err(|reason| Condition::Invalid { column: self.at, reason })?;
         Ok((stored, value.ordinal()))
     }
@@ -319,7 +318,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         T::Value: ListValue,
     {
         let mut stored = Vec::new();
-        match element.encode(&mut stored).and_then(|()| check_indexed(Kind::Bytes, &stored)) {
+        match element.encode(&mut stored).and_then(|()| Kind::Bytes.check_indexed(&stored)) {
             Ok(()) => {
                 // The element's name in the index, as the script finds it in the list.
                 Condition::Equals { column: self.at, stored }

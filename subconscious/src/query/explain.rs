@@ -4,14 +4,13 @@ use std::fmt::{self, Write as _};
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::model::RedisModel;
 use crate::query::exec::Execution;
 use crate::query::filter::{Bound, Condition};
 use crate::query::request::{OrderKey, Request};
 use crate::query::stats::Stats;
 use crate::query::way::{PlanStep, count_of};
 use crate::schema::ModelSchema;
-use crate::value::Excerpt;
+use crate::text::Excerpt;
 use crate::write::Target;
 
 /// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a
@@ -138,16 +137,15 @@ impl Plan {
 }
 
 /// Counts what matches a condition and each part of it.
-pub(crate) async fn filter<M: RedisModel>(db: &Db, condition: &Condition) -> Result<Option<PlanFilter>> {
+pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> Result<Option<PlanFilter>> {
     if *condition == Condition::All {
         return Ok(None);
     }
     // Parents before their parts; each knows how many parts it has.
     let (mut parts, mut todo) = (Vec::new(), vec![condition]);
     while let Some(condition) = todo.pop() {
-        let target = Target::new::<M>(db);
-        let rows = Execution::new(db, target, Request::of(condition.clone()))?.count().await?;
-        let (condition, children) = described(M::schema(), condition);
+        let rows = Execution::new(db, target.clone(), Request::of(condition.clone()))?.count().await?;
+        let (condition, children) = described(target.schema, condition);
         parts.push((PlanFilter { condition, rows, parts: Vec::new() }, children.len()));
         todo.extend(children.into_iter().rev());
     }

@@ -7,7 +7,6 @@ use redis::Value;
 use crate::codec::RecordReader;
 use crate::db::Db;
 use crate::error::Result;
-use crate::model::RedisModel;
 use crate::query::exec::groups;
 use crate::query::filter::Condition;
 use crate::query::request::Request;
@@ -46,12 +45,12 @@ impl<T: ElementValue + Ord> Grouping for Option<BTreeSet<T>> {
 }
 
 /// The number of matching records for each value of a column, the greatest first.
-pub(crate) async fn count_by<M: RedisModel, T: Grouping>(
+pub(crate) async fn count_by<T: Grouping>(
     db: &Db,
+    target: Target,
     condition: &Condition,
     column: usize,
 ) -> Result<Vec<(T::Group, u64)>> {
-    let target = Target::new::<M>(db);
     let (schema, prefix) = (target.schema, target.keys.prefix.clone());
     let counts = groups::count(db, target, Request::of(condition.clone()), column).await?;
     let (columns, mut groups) = ([column], Vec::with_capacity(counts.len()));

@@ -4,7 +4,8 @@ use std::task::Poll;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::query::{Stats, WatchedQuery};
+use crate::query::explain::WatchedQuery;
+use crate::query::stats::Stats;
 use crate::schema::ModelSchema;
 
 pub(crate) fn operation<T>(

@@ -13,9 +13,10 @@ use crate::check::CheckReport;
 use crate::db::{Db, ROUND_TRIPS};
 use crate::error::Result;
 use crate::migrate::Migration;
-use crate::model::RedisModel;
 use crate::patch::Patched;
-use crate::query::{Page, Plan, Stats, WatchedQuery};
+use crate::query::cursor::Page;
+use crate::query::explain::{Plan, WatchedQuery};
+use crate::query::stats::Stats;
 use crate::schema::ModelSchema;
 
 const TARGET: &str = "subconscious";
@@ -167,7 +168,7 @@ impl<T> Rows for Vec<T> {
     }
 }
 
-impl<M: RedisModel> Rows for Patched<M> {
+impl<M> Rows for Patched<M> {
     fn rows(&self) -> u64 {
         1
     }

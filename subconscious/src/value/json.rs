@@ -5,7 +5,8 @@ use std::ops::{Deref, DerefMut};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde::ser::{self, Serialize, Serializer};
 
-use super::{ColumnValue, Excerpt, Kind, ValueError};
+use super::{ColumnValue, Kind, ValueError};
+use crate::text::Excerpt;
 
 /// A column of any type that serde can write and read: lists, maps, structs of yours. It is stored
 /// as JSON.
