@@ -14,13 +14,13 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 use crate::codec::RecordReader;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::keys::Key;
 use crate::record;
 use crate::reply::{self, Answer, is_wrong_type};
 use crate::scan::Scan;
 use crate::schema::ColumnSchema;
 use crate::scripts::{CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
 use crate::text::{Excerpt, printable};
-use crate::value::parse;
 use crate::write::{Target, push_indexes};
 
 /// Damages of one kind that a report lists; more are only counted.
@@ -298,16 +298,12 @@ impl Walk<'_> {
         let mut sound = true;
         let mut scan = Scan::new(&self.target);
         while let Some(keys) = scan.next(self.db).await? {
-            let prefix = self.target.keys.prefix.len();
-            let wanted = keys.iter().filter_map(|key| {
-                let rest = &key[prefix..];
-                let directory = if self.target.schema.id_width == 0 { "hash" } else { "string" };
-                match (rest, rest.starts_with(b"live:"), rest.starts_with(b"d:")) {
-                    (b"meta", ..) => Some((key, "hash")),
-                    (_, true, _) => Some((key, "string")),
-                    (_, _, true) => Some((key, directory)),
-                    _ => None,
-                }
+            let directory = if self.target.schema.id_width == 0 { "hash" } else { "string" };
+            let wanted = keys.iter().filter_map(|key| match self.target.keys.parse(key)? {
+                Key::Meta => Some((key, "hash")),
+                Key::Live(_) => Some((key, "string")),
+                Key::Directory(_) => Some((key, directory)),
+                _ => None,
             });
             let wanted: Vec<_> = wanted.collect();
             let mut pipeline = Pipeline::with_capacity(wanted.len());
@@ -331,10 +327,11 @@ impl Walk<'_> {
 
     /// Reads every record, and finds those that have no row.
     async fn records(&mut self) -> Result<()> {
-        let (schema, records) = (self.target.schema, self.target.keys.records(0));
+        let schema = self.target.schema;
         let mut scan = Scan::new(&self.target);
         while let Some(keys) = scan.next(self.db).await? {
-            let keys: Vec<_> = keys.into_iter().filter(|key| key.starts_with(&records)).collect();
+            let is_record = |key: &&Vec<u8>| matches!(self.target.keys.parse(key), Some(Key::Record(_)));
+            let keys: Vec<&Vec<u8>> = keys.iter().filter(is_record).collect();
             for keys in keys.chunks(16) {
                 let mut command = self.call(&CHECK_RECORDS);
                 command.arg(keys);
@@ -344,14 +341,15 @@ impl Walk<'_> {
                     pipeline.add_command(record::read_command(schema, key, &schema.stored));
                 }
                 for (key, reply) in keys.iter().zip(self.db.send_all(&pipeline).await?) {
-                    self.read(key, &key[records.len()..], reply)?;
+                    self.read(key, reply)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn read(&mut self, key: &[u8], id: &[u8], reply: Result<Value, RedisError>) -> Result<()> {
+    fn read(&mut self, key: &[u8], reply: Result<Value, RedisError>) -> Result<()> {
+        let Some(Key::Record(id)) = self.target.keys.parse(key) else { return Ok(()) };
         let fields = match reply {
             Ok(fields) => fields,
             // It has been found already.
@@ -421,19 +419,16 @@ impl Walk<'_> {
         while let Some(keys) = scan.next(self.db).await? {
             let mut todo: Vec<Entries> = Vec::new();
             for key in keys {
-                match self.parse(&key) {
-                    Some(entries) => {
-                        if let (true, Some(column), Some(value)) =
-                            (entries.what != "t", self.column(entries.column), &entries.value)
-                            && column.has_sort()
-                            && !column.has_sorted_set()
-                        {
+                match self.entries_of(&key) {
+                    Ok(Some(entries)) => {
+                        let column = self.column(entries.column).filter(|column| column.has_values());
+                        if let (Some(_), Some(value)) = (column, &entries.value) {
                             values.insert((entries.column, value.clone()));
                         }
                         todo.push(entries);
                     }
-                    None if self.is_elsewhere(&key) => {}
-                    None => self.add(Issue {
+                    Ok(None) => {}
+                    Err(()) => self.add(Issue {
                         fault: Fault::UnknownKey,
                         key: printable(&key),
                         record: None,
@@ -468,9 +463,8 @@ impl Walk<'_> {
             }
             if cursor == b"twin" {
                 // The set's rows are now in the bitmap, which may have been gone through.
-                let at = self.target.keys.prefix.len();
-                entries.key[at] = b'b';
-                (entries.what, entries.cursor) = ("b", b"0".to_vec());
+                entries.key = self.target.keys.bitmap_of(&entries.key);
+                (entries.what, entries.cursor) = ("bitmap", b"0".to_vec());
                 left.push(entries);
             } else if cursor != b"0" {
                 entries.cursor = cursor;
@@ -486,46 +480,35 @@ impl Walk<'_> {
         Some(&self.target.schema.columns()[at])
     }
 
-    /// What a key of an index is, if it is one: see `keys.rs`.
-    fn parse(&self, key: &[u8]) -> Option<Entries> {
-        let rest = &key[self.target.keys.prefix.len()..];
-        let mut parts = rest.splitn(4, |byte| *byte == b':');
-        let kind = parts.next()?;
-        let (second, third, fourth) = (parts.next(), parts.next(), parts.next());
-        let number = |part: Option<&[u8]>| parse::<u64>(part?);
-        let indexed = |name: &[u8]| {
-            let schema = self.target.schema;
-            schema.indexed.iter().position(|&at| schema.columns()[at].name().as_bytes() == name).map_or(0, |at| at + 1)
-        };
-        let entries = |what, column, part, value: Option<&[u8]>| {
-            let value = value.map(<[u8]>::to_vec);
-            Some(Entries { key: key.to_vec(), what, column, part, value, cursor: b"0".to_vec() })
-        };
-        match (kind, second, third) {
-            (b"i", Some(column), Some(_)) => entries("i", indexed(column), number(third)?, fourth),
-            (b"b", Some(column), Some(_)) => entries("b", indexed(column), number(third)?, fourth),
-            (b"s", Some(column), None) => entries("s", indexed(column), 0, None),
-            (b"u", Some(column), None) => entries("u", indexed(column), 0, None),
-            (b"v", Some(column), None) => {
-                let column = indexed(column);
-                // Those of a column that has them are gone through value by value.
-                let used = self.column(column).is_some_and(|column| column.has_sort() && !column.has_sorted_set());
-                if used { None } else { entries("t", 0, 0, None) }
-            }
-            (b"d", Some(_), None) if self.target.schema.id_width == 0 => entries("d", 0, number(second)?, None),
-            (b"x", Some(_), None) => entries("x", 0, number(second)?, None),
-            (b"t", Some(_), None) => entries("t", 0, 0, None),
-            (b"ttl", None, None) => entries("ttl", 0, 0, None),
-            _ => None,
-        }
+    /// The column's number among the indexed ones, from 1; 0 if it is none of them.
+    fn number(&self, name: &[u8]) -> usize {
+        let schema = self.target.schema;
+        let is_named = |&at: &usize| schema.columns()[at].name().as_bytes() == name;
+        schema.indexed.iter().position(is_named).map_or(0, |at| at + 1)
     }
 
-    /// Whether another step looks at the key.
-    fn is_elsewhere(&self, key: &[u8]) -> bool {
-        let rest = &key[self.target.keys.prefix.len()..];
-        let numbered = |kind: &[u8]| rest.strip_prefix(kind).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
-        matches!(rest, b"meta" | b"free") || numbered(b"live:") || numbered(b"d:") || rest.starts_with(b"r:") || {
-            rest.starts_with(b"v:") && !rest[2..].contains(&b':')
+    /// What is to be gone through of a key; `None` if another step looks at it. The error is a key
+    /// that is none of a model.
+    fn entries_of(&self, key: &[u8]) -> Result<Option<Entries>, ()> {
+        let entries = |what, column: &[u8], part| {
+            let column = self.number(column);
+            Ok(Some(Entries { key: key.to_vec(), what, column, part, value: None, cursor: b"0".to_vec() }))
+        };
+        match self.target.keys.parse(key).ok_or(())? {
+            Key::Container { bitmap, column, segment, value } => {
+                let what = if bitmap { "bitmap" } else { "set" };
+                let value = value.map(<[u8]>::to_vec);
+                entries(what, column, segment).map(|found| found.map(|found| Entries { value, ..found }))
+            }
+            Key::Sorted(column) => entries("sorted", column, 0),
+            Key::Unique(column) => entries("unique", column, 0),
+            // Those of a column that has them are gone through value by value.
+            Key::Values(column) if self.column(self.number(column)).is_some_and(ColumnSchema::has_values) => Ok(None),
+            Key::Values(_) | Key::Temporary => entries("unused", b"", 0),
+            Key::Directory(part) if self.target.schema.id_width == 0 => entries("directory", b"", part),
+            Key::Expiring(part) => entries("expiring", b"", part),
+            Key::Ttl => entries("ttl", b"", 0),
+            Key::Record(_) | Key::Live(_) | Key::Directory(_) | Key::Free | Key::Meta => Ok(None),
         }
     }
 
@@ -533,18 +516,11 @@ impl Walk<'_> {
     /// rows.
     async fn values(&mut self, values: &mut BTreeSet<(usize, Vec<u8>)>) -> Result<()> {
         for number in 1..=self.target.schema.indexed.len() {
-            let Some(column) = self.column(number).filter(|column| column.has_sort() && !column.has_sorted_set())
-            else {
-                continue;
-            };
+            let Some(column) = self.column(number).filter(|column| column.has_values()) else { continue };
             let mut cursor = b"0".to_vec();
             loop {
                 let mut command = redis::cmd("ZSCAN");
-                command
-                    .arg(format!("{}v:{}", self.target.keys.prefix, column.name()))
-                    .arg(&cursor)
-                    .arg("COUNT")
-                    .arg(100);
+                command.arg(self.target.keys.values(column.name())).arg(&cursor).arg("COUNT").arg(100);
                 let mut reply = match self.db.send(&command).await {
                     Ok(Value::Array(reply)) => reply.into_iter(),
                     Err(error) if !is_wrong_type(&error) => return Err(error.into()),
@@ -578,12 +554,14 @@ impl Walk<'_> {
 
     /// Compares the numbers in meta.
     async fn counts(&mut self) -> Result<()> {
-        let live = format!("{}live:", self.target.keys.prefix).into_bytes();
         let mut greatest = -1;
         let mut scan = Scan::new(&self.target);
         while let Some(keys) = scan.next(self.db).await? {
-            let segments = keys.iter().filter_map(|key| parse(key.strip_prefix(&live[..])?));
-            greatest = segments.fold(greatest, i64::max);
+            for key in keys {
+                if let Some(Key::Live(segment)) = self.target.keys.parse(&key) {
+                    greatest = greatest.max(segment as i64);
+                }
+            }
         }
         let mut command = self.call(&CHECK_COUNTS);
         command.arg(greatest);

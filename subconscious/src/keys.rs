@@ -38,11 +38,66 @@
 //! | `dropping`, `building` | during a migration: columns whose old indexes are being deleted, whose new ones are being filled, as `:name:name:` |
 //! | `built` | during a migration: rows that have been gone through |
 //!
-//! For writing, only records and `meta` are addressed from Rust: the keys of indexes depend on the
-//! row number, which only the server knows at that time. `scripts/index.lua` and
-//! `scripts/filter.lua` build them; what is read with plain commands is here, too.
+//! The keys of indexes depend on the row number, which only the server knows while it writes. So
+//! scripts build keys, too: from the same beginnings, [`PARTS`], which are substituted into them.
 
 use crate::schema::ModelSchema;
+use crate::value::parse;
+
+const RECORD: &str = "r:";
+const SET: &str = "i:";
+const BITMAP: &str = "b:";
+const SORTED: &str = "s:";
+const VALUES: &str = "v:";
+const UNIQUE: &str = "u:";
+const LIVE: &str = "live:";
+const DIRECTORY: &str = "d:";
+const FREE: &str = "free";
+const TTL: &str = "ttl";
+const EXPIRING: &str = "x:";
+const META: &str = "meta";
+const TEMPORARY: &str = "t:";
+
+/// What comes after the prefix of a model, by the names that the scripts have for it.
+pub(crate) const PARTS: [(&str, &str); 13] = [
+    ("KEY_RECORD", RECORD),
+    ("KEY_SET", SET),
+    ("KEY_BITMAP", BITMAP),
+    ("KEY_SORTED", SORTED),
+    ("KEY_VALUES", VALUES),
+    ("KEY_UNIQUE", UNIQUE),
+    ("KEY_LIVE", LIVE),
+    ("KEY_DIRECTORY", DIRECTORY),
+    ("KEY_FREE", FREE),
+    ("KEY_TTL", TTL),
+    ("KEY_EXPIRING", EXPIRING),
+    ("KEY_META", META),
+    ("KEY_TEMPORARY", TEMPORARY),
+];
+
+/// What a key of a model is; names of columns and numbers are as they stand in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key<'a> {
+    /// With the text of the id.
+    Record(&'a [u8]),
+    /// The rows of a segment that have a value of a column, or null.
+    Container {
+        bitmap: bool,
+        column: &'a [u8],
+        segment: u64,
+        value: Option<&'a [u8]>,
+    },
+    Sorted(&'a [u8]),
+    Values(&'a [u8]),
+    Unique(&'a [u8]),
+    Live(u64),
+    Directory(u64),
+    Free,
+    Ttl,
+    Expiring(u64),
+    Meta,
+    Temporary,
+}
 
 /// The keys of one model in one namespace.
 #[derive(Debug, Clone)]
@@ -74,47 +129,89 @@ impl Keys {
 
     /// What comes before the id in the hash of a record, with room for an id.
     pub(crate) fn records(&self, room: usize) -> Vec<u8> {
-        let mut key = Vec::with_capacity(self.prefix.len() + 2 + room);
+        let mut key = Vec::with_capacity(self.prefix.len() + RECORD.len() + room);
         key.extend_from_slice(self.prefix.as_bytes());
-        key.extend_from_slice(b"r:");
+        key.extend_from_slice(RECORD.as_bytes());
         key
     }
 
     /// A part of the row directory: of 65,472 rows, or of 128.
     pub(crate) fn directory(&self, part: u32) -> String {
-        format!("{}d:{part}", self.prefix)
+        format!("{}{DIRECTORY}{part}", self.prefix)
     }
 
     /// The sorted set of a column.
     pub(crate) fn sorted(&self, column: &str) -> String {
-        format!("{}s:{column}", self.prefix)
+        format!("{}{SORTED}{column}", self.prefix)
     }
 
     /// The values of a `sort` column of few values.
     pub(crate) fn values(&self, column: &str) -> String {
-        format!("{}v:{column}", self.prefix)
+        format!("{}{VALUES}{column}", self.prefix)
+    }
+
+    /// The values of a `unique` column.
+    pub(crate) fn unique(&self, column: &str) -> String {
+        format!("{}{UNIQUE}{column}", self.prefix)
     }
 
     /// The rows of the records that expire.
     pub(crate) fn ttl(&self) -> String {
-        format!("{}ttl", self.prefix)
+        format!("{}{TTL}", self.prefix)
     }
 
     /// The key that scripts of queries are called on. It is never there, and may be written by
     /// users who may write no other.
     pub(crate) fn temporary(&self) -> String {
-        format!("{}t:0", self.prefix)
+        format!("{}{TEMPORARY}0", self.prefix)
     }
 
     /// The model's own hash.
     pub(crate) fn meta(&self) -> String {
-        format!("{}meta", self.prefix)
+        format!("{}{META}", self.prefix)
+    }
+
+    /// The key of the bitmap in whose place the key of this set is.
+    pub(crate) fn bitmap_of(&self, set: &[u8]) -> Vec<u8> {
+        let rest = set.get(self.prefix.len() + SET.len()..).unwrap_or_default();
+        [self.prefix.as_bytes(), BITMAP.as_bytes(), rest].concat()
+    }
+
+    /// What a key is; `None` if it is none of a model.
+    pub(crate) fn parse<'a>(&self, key: &'a [u8]) -> Option<Key<'a>> {
+        let rest = key.strip_prefix(self.prefix.as_bytes())?;
+        let after = |part: &str| rest.strip_prefix(part.as_bytes());
+        // A name of a column has no `:`.
+        let column = |part: &str| after(part).filter(|name| !name.contains(&b':'));
+        let number = |text: &[u8]| parse(text).filter(|_| text.iter().all(u8::is_ascii_digit));
+        if let Some(id) = after(RECORD) {
+            return Some(Key::Record(id));
+        }
+        for (part, bitmap) in [(SET, false), (BITMAP, true)] {
+            let Some(rest) = after(part) else { continue };
+            let mut parts = rest.splitn(3, |byte| *byte == b':');
+            let (column, segment) = (parts.next()?, number(parts.next()?)?);
+            return Some(Key::Container { bitmap, column, segment, value: parts.next() });
+        }
+        let of_column = [(SORTED, Key::Sorted as fn(_) -> _), (VALUES, Key::Values), (UNIQUE, Key::Unique)];
+        if let Some(key) = of_column.into_iter().find_map(|(part, key)| column(part).map(key)) {
+            return Some(key);
+        }
+        let numbered = [(LIVE, Key::Live as fn(_) -> _), (DIRECTORY, Key::Directory), (EXPIRING, Key::Expiring)];
+        if let Some(key) = numbered.into_iter().find_map(|(part, key)| after(part).and_then(number).map(key)) {
+            return Some(key);
+        }
+        let single = [(FREE, Key::Free), (TTL, Key::Ttl), (META, Key::Meta)];
+        if let Some((_, key)) = single.into_iter().find(|(part, _)| rest == part.as_bytes()) {
+            return Some(key);
+        }
+        column(TEMPORARY).map(|_| Key::Temporary)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Keys;
+    use super::{Key, Keys};
     use crate::schema::{ColumnSchema, ModelSchema};
 
     #[test]
@@ -130,5 +227,30 @@ mod tests {
         assert_eq!(plain.temporary(), "{User}:t:0");
         let staging = Keys::new("staging", &schema);
         assert_eq!(staging.record(b""), b"staging:{User}:r:");
+    }
+
+    #[test]
+    fn what_is_built_is_parsed() {
+        let schema = ModelSchema::new("User", vec![ColumnSchema::new::<String>("id").key::<String>()]);
+        let keys = Keys::new("staging", &schema);
+        let parsed = |key: &[u8]| keys.parse(key).map(|key| format!("{key:?}"));
+        let is = |key: &[u8], what: Key<'_>| assert_eq!(parsed(key), Some(format!("{what:?}")));
+        is(&keys.record(b"a:{b}"), Key::Record(b"a:{b}"));
+        is(keys.meta().as_bytes(), Key::Meta);
+        is(keys.directory(7).as_bytes(), Key::Directory(7));
+        is(keys.sorted("age").as_bytes(), Key::Sorted(b"age"));
+        is(keys.values("age").as_bytes(), Key::Values(b"age"));
+        is(keys.unique("age").as_bytes(), Key::Unique(b"age"));
+        is(keys.ttl().as_bytes(), Key::Ttl);
+        is(keys.temporary().as_bytes(), Key::Temporary);
+        let null = Key::Container { bitmap: false, column: b"age", segment: 3, value: None };
+        is(b"staging:{User}:i:age:3", null);
+        let value = Key::Container { bitmap: true, column: b"age", segment: 3, value: Some(b"4:5") };
+        is(b"staging:{User}:b:age:3:4:5", value);
+        assert_eq!(keys.bitmap_of(b"staging:{User}:i:age:3:4:5"), b"staging:{User}:b:age:3:4:5");
+        for strange in ["", "i:age", "i:age:x", "i:age:-1", "s:a:b", "live:", "d:x", "metas", "y:1"] {
+            assert_eq!(parsed(format!("staging:{{User}}:{strange}").as_bytes()), None, "{strange}");
+        }
+        assert_eq!(parsed(b"{User}:meta"), None);
     }
 }

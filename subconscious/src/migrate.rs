@@ -8,6 +8,7 @@ use redis::{Cmd, Value};
 use crate::db::Db;
 use crate::description::{self, Line};
 use crate::error::{Error, Result};
+use crate::keys::Key;
 use crate::layout::LONGEST_INDEXED;
 use crate::reply::{self, Answer, Refusal};
 use crate::scan::Scan;
@@ -185,23 +186,22 @@ pub(crate) async fn migrate(
 
 /// Deletes all keys of the columns' indexes.
 async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &mut (dyn FnMut() + Send)) -> Result<()> {
-    let prefix = &target.keys.prefix;
+    let keys = &target.keys;
     let drop_keys = async |keys: &[Vec<u8>]| -> Result<bool> {
         let mut command = DROP.call(target.keys.meta().as_bytes());
         command.arg(&target.schema.fingerprint).arg(keys);
         let reply = DROP.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
         Ok(reply == Value::Int(1))
     };
-    let single = columns.iter().flat_map(|column| ["s", "u", "v"].map(|kind| format!("{prefix}{kind}:{column}")));
+    let single = columns.iter().flat_map(|column| [keys.sorted(column), keys.unique(column), keys.values(column)]);
     let single: Vec<Vec<u8>> = single.map(String::into_bytes).collect();
-    let containers: Vec<Vec<u8>> = columns
-        .iter()
-        .flat_map(|column| ["i", "b"].map(|kind| format!("{prefix}{kind}:{column}:").into_bytes()))
-        .collect();
+    let is_dropped = |key: &[u8]| match keys.parse(key) {
+        Some(Key::Container { column, .. }) => columns.iter().any(|dropped| dropped.as_bytes() == column),
+        _ => false,
+    };
     let mut scan = Scan::new(target);
-    while let Some(keys) = scan.next(db).await? {
-        let gone: Vec<Vec<u8>> =
-            keys.into_iter().filter(|key: &Vec<u8>| containers.iter().any(|begin| key.starts_with(begin))).collect();
+    while let Some(found) = scan.next(db).await? {
+        let gone: Vec<Vec<u8>> = found.into_iter().filter(|key| is_dropped(key)).collect();
         for some in gone.chunks(100) {
             if !drop_keys(some).await? {
                 return Ok(());

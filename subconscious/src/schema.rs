@@ -522,4 +522,9 @@ impl ColumnSchema {
     pub(crate) fn has_sorted_set(&self) -> bool {
         self.sort && self.kind != Kind::Ordinal
     }
+
+    /// The values of such a column are kept in order.
+    pub(crate) fn has_values(&self) -> bool {
+        self.sort && self.kind == Kind::Ordinal
+    }
 }

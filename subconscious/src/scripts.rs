@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use redis::{Arg, Cmd};
 
-use crate::layout;
 use crate::query::plan::cost;
 use crate::value::Kind;
+use crate::{keys, layout};
 
 /// A line that begins a stage: see [`Script::new`].
 const STAGE: &str = "-- stage\n";
@@ -94,7 +94,8 @@ fn expand(text: &str, within: &[&str]) -> Result<String, String> {
     Ok(out)
 }
 
-/// What the names in capitals stand for that the scripts do not define: numbers that Rust has, too.
+/// What the names in capitals stand for that the scripts do not define: numbers and
+/// parts of keys that Rust has, too.
 fn constants() -> HashMap<&'static str, String> {
     let layout = [
         ("SEGMENT", layout::SEGMENT.into()),
@@ -109,8 +110,9 @@ fn constants() -> HashMap<&'static str, String> {
     let kinds = [("KIND_DECIMAL", Kind::Decimal), ("KIND_FLOAT", Kind::Float), ("KIND_LIST", Kind::List)];
     let layout = layout.into_iter().map(|(name, number): (_, u64)| (name, number.to_string()));
     let kinds = kinds.into_iter().map(|(name, kind)| (name, u32::from(kind.code()).to_string()));
+    let keys = keys::PARTS.into_iter().map(|(name, part)| (name, format!("'{part}'")));
     let costs = cost::SCRIPTS.into_iter().map(|(name, cost)| (name, cost.to_string()));
-    layout.chain(kinds).chain(costs).collect()
+    layout.chain(kinds).chain(keys).chain(costs).collect()
 }
 
 /// A text with the values of constants in the place of their names.

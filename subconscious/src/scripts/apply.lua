@@ -18,7 +18,7 @@ for step = 0, planned - 7, 7 do
       if left <= DEMOTE then
         local rows = bits()(call('GET', target))
         call('DEL', target)
-        if left > 0 then call('SADD', p .. 'i:' .. sub(target, #containers + 1), unpack(rows)) end
+        if left > 0 then call('SADD', p .. KEY_SET .. sub(target, #containers + 1), unpack(rows)) end
       end
     end
   else

@@ -39,8 +39,8 @@ local last = math.min(first + ARGV[4], rows) - 1
 local found = {}
 for row = first, last do
   local at = floor(row / SEGMENT)
-  local id = call('GETBIT', p .. 'live:' .. at, row - at * SEGMENT) == 1 and id_in(entry_of(row))
-  local key = id and p .. 'r:' .. id
+  local id = call('GETBIT', p .. KEY_LIVE .. at, row - at * SEGMENT) == 1 and id_in(entry_of(row))
+  local key = id and p .. KEY_RECORD .. id
   local record = key and call('HMGET', key, '#', unpack(ARGV, 7, 6 + n))
   if record and record[1] == text('%d', row) then
     for i = 1, n do
@@ -76,8 +76,8 @@ for _, record in ipairs(found) do
   -- include index.lua
   -- include apply.lua
   for name, value in pairs(record.added or {}) do call('HSET', record.key, name, value) end
-  if due and call('ZSCORE', p .. 'ttl', record[1]) then
-    local chunk, slot = p .. 'x:' .. floor(row / CHUNK), row % CHUNK
+  if due and call('ZSCORE', p .. KEY_TTL, record[1]) then
+    local chunk, slot = p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK
     local packed = call('HGET', chunk, slot)
     if packed then
       local kept = cmsgpack.unpack(packed)

@@ -9,13 +9,13 @@
 -- include rows.lua
 -- include inspect.lua
 
-local count, free = 0, p .. 'free'
+local count, free = 0, p .. KEY_FREE
 if not has_type(free, 'zset') then
   report('type', free, nil, call('TYPE', free).ok, true)
   if repair then call('UNLINK', free) else return { found } end
 end
 for segment = 0, math.max(floor((rows - 1) / SEGMENT), tonumber(ARGV[rest + 1])) do
-  local live = p .. 'live:' .. segment
+  local live = p .. KEY_LIVE .. segment
   local handed = math.max(0, math.min(SEGMENT, rows - segment * SEGMENT))
   local used = handed > 0 and call('BITCOUNT', live, 0, handed - 1, 'BIT') or 0
   local beyond = call('BITCOUNT', live) - used
@@ -41,7 +41,7 @@ if noted ~= count then
   report('count', KEYS[1], nil, text('%d of %d records', noted, count), true)
   if repair then call('HSET', KEYS[1], 'count', text('%d', count)) end
 end
-local earliest = call('ZRANGE', p .. 'ttl', 0, 0, 'WITHSCORES')[2]
+local earliest = call('ZRANGE', p .. KEY_TTL, 0, 0, 'WITHSCORES')[2]
 if earliest and (not due or tonumber(due) > tonumber(earliest)) then
   report('count', KEYS[1], nil, 'due is later than the first record expires', true)
   if repair then call('HSET', KEYS[1], 'due', earliest) end

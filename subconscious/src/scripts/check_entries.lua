@@ -2,9 +2,10 @@
 -- rows.lua, inspect.lua and ids.lua.
 --
 -- KEYS[1], ARGV[1] and so on: see inspect.lua
--- then      the key; what it is: i, b, s, u, d, ttl or x as in keys.rs, or t for one that nothing
---           uses; the column's number, from 1, or 0; segment of a container or chunk of a hash; v
---           if a container has a value; the value; where to go on, 0 at first
+-- then      the key; what it is: set or bitmap (a container), sorted, unique, directory (a hash),
+--           ttl or expiring, or unused for one that nothing uses; the column's number, from 1, or
+--           0; segment of a container or chunk of a hash; v if a container has a value; the value;
+--           where to go on, 0 at first
 --
 -- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap;
 --           entries gone through, found }: see inspect.lua
@@ -21,17 +22,19 @@ end
 local unique = how < 97
 if unique then how = how + 32 end
 
-local of_column = (what == 'i' or what == 'b') and (how ~= 117 and (how ~= 115 or not value))
-  or what == 's' and (how == 115 or how == 98) or what == 'u' and unique
-local types = { i = 'set', b = 'string', s = 'zset', u = 'hash', d = 'hash', ttl = 'zset', x = 'hash' }
-if not of_column and what ~= 'd' and what ~= 'ttl' and what ~= 'x' then
+local of_column = (what == 'set' or what == 'bitmap') and (how ~= 117 and (how ~= 115 or not value))
+  or what == 'sorted' and (how == 115 or how == 98) or what == 'unique' and unique
+local types = {
+  set = 'set', bitmap = 'string', sorted = 'zset', unique = 'hash', directory = 'hash', ttl = 'zset', expiring = 'hash',
+}
+if not of_column and what ~= 'directory' and what ~= 'ttl' and what ~= 'expiring' then
   report('unused', key, nil, nil, true)
   if repair then call('UNLINK', key) end
   return { 0, 0, found }
 elseif not has_type(key, types[what]) then
   -- The entries that are missing then are put in by check_rows.lua.
-  report('type', key, nil, call('TYPE', key).ok, what ~= 'd')
-  if repair and what ~= 'd' then call('UNLINK', key) end
+  report('type', key, nil, call('TYPE', key).ok, what ~= 'directory')
+  if repair and what ~= 'directory' then call('UNLINK', key) end
   return { 0, 0, found }
 end
 
@@ -52,7 +55,7 @@ local function record(row)
   if not is_live(row) then return end
   if is_due(row) then return true end
   local id = id_in(entry_of(row))
-  local of = id and p .. 'r:' .. id
+  local of = id and p .. KEY_RECORD .. id
   local fields = of and fields_of(of, '#', name or '#')
   if fields and fields[1] == text('%d', row) then return of, fields[2] end
 end
@@ -62,8 +65,8 @@ local function stale(row, remove, ...)
   report('stale', key, nil, row, true)
   if repair then call(remove, key, ...) end
 end
-if what == 'i' then
-  local twin = p .. 'b:' .. sub(key, #p + 3)
+if what == 'set' then
+  local twin = p .. KEY_BITMAP .. sub(key, #p + #KEY_SET + 1)
   if call('EXISTS', twin) == 1 and has_type(twin, 'string') then
     report('twice', key, nil, nil, true)
     if repair then
@@ -85,7 +88,7 @@ if what == 'i' then
     if of ~= true and not (of and belongs(stored)) then stale(member, 'SREM', member) end
     count = count + 1
   end
-elseif what == 'b' then
+elseif what == 'bitmap' then
   local at = call('BITPOS', key, 1, cursor)
   if at >= 0 then
     local first = floor(at / 8)
@@ -100,9 +103,9 @@ elseif what == 'b' then
   if next == '0' and repair and call('EXISTS', key) == 1 and call('BITCOUNT', key) <= DEMOTE then
     local left = bits()(call('GET', key))
     call('DEL', key)
-    if #left > 0 then call('SADD', p .. 'i:' .. sub(key, #p + 3), unpack(left)) end
+    if #left > 0 then call('SADD', p .. KEY_SET .. sub(key, #p + #KEY_SET + 1), unpack(left)) end
   end
-elseif what == 's' then
+elseif what == 'sorted' then
   local reply, place = call('ZSCAN', key, cursor, 'COUNT', 64), places()
   next = reply[1]
   for at = 1, #reply[2], 2 do
@@ -117,7 +120,7 @@ elseif what == 's' then
     if of ~= true and tail ~= sub(member, 1, -5) then stale(text('%d', row), 'ZREM', member) end
     count = count + 1
   end
-elseif what == 'u' then
+elseif what == 'unique' then
   local reply = call('HSCAN', key, cursor, 'COUNT', 64)
   next = reply[1]
   for at = 1, #reply[2], 2 do
@@ -135,7 +138,7 @@ elseif what == 'ttl' then
     local row = tonumber(mark)
     if not is_live(row) then
       stale(mark, 'ZREM', mark)
-      if repair and row then call('HDEL', p .. 'x:' .. floor(row / CHUNK), row % CHUNK) end
+      if repair and row then call('HDEL', p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK) end
     end
     count = count + 1
   end
@@ -146,7 +149,7 @@ else
   for at = 1, #reply[2], 2 do
     local slot = tonumber(reply[2][at])
     local row = slot and slot >= 0 and slot < CHUNK and part * CHUNK + slot or -1
-    if not is_live(row) or what == 'x' and not call('ZSCORE', p .. 'ttl', text('%d', row)) then
+    if not is_live(row) or what == 'expiring' and not call('ZSCORE', p .. KEY_TTL, text('%d', row)) then
       stale(text('%d', row), 'HDEL', reply[2][at])
     end
     count = count + 1

@@ -13,7 +13,7 @@
 
 for at = rest + 1, #ARGV do
   local key = ARGV[at]
-  local id, type = sub(key, #p + 3), call('TYPE', key).ok
+  local id, type = sub(key, #p + #KEY_RECORD + 1), call('TYPE', key).ok
   if type ~= 'hash' and type ~= 'none' then
     report('type', key, nil, type)
   elseif type == 'hash' then
@@ -29,11 +29,11 @@ for at = rest + 1, #ARGV do
         local segment = floor(rows / SEGMENT)
         local offset = rows - segment * SEGMENT
         if width == 0 then
-          call('HSET', p .. 'd:' .. floor(rows / CHUNK), rows % CHUNK, entry)
+          call('HSET', p .. KEY_DIRECTORY .. floor(rows / CHUNK), rows % CHUNK, entry)
         else
-          call('SETRANGE', p .. 'd:' .. segment, text('%d', offset * width), entry)
+          call('SETRANGE', p .. KEY_DIRECTORY .. segment, text('%d', offset * width), entry)
         end
-        call('SETBIT', p .. 'live:' .. segment, offset, 1)
+        call('SETBIT', p .. KEY_LIVE .. segment, offset, 1)
         call('HSET', key, '#', text('%d', rows))
         rows = rows + 1
         call('HSET', KEYS[1], 'rows', text('%d', rows))

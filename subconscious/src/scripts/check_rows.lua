@@ -51,13 +51,13 @@ end
 
 -- Finds out whether the record's time to live is what the model has of it.
 local function life(row, key, fields, id)
-  local mark, chunk, slot = text('%d', row), p .. 'x:' .. floor(row / CHUNK), row % CHUNK
-  local deadline, noted = call('PEXPIRETIME', key), call('ZSCORE', p .. 'ttl', mark)
+  local mark, chunk, slot = text('%d', row), p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK
+  local deadline, noted = call('PEXPIRETIME', key), call('ZSCORE', p .. KEY_TTL, mark)
   if deadline < 0 then
     if noted then
-      report('expiry', p .. 'ttl', key, noted .. ' and not for ever', true)
+      report('expiry', p .. KEY_TTL, key, noted .. ' and not for ever', true)
       if repair then
-        call('ZREM', p .. 'ttl', mark)
+        call('ZREM', p .. KEY_TTL, mark)
         call('HDEL', chunk, slot)
       end
     end
@@ -73,12 +73,12 @@ local function life(row, key, fields, id)
   end
   if not same then
     local wrong = tonumber(noted or '') ~= deadline
-    report('expiry', p .. 'ttl', key, wrong and (noted or 'nothing') .. ' and not ' .. text('%d', deadline) or 'its values', true)
+    report('expiry', p .. KEY_TTL, key, wrong and (noted or 'nothing') .. ' and not ' .. text('%d', deadline) or 'its values', true)
     if repair then
       local kept = { [''] = id }
       for i = 1, n do kept[ARGV[names + i]] = fields[i + 1] or nil end
       call('HSET', chunk, slot, cmsgpack.pack(kept))
-      call('ZADD', p .. 'ttl', text('%d', deadline), mark)
+      call('ZADD', p .. KEY_TTL, text('%d', deadline), mark)
       if not due or deadline < tonumber(due) then
         due = text('%d', deadline)
         call('HSET', KEYS[1], 'due', due)
@@ -90,7 +90,7 @@ end
 for row = first, last do
   if is_live(row) and not is_due(row) then
     local id, mark = id_in(entry_of(row)), text('%d', row)
-    local key = id and p .. 'r:' .. id
+    local key = id and p .. KEY_RECORD .. id
     local fields = key and fields_of(key, '#', unpack(ARGV, names + 1, names + n))
     if fields and fields[1] == mark then
       records = records + 1
@@ -102,7 +102,7 @@ for row = first, last do
           if refused then
             for i = 1, n do
               if ARGV[names + i] == refused[3] then
-                report('duplicate', p .. 'u:' .. refused[3], key, refused[4])
+                report('duplicate', p .. KEY_UNIQUE .. refused[3], key, refused[4])
                 left_out[i], ARGV[specs + i] = ARGV[specs + i], '-'
               end
             end
@@ -114,13 +114,13 @@ for row = first, last do
       lost[#lost + 1] = row
     else
       local segment = floor(row / SEGMENT)
-      report('lost', p .. 'live:' .. segment, key, mark, empty[mark])
+      report('lost', p .. KEY_LIVE .. segment, key, mark, empty[mark])
       if repair and empty[mark] then
-        call('SETBIT', p .. 'live:' .. segment, row - segment * SEGMENT, 0)
-        if width == 0 then call('HDEL', p .. 'd:' .. floor(row / CHUNK), row % CHUNK) end
-        call('ZREM', p .. 'ttl', mark)
-        call('HDEL', p .. 'x:' .. floor(row / CHUNK), row % CHUNK)
-        call('ZINCRBY', p .. 'free', 1, segment)
+        call('SETBIT', p .. KEY_LIVE .. segment, row - segment * SEGMENT, 0)
+        if width == 0 then call('HDEL', p .. KEY_DIRECTORY .. floor(row / CHUNK), row % CHUNK) end
+        call('ZREM', p .. KEY_TTL, mark)
+        call('HDEL', p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK)
+        call('ZINCRBY', p .. KEY_FREE, 1, segment)
         call('HINCRBY', KEYS[1], 'count', -1)
       end
     end

@@ -10,7 +10,7 @@
 -- include inspect.lua
 
 local name = ARGV[rest + 1]
-local key = p .. 'v:' .. name
+local key = p .. KEY_VALUES .. name
 if not has_type(key, 'zset') then
   report('type', key, nil, call('TYPE', key).ok, true)
   if repair then call('UNLINK', key) else return { found } end
@@ -19,7 +19,7 @@ for at = rest + 2, #ARGV, 2 do
   local value, segments = ARGV[at], 0
   for segment = 0, floor((rows - 1) / SEGMENT) do
     local place = name .. ':' .. segment .. ':' .. value
-    if call('EXISTS', p .. 'b:' .. place) + call('EXISTS', p .. 'i:' .. place) > 0 then segments = segments + 1 end
+    if call('EXISTS', p .. KEY_BITMAP .. place) + call('EXISTS', p .. KEY_SET .. place) > 0 then segments = segments + 1 end
   end
   local score = ARGV[at + 1] * 65536 + segments
   local stored = tonumber(call('ZSCORE', key, value) or '')

@@ -25,7 +25,7 @@ local names, specs, positions = 8, 8 + n, nil
 local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + n))
 local known = old[1]
 if not known then return { 0 } end
-local meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
+local meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
 if meta[1] ~= '1' then
   -- include schema.lua
 end
@@ -37,7 +37,7 @@ if due then
     local limit = 8
     -- include due.lua
     if call('EXISTS', key) == 0 then return { 0 } end
-    meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
+    meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
   end
 end
 local row, rows, count = tonumber(known), tonumber(meta[3] or 0), tonumber(meta[4] or 0)

@@ -15,23 +15,23 @@
 --
 -- A full server refuses a script's first write if that may take memory, and lets it go on after any
 -- other. So the first is one that frees: to remove what expired must not need free memory.
-call('DEL', p .. 't:1')
-for _, mark in ipairs(call('ZRANGEBYSCORE', p .. 'ttl', '-inf', text('%d', now), 'LIMIT', 0, limit)) do
+call('DEL', p .. KEY_TEMPORARY .. '1')
+for _, mark in ipairs(call('ZRANGEBYSCORE', p .. KEY_TTL, '-inf', text('%d', now), 'LIMIT', 0, limit)) do
   local row, known, positions, segment, offset = tonumber(mark), true, nil, nil, nil
-  local packed = call('HGET', p .. 'x:' .. floor(row / CHUNK), row % CHUNK)
+  local packed = call('HGET', p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK)
   if packed then
     local kept, old = cmsgpack.unpack(packed), { mark }
     for i = 1, n do old[i + 1] = kept[ARGV[names + i]] or false end
     -- Where the record was saved anew, the hash belongs to another row.
-    local gone = p .. 'r:' .. kept['']
+    local gone = p .. KEY_RECORD .. kept['']
     if call('HGET', gone, '#') ~= mark then gone = false end
-    local numbers = call('HMGET', p .. 'meta', 'rows', 'count')
+    local numbers = call('HMGET', p .. KEY_META, 'rows', 'count')
     local rows, count = tonumber(numbers[1] or 0), tonumber(numbers[2] or 0)
     -- include index.lua
     -- include remove.lua
   else
-    call('ZREM', p .. 'ttl', mark)
+    call('ZREM', p .. KEY_TTL, mark)
   end
 end
-due = call('ZRANGE', p .. 'ttl', 0, 0, 'WITHSCORES')[2] or false
-if due then call('HSET', p .. 'meta', 'due', due) else call('HDEL', p .. 'meta', 'due') end
+due = call('ZRANGE', p .. KEY_TTL, 0, 0, 'WITHSCORES')[2] or false
+if due then call('HSET', p .. KEY_META, 'due', due) else call('HDEL', p .. KEY_META, 'due') end

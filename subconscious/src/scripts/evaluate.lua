@@ -19,7 +19,7 @@ local function container(node, segment)
   return list
 end
 
-local function live(segment) return p .. 'live:' .. decimal[segment] end
+local function live(segment) return p .. KEY_LIVE .. decimal[segment] end
 
 -- The rows of a range that is listed, as a list for each segment.
 local function listed(node)

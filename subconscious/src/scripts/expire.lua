@@ -8,16 +8,16 @@
 -- kept      the values of the indexed columns by their names, and the id by '', if the record has a
 --           deadline
 if deadline then
-  call('HSET', p .. 'x:' .. floor(row / CHUNK), row % CHUNK, cmsgpack.pack(kept))
+  call('HSET', p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK, cmsgpack.pack(kept))
   if deadline ~= true then
     deadline = math.min(deadline, LAST_DEADLINE)
     call('PEXPIREAT', key, text('%d', deadline))
     local at = text('%d', deadline)
-    call('ZADD', p .. 'ttl', at, text('%d', row))
-    if not due or deadline < tonumber(due) then call('HSET', p .. 'meta', 'due', at) end
+    call('ZADD', p .. KEY_TTL, at, text('%d', row))
+    if not due or deadline < tonumber(due) then call('HSET', p .. KEY_META, 'due', at) end
   end
 elseif deadline == false and due then
   call('PERSIST', key)
-  call('ZREM', p .. 'ttl', text('%d', row))
-  call('HDEL', p .. 'x:' .. floor(row / CHUNK), row % CHUNK)
+  call('ZREM', p .. KEY_TTL, text('%d', row))
+  call('HDEL', p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK)
 end

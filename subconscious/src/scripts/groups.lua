@@ -45,7 +45,7 @@ end
 local function value_of(row)
   effort = effort + GROUP_READ
   local id = id_in(entry_of(row))
-  local record = id and call('HMGET', p .. 'r:' .. id, '#', name)
+  local record = id and call('HMGET', p .. KEY_RECORD .. id, '#', name)
   if not record or record[1] ~= text('%d', row) then return nil end
   return record[2] and '=' .. plain(kind, record[2]) or '0'
 end
@@ -53,7 +53,7 @@ end
 -- Takes the rows of a value out of the bitmap and says how many they were.
 local function take(own, value, segment)
   local rest, count = decimal[segment] .. (value ~= '0' and ':' .. sub(value, 2) or ''), 0
-  local set = p .. 'b:' .. name .. ':' .. rest
+  local set = p .. KEY_BITMAP .. name .. ':' .. rest
   if call('EXISTS', set) == 1 then
     effort = effort + VALUE_COUNTED
     local before = in_use()
@@ -63,7 +63,7 @@ local function take(own, value, segment)
     release(before)
     return count
   end
-  local offsets = call('SMEMBERS', p .. 'i:' .. name .. ':' .. rest)
+  local offsets = call('SMEMBERS', p .. KEY_SET .. name .. ':' .. rest)
   effort = effort + #offsets
   -- One command for many rows, which answers what each bit was.
   for first = 1, #offsets, 1000 do

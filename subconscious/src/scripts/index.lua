@@ -51,20 +51,20 @@ for i = 1, n do
       plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
       offset = row % SEGMENT
       segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
-      containers, place_in_key = p .. 'b:', ':' .. segment
+      containers, place_in_key = p .. KEY_BITMAP, ':' .. segment
     end
     local name, spec = ARGV[names + i], ARGV[specs + i]
     if how < 97 then
       how = how + 32
-      local owners, mark, gone = p .. 'u:' .. name, text('%d', row), false
+      local owners, mark, gone = p .. KEY_UNIQUE .. name, text('%d', row), false
       if before and call('HGET', owners, before) == mark then gone = before end
       if new then
         local owner = call('HGET', owners, new)
         if owner and owner ~= mark then
           -- A record that expired, or that the server evicted, has lost its values, also while
           -- nobody has cleaned up after it.
-          local kept = due and call('HGET', p .. 'x:' .. floor(owner / CHUNK), owner % CHUNK)
-          if not kept or call('HGET', p .. 'r:' .. cmsgpack.unpack(kept)[''], '#') == owner then
+          local kept = due and call('HGET', p .. KEY_EXPIRING .. floor(owner / CHUNK), owner % CHUNK)
+          if not kept or call('HGET', p .. KEY_RECORD .. cmsgpack.unpack(kept)[''], '#') == owner then
             return refuse('duplicate', name, new)
           end
         end
@@ -92,13 +92,13 @@ for i = 1, n do
         local container = value and containers .. name .. place_in_key .. ':' .. value or containers .. name .. place_in_key
         local bytes = call('STRLEN', container)
         if bytes == 0 then
-          container = p .. 'i:' .. sub(container, #containers + 1)
-          local members, values = call('SCARD', container), how == 107 and value and p .. 'v:' .. name
+          container = p .. KEY_SET .. sub(container, #containers + 1)
+          local members, values = call('SCARD', container), how == 107 and value and p .. KEY_VALUES .. name
           -- The value may be new, or go with its last row.
           if values and members < 2 then call('ZCARD', values) end
           -- With its share of the rows so far, it will have enough for a bitmap when the segment is
           -- full.
-          if adds and members >= PROMOTE_EARLY and members * SEGMENT >= 8 * call('STRLEN', p .. 'live:' .. segment) * PROMOTE then members = PROMOTE end
+          if adds and members >= PROMOTE_EARLY and members * SEGMENT >= 8 * call('STRLEN', p .. KEY_LIVE .. segment) * PROMOTE then members = PROMOTE end
           plan[planned + 4], plan[planned + 5], plan[planned + 6], plan[planned + 7] = members, values, value, sub(spec, 3)
         end
         plan[planned + 1], plan[planned + 2], plan[planned + 3] = container, bytes, adds
@@ -106,7 +106,7 @@ for i = 1, n do
       end
     end
     if how == 115 or how == 98 then
-      local set, mark = p .. 's:' .. name, struct.pack('>I4', row)
+      local set, mark = p .. KEY_SORTED .. name, struct.pack('>I4', row)
       call('ZCARD', set)
       local gone, score, come = false, false, false
       -- Most numbers are their own score, and then the row alone is the member. What is no number

@@ -31,13 +31,13 @@ end
 local function is_live(row)
   if not row or row < 0 or row >= rows or row % 1 ~= 0 then return false end
   local segment = floor(row / SEGMENT)
-  return call('GETBIT', p .. 'live:' .. segment, row - segment * SEGMENT) == 1
+  return call('GETBIT', p .. KEY_LIVE .. segment, row - segment * SEGMENT) == 1
 end
 
 -- Whether the row's record expired, so that all its entries are left until somebody removes them
 -- together.
 local function is_due(row)
-  return due and tonumber(call('ZSCORE', p .. 'ttl', text('%d', row)) or now + 1) <= now
+  return due and tonumber(call('ZSCORE', p .. KEY_TTL, text('%d', row)) or now + 1) <= now
 end
 
 -- Whether the key has the type, as Redis names it, or is not there.

@@ -39,7 +39,7 @@ local ALL, NONE = { 'all' }, { 'none' }
 -- The keys of a container are made of these parts and the segment.
 local function leaf(name, value)
   local rest = value and ':' .. value or ''
-  return { 'equals', p .. 'b:' .. name .. ':', p .. 'i:' .. name .. ':', rest }
+  return { 'equals', p .. KEY_BITMAP .. name .. ':', p .. KEY_SET .. name .. ':', rest }
 end
 
 local function negate(node)
@@ -107,12 +107,12 @@ local parsers = {
     local first, rows, lists = at + 1, {}, {}
     at = first + ARGV[at]
     if at == first + 1 then
-      local row = tonumber(call('HGET', p .. 'u:' .. name, ARGV[first]))
+      local row = tonumber(call('HGET', p .. KEY_UNIQUE .. name, ARGV[first]))
       if not row then return NONE end
       return { 'unique', rows = { row }, lists = { [floor(row / SEGMENT)] = { row % SEGMENT } } }
     end
     for i = first, at - 1, 4000 do
-      for _, row in ipairs(call('HMGET', p .. 'u:' .. name, unpack(ARGV, i, math.min(i + 3999, at - 1)))) do
+      for _, row in ipairs(call('HMGET', p .. KEY_UNIQUE .. name, unpack(ARGV, i, math.min(i + 3999, at - 1)))) do
         row = tonumber(row)
         if row then
           local segment = floor(row / SEGMENT)
@@ -126,13 +126,13 @@ local parsers = {
   ordinals = function(name)
     at = at + 2
     local lowest, highest = ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535
-    local node = one_of(name, call('ZRANGE', p .. 'v:' .. name, lowest, highest, 'BYSCORE'), true)
+    local node = one_of(name, call('ZRANGE', p .. KEY_VALUES .. name, lowest, highest, 'BYSCORE'), true)
     if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
     return node
   end,
   range = function(name)
     at = at + 5
-    local key = p .. 's:' .. name
+    local key = p .. KEY_SORTED .. name
     local all = call('ZCARD', key)
     local node = { 'range', name, byte(ARGV[at - 5]), key = key, all = all, from = 0, to = all, of = name }
     if ARGV[at - 4] ~= '' then

@@ -24,7 +24,7 @@
 local function run()
   local refusal = not_ready(true)
   if refusal then return refusal end
-  local node, key, mark, rank_given = parse_filter(12), p .. 's:' .. ARGV[5], ARGV[7], tonumber(ARGV[9])
+  local node, key, mark, rank_given = parse_filter(12), p .. KEY_SORTED .. ARGV[5], ARGV[7], tonumber(ARGV[9])
   local unbuilt = needs_unbuilt()
   if unbuilt then return refuse('building', unbuilt) end
   local low, high, count = node.from or 0, node.to or call('ZCARD', key), tonumber(ARGV[10])

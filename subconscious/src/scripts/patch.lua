@@ -76,7 +76,7 @@ local names, specs, positions, groups = 7, 7 + others, 7 + others + n, 7 + other
 local old = call('HMGET', key, '#', unpack(ARGV, 8, 7 + others))
 local known = old[1]
 if not known then return refuse('missing') end
-local meta = call('HMGET', p .. 'meta', schema, 'due')
+local meta = call('HMGET', p .. KEY_META, schema, 'due')
 if meta[1] ~= '1' then
   -- include schema.lua
 end
@@ -155,13 +155,13 @@ local segment, offset
 if deadline == nil and due and plan and call('PTTL', key) >= 0 then deadline = true end
 local kept
 if deadline or due then
-  call('ZCARD', p .. 'ttl')
-  local chunk = p .. 'x:' .. floor(row / CHUNK)
+  call('ZCARD', p .. KEY_TTL)
+  local chunk = p .. KEY_EXPIRING .. floor(row / CHUNK)
   call('HLEN', chunk)
   if deadline then
     local packed = call('HGET', chunk, row % CHUNK)
     kept = packed and cmsgpack.unpack(packed) or {}
-    kept[''] = sub(key, #p + 3)
+    kept[''] = sub(key, #p + #KEY_RECORD + 1)
     for i = m + 1, others do kept[ARGV[names + i]] = old[i + 1] end
     for i = 1, n do kept[ARGV[names + i]] = ARGV[tonumber(ARGV[positions + i])] or false end
   end

@@ -45,9 +45,9 @@ if not unassigned then
 end
 if not meta then
   if known then
-    meta = call('HMGET', p .. 'meta', schema, 'due')
+    meta = call('HMGET', p .. KEY_META, schema, 'due')
   else
-    meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
+    meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
   end
 end
 if meta[1] ~= '1' then
@@ -60,10 +60,10 @@ if due or life ~= '' then
   now = clock[1] * 1000 + floor(clock[2] / 1000)
   if due and tonumber(due) <= now then
     -- Writes nothing. On a full server it fails, as the save would without expired records.
-    call('SETRANGE', p .. 't:1', 0, '')
+    call('SETRANGE', p .. KEY_TEMPORARY .. '1', 0, '')
     local limit = 8
     -- include due.lua
-    meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
+    meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
     if known then
       old = call('HMGET', key, '#', unpack(ARGV, names + 1, names + n + a))
       known = old[1]
@@ -77,10 +77,10 @@ if unassigned then
   local name = ARGV[names + n + (unassigned - groups) / 4]
   local seq = 'seq:' .. name
   local greatest = ARGV[unassigned - 1]
-  if greatest ~= '' and call('HGET', p .. 'meta', seq) == greatest then return refuse('overflow', name, greatest, '1', greatest) end
-  call('HINCRBY', p .. 'meta', seq, 1)
+  if greatest ~= '' and call('HGET', p .. KEY_META, seq) == greatest then return refuse('overflow', name, greatest, '1', greatest) end
+  call('HINCRBY', p .. KEY_META, seq, 1)
   -- HINCRBY's reply would pass through a double.
-  id = call('HGET', p .. 'meta', seq)
+  id = call('HGET', p .. KEY_META, seq)
   ARGV[unassigned - 2], key = id, key .. id
   if ARGV[unassigned - 3] ~= '0' then ARGV[tonumber(ARGV[unassigned - 3])] = id end
   old = { false }
@@ -95,8 +95,8 @@ else
   rows, count = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
   row, free = rows, {}
   if count < rows then
-    free = call('ZRANGE', p .. 'free', 0, 0, 'WITHSCORES')
-    local hole = free[1] and call('BITPOS', p .. 'live:' .. free[1], 0) or -1
+    free = call('ZRANGE', p .. KEY_FREE, 0, 0, 'WITHSCORES')
+    local hole = free[1] and call('BITPOS', p .. KEY_LIVE .. free[1], 0) or -1
     if hole >= 0 and hole < SEGMENT then row = math.min(rows, free[1] * SEGMENT + hole) end
   end
   if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
@@ -128,9 +128,9 @@ for i = 1, a do
   elseif value == '0' then
     if not stored or stored == '0' then
       local seq = 'seq:' .. name
-      if parameter ~= '' and call('HGET', p .. 'meta', seq) == parameter then return refuse('overflow', name, parameter, '1', parameter) end
-      call('HINCRBY', p .. 'meta', seq, 1)
-      stored = call('HGET', p .. 'meta', seq)
+      if parameter ~= '' and call('HGET', p .. KEY_META, seq) == parameter then return refuse('overflow', name, parameter, '1', parameter) end
+      call('HINCRBY', p .. KEY_META, seq, 1)
+      stored = call('HGET', p .. KEY_META, seq)
     end
     value = stored
   elseif not known then
@@ -139,7 +139,7 @@ for i = 1, a do
     return refuse('assigned', name, value)
   end
   if absent then
-    local last = call('HGET', p .. 'meta', 'seq:' .. name) or '0'
+    local last = call('HGET', p .. KEY_META, 'seq:' .. name) or '0'
     local once = string.find(value, '^[1-9]') and (#value < #last or #value == #last and value <= last)
     if once and mode ~= 'insert' then return refuse('missing') end
     return refuse('assigned', name, value)
@@ -168,12 +168,12 @@ local segment, offset
 if deadline == nil and due and known and plan and call('PTTL', key) >= 0 then deadline = true end
 local kept
 if deadline then
-  kept = { [''] = sub(key, #p + 3) }
+  kept = { [''] = sub(key, #p + #KEY_RECORD + 1) }
   for i = 1, n do kept[ARGV[names + i]] = ARGV[tonumber(ARGV[positions + i])] end
 end
 if deadline or due then
-  call('ZCARD', p .. 'ttl')
-  call('HLEN', p .. 'x:' .. floor(row / CHUNK))
+  call('ZCARD', p .. KEY_TTL)
+  call('HLEN', p .. KEY_EXPIRING .. floor(row / CHUNK))
 end
 if not known then
   known = text('%d', row)
@@ -185,18 +185,18 @@ if not known then
   -- bit of its row means nothing, so that if the second write fails, nothing has happened; a hash's
   -- entry would be one too many.
   if width == '0' then
-    call('GETBIT', p .. 'live:' .. segment, offset)
-    call('HSET', p .. 'd:' .. floor(row / CHUNK), row % CHUNK, id)
+    call('GETBIT', p .. KEY_LIVE .. segment, offset)
+    call('HSET', p .. KEY_DIRECTORY .. floor(row / CHUNK), row % CHUNK, id)
   else
     local entry = row % DIRECTORY
     local directory = text('%sd:%d', p, (row - entry) / DIRECTORY)
     if entry == 0 and row > 0 then call('SETRANGE', directory, DIRECTORY * width - 1, '\0') end
     call('SETRANGE', directory, text('%d', entry * width), id)
   end
-  call('SETBIT', p .. 'live:' .. segment, offset, '1')
+  call('SETBIT', p .. KEY_LIVE .. segment, offset, '1')
   meta[3], meta[4] = text('%d', row == rows and rows + 1 or rows), text('%d', count + 1)
-  if not several then call('HSET', p .. 'meta', 'rows', meta[3], 'count', meta[4]) end
-  if free[2] == '1' then call('ZREM', p .. 'free', free[1]) elseif free[1] then call('ZINCRBY', p .. 'free', -1, free[1]) end
+  if not several then call('HSET', p .. KEY_META, 'rows', meta[3], 'count', meta[4]) end
+  if free[2] == '1' then call('ZREM', p .. KEY_FREE, free[1]) elseif free[1] then call('ZINCRBY', p .. KEY_FREE, -1, free[1]) end
   created = 1
 end
 -- include apply.lua

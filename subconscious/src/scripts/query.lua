@@ -66,7 +66,7 @@ local function deliver(row, code, mark, other)
   rows[n + 1], rows[n + 2] = row, entry
   if fields then
     local id = id_in(entry)
-    local record = id and call('HMGET', p .. 'r:' .. id, '#', unpack(ARGV, 18, fields))
+    local record = id and call('HMGET', p .. KEY_RECORD .. id, '#', unpack(ARGV, 18, fields))
     record = record and record[1] == text('%d', row) and record or {}
     rows[n + 3] = record
     local length = 0
@@ -145,12 +145,12 @@ local function top_k(filter, residual, range, ordinals, edge)
   local members, scores = {}, {}
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
   -- Most members are the row alone; others begin with more of the value.
-  if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. 's:' .. order, unpack(members)) end
+  if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. KEY_SORTED .. order, unpack(members)) end
   for i, row in ipairs(gathered) do
     local score, member = scores[i], members[i]
     if ordinals then
       local id = id_in(entry_of(row))
-      score = ordinals[id and call('HGET', p .. 'r:' .. id, order) or false]
+      score = ordinals[id and call('HGET', p .. KEY_RECORD .. id, order) or false]
     elseif not score then
       score, member = place_of(row, order, kind)
     end
@@ -164,7 +164,7 @@ end
 -- that is likely to be soon done.
 local function deliver_sorted(filter, residual, range, mark, other, probing)
   taken = 'ordered scan'
-  local key = p .. 's:' .. order
+  local key = p .. KEY_SORTED .. order
   local low, high = 0, nil
   if range then low, high = range.from, range.to else high = call('ZCARD', key) end
   if mark ~= '' and descending then high = math.min(high, rank(key, mark, other)) end
@@ -194,10 +194,10 @@ local function deliver_values(filter, residual, range, mark, other)
   -- A value of which no row follows is not looked at again.
   if descending then
     if mark ~= '' then highest = math.min(range and highest or math.huge, mark * 65536 + (row_of(other) > 0 and 65535 or -1)) end
-    list = call('ZRANGE', p .. 'v:' .. order, highest, lowest, 'BYSCORE', 'REV', 'WITHSCORES')
+    list = call('ZRANGE', p .. KEY_VALUES .. order, highest, lowest, 'BYSCORE', 'REV', 'WITHSCORES')
   else
     if mark ~= '' then lowest = math.max(range and lowest or 0, mark * 65536 + (row_of(other) < LAST_ROW and 0 or 65536)) end
-    list = call('ZRANGE', p .. 'v:' .. order, lowest, highest, 'BYSCORE', 'WITHSCORES')
+    list = call('ZRANGE', p .. KEY_VALUES .. order, lowest, highest, 'BYSCORE', 'WITHSCORES')
   end
   local i = 1
   while i < #list do
@@ -245,7 +245,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
     if filter ~= ALL then filter.sets = filter.sets or {} end
     local matches = estimate(filter)
     expected = math.ceil(matches)
-    local values = how == 'k' and call('ZCARD', p .. 'v:' .. order)
+    local values = how == 'k' and call('ZCARD', p .. KEY_VALUES .. order)
     -- include cost.lua
     if best == 'estimate' then
       taken = 'estimate'
@@ -260,7 +260,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
       local ordinals, edges = nil, range
       if values then
         ordinals = {}
-        local list = call('ZRANGE', p .. 'v:' .. order, range and range.from or '-inf', range and range.to or '+inf', 'BYSCORE', 'WITHSCORES')
+        local list = call('ZRANGE', p .. KEY_VALUES .. order, range and range.from or '-inf', range and range.to or '+inf', 'BYSCORE', 'WITHSCORES')
         for i = 1, #list, 2 do ordinals[list[i]] = tostring(floor(list[i + 1] / 65536)) end
         edges = nil
       end

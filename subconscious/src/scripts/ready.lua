@@ -23,12 +23,12 @@ local function now_if_due()
 end
 
 local function not_ready(timeless)
-  local meta = call('HMGET', p .. 'meta', ARGV[2], 'rows', 'count', 'due')
+  local meta = call('HMGET', p .. KEY_META, ARGV[2], 'rows', 'count', 'due')
   total, first_due = tonumber(meta[3] or 0), meta[4]
   if total == 0 then return nil end
   if not timeless and now_if_due() then return refuse('due') end
   if meta[1] ~= '1' then
-    local stored = call('HMGET', p .. 'meta', 'schema', 'columns', 'types', 'building')
+    local stored = call('HMGET', p .. KEY_META, 'schema', 'columns', 'types', 'building')
     local indexes = string.sub(ARGV[2], 1, 16)
     if stored[1] ~= indexes and stored[1] ~= indexes .. '+' then
       return refuse('schema', stored[2] or stored[1] or '', stored[3] or '')

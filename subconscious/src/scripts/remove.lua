@@ -10,32 +10,32 @@ if not segment then
   segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
 end
 local chunk, slot = text('%d', floor(row / CHUNK)), text('%d', row % CHUNK)
-call('GETBIT', p .. 'live:' .. segment, 0)
-call('ZCARD', p .. 'free')
-if width == '0' then call('HLEN', p .. 'd:' .. chunk) end
+call('GETBIT', p .. KEY_LIVE .. segment, 0)
+call('ZCARD', p .. KEY_FREE)
+if width == '0' then call('HLEN', p .. KEY_DIRECTORY .. chunk) end
 if due then
-  call('ZCARD', p .. 'ttl')
-  call('HLEN', p .. 'x:' .. chunk)
+  call('ZCARD', p .. KEY_TTL)
+  call('HLEN', p .. KEY_EXPIRING .. chunk)
 end
 
 -- First what a full server lets through, as due.lua says.
 if gone then call('UNLINK', gone) end
 -- include apply.lua
 if due then
-  call('ZREM', p .. 'ttl', text('%d', row))
-  call('HDEL', p .. 'x:' .. chunk, slot)
+  call('ZREM', p .. KEY_TTL, text('%d', row))
+  call('HDEL', p .. KEY_EXPIRING .. chunk, slot)
 end
-if width == '0' then call('HDEL', p .. 'd:' .. chunk, slot) end
+if width == '0' then call('HDEL', p .. KEY_DIRECTORY .. chunk, slot) end
 if count > 1 then
-  call('SETBIT', p .. 'live:' .. segment, offset, '0')
-  call('ZINCRBY', p .. 'free', '1', segment)
-  call('HSET', p .. 'meta', 'count', text('%d', count - 1))
+  call('SETBIT', p .. KEY_LIVE .. segment, offset, '0')
+  call('ZINCRBY', p .. KEY_FREE, '1', segment)
+  call('HSET', p .. KEY_META, 'count', text('%d', count - 1))
 else
   -- The last record takes the rows with it, so that an empty model costs nothing but its meta.
-  for at = 0, floor((rows - 1) / SEGMENT) do call('UNLINK', p .. 'live:' .. at) end
+  for at = 0, floor((rows - 1) / SEGMENT) do call('UNLINK', p .. KEY_LIVE .. at) end
   if width ~= '0' then
-    for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. 'd:' .. at) end
+    for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. KEY_DIRECTORY .. at) end
   end
-  call('DEL', p .. 'free')
-  call('HSET', p .. 'meta', 'rows', '0', 'count', '0')
+  call('DEL', p .. KEY_FREE)
+  call('HSET', p .. KEY_META, 'rows', '0', 'count', '0')
 end

@@ -24,7 +24,7 @@
 
 local p, mode, schema, width, n, a, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local names, at, replies = 7, 7 + n + a, {}
-local meta = call('HMGET', p .. 'meta', schema, 'due', 'rows', 'count')
+local meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
 local before = meta[4]
 -- Where no record expires, only the records saved here change meta.
 local several = not meta[2] and life == '' and meta[1]
@@ -39,5 +39,5 @@ for r = 1, #KEYS do
   at = at + ARGV[at + 2]
   if not several then meta = nil end
 end
-if several and meta[4] ~= before then call('HSET', p .. 'meta', 'rows', meta[3], 'count', meta[4]) end
+if several and meta[4] ~= before then call('HSET', p .. KEY_META, 'rows', meta[3], 'count', meta[4]) end
 return replies

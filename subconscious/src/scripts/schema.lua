@@ -6,12 +6,12 @@
 if meta[1] == '+' then
   -- A migration to this schema is under way. It fills the new indexes and so do the writes; but
   -- what has the name of an index that is still being dropped is left alone.
-  local dropping = call('HGET', p .. 'meta', 'dropping')
+  local dropping = call('HGET', p .. KEY_META, 'dropping')
   for i = 1, dropping and n or 0 do
     if string.find(dropping, ':' .. ARGV[names + i] .. ':', 1, true) then ARGV[specs + i] = '-' end
   end
 else
-  local stored, indexes = call('HMGET', p .. 'meta', 'schema', 'columns', 'types', 'count'), sub(schema, 1, 16)
+  local stored, indexes = call('HMGET', p .. KEY_META, 'schema', 'columns', 'types', 'count'), sub(schema, 1, 16)
   -- The indexes of a model without records are those of any schema; the caller stores it and comes
   -- again.
   if not known and tonumber(stored[4] or 0) == 0 then return refuse('describe') end

@@ -33,11 +33,11 @@ local function temporary()
   if most == 0 then
     redis.set_repl(redis.REPL_NONE)
     -- The first write of a script must not be one that a full server refuses: see due.lua.
-    call('DEL', p .. 't:1')
+    call('DEL', p .. KEY_TEMPORARY .. '1')
   end
   used = used + 1
   most = math.max(most, used)
-  return p .. 't:' .. decimal[used]
+  return p .. KEY_TEMPORARY .. decimal[used]
 end
 local function pin()
   pinned = used
@@ -50,7 +50,7 @@ local function leave_nothing(run)
   local done, reply = pcall(run)
   for i = 1, most, 4000 do
     local names = {}
-    for k = i, math.min(i + 3999, most) do names[#names + 1] = p .. 't:' .. k end
+    for k = i, math.min(i + 3999, most) do names[#names + 1] = p .. KEY_TEMPORARY .. k end
     call('DEL', unpack(names))
   end
   if not done then error(reply, 0) end

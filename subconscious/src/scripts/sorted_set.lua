@@ -43,7 +43,7 @@ end
 local place
 local function place_of(row, name, kind)
   local id = id_in(entry_of(row))
-  local value = id and call('HGET', p .. 'r:' .. id, name)
+  local value = id and call('HGET', p .. KEY_RECORD .. id, name)
   if not value then return nil end
   place = place or places()
   local score, tail = place(kind, value)

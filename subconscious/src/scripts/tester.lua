@@ -75,7 +75,7 @@ local function test_by_set(node)
       if values and n < #node.values and is_read(node) then
         read[segment], effort = n + 1, effort + RECORD_READ
         local id = id_in(entry_of(segment * SEGMENT + offset))
-        return values[id and call('HGET', p .. 'r:' .. id, node.name) or false] or false
+        return values[id and call('HGET', p .. KEY_RECORD .. id, node.name) or false] or false
       end
       set = evaluate(node, segment) or false
       if type(set) == 'table' then set = lookup(set) end
