@@ -123,7 +123,9 @@ fn substitute(text: &str, constants: &HashMap<&str, String>) -> String {
         let is_word = |char: char| char == '_' || char.is_ascii_alphanumeric();
         let length = rest.find(|char| !is_word(char)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(length);
-        out.push_str(constants.get(word).map_or(word, String::as_str));
+        // Most words are in small letters: so they need not be looked up.
+        let constant = if word.starts_with(|char: char| char.is_ascii_uppercase()) { constants.get(word) } else { None };
+        out.push_str(constant.map_or(word, String::as_str));
         let length = after.find(is_word).unwrap_or(after.len());
         out.push_str(&after[..length]);
         rest = &after[length..];

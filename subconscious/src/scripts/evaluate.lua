@@ -135,25 +135,32 @@ local function union(node, segment)
   return result
 end
 
-local evaluators = {
-  equals = container,
-  ['and'] = intersection,
-  ['or'] = union,
-  ['not'] = function(node, segment) return intersection({ 'and', node }, segment) end,
-  range = function(node, segment) return listed(node)[segment] end,
-  unique = function(node, segment) return node.lists[segment] end,
-  all = function(_, segment)
+-- By comparisons: to make a table of functions takes longer than some containers.
+local function evaluated(node, segment)
+  local operator = node[1]
+  if operator == 'equals' then
+    return container(node, segment)
+  elseif operator == 'and' then
+    return intersection(node, segment)
+  elseif operator == 'or' then
+    return union(node, segment)
+  elseif operator == 'not' then
+    return intersection({ 'and', node }, segment)
+  elseif operator == 'range' then
+    return listed(node)[segment]
+  elseif operator == 'unique' then
+    return node.lists[segment]
+  elseif operator == 'all' then
     local key = live(segment)
     if call('EXISTS', key) == 1 then return key end
-  end,
-  none = function() return nil end,
-}
+  end
+end
 
 function evaluate(node, segment)
   local sets = node.sets
-  if not sets then return evaluators[node[1]](node, segment) end
+  if not sets then return evaluated(node, segment) end
   if sets[segment] == nil then
-    sets[segment] = evaluators[node[1]](node, segment) or false
+    sets[segment] = evaluated(node, segment) or false
     pin()
   end
   return sets[segment] or nil

@@ -2,14 +2,16 @@
 -- comes after sets.lua. KEYS, ARGV and Returns are those of the script that includes it.
 --
 -- Exports   offsets(set, from, skip, wanted, backwards)   the offsets of a set in ascending or
---           descending order, at most
---                                                         `wanted`, after `skip` of them; only
---                                                         those beyond `from`
+--           descending order: at most `wanted`, after `skip` of them, only those beyond `from`
 local function offsets(set, from, skip, wanted, backwards)
   local found = {}
   if type(set) == 'table' then
-    table.sort(set, function(x, y) if backwards then return x > y end return x < y end)
-    for _, offset in ipairs(set) do
+    -- Without a function that compares, which would take four times as long.
+    table.sort(set)
+    local start, stop, step = 1, #set, 1
+    if backwards then start, stop, step = #set, 1, -1 end
+    for i = start, stop, step do
+      local offset = set[i]
       local beyond = not from or (backwards and offset < from) or (not backwards and offset > from)
       if beyond and skip > 0 then
         skip = skip - 1

@@ -8,15 +8,12 @@
 -- ARGV[5]   the column
 -- ARGV[6]   asc or desc
 -- ARGV[7], ARGV[8]: score and member after which to begin, "" for the first row
--- ARGV[9]   a rank in this direction, to begin after the member that has it; "" to begin after
---           ARGV[7] and ARGV[8]
--- ARGV[10]  number of rows
--- ARGV[11]  scores if each member is to be followed by its score, else ""
+-- ARGV[9]   number of rows
+-- ARGV[10]  scores if each member is to be followed by its score, else ""
 -- then      the filter: of a range of the column, or all (see nodes.lua)
 --
--- Returns   { score and member at the rank that was given, score and member of the last row, its
---           rank in this direction, number of rows that follow, microseconds, the members, packed
---           by cmsgpack }
+-- Returns   { score and member of the last row, its rank in this direction (-1 if there is none),
+--           number of rows that follow, microseconds, the members, packed by cmsgpack }
 --           or nil, what is wrong, .. (see ready.lua)
 
 -- include filter.lua
@@ -24,40 +21,25 @@
 local function run()
   local refusal = not_ready(true)
   if refusal then return refusal end
-  local node, key, mark, rank_given = parse_filter(12), p .. KEY_SORTED .. ARGV[5], ARGV[7], tonumber(ARGV[9])
+  local node, key, mark = parse_filter(11), p .. KEY_SORTED .. ARGV[5], ARGV[7]
   local unbuilt = needs_unbuilt()
   if unbuilt then return refuse('building', unbuilt) end
-  local low, high, count = node.from or 0, node.to or call('ZCARD', key), tonumber(ARGV[10])
+  local low, high, count = node.from or 0, node.to or call('ZCARD', key), tonumber(ARGV[9])
   if node == NONE then high = 0 end
-  local desc, size, first = ARGV[6] == 'desc', nil, nil
+  local desc, scores, first = ARGV[6] == 'desc', ARGV[10] == 'scores', nil
+  if mark ~= '' and desc then high = math.min(high, rank(key, mark, ARGV[8])) end
+  if mark ~= '' and not desc then low = math.max(low, rank(key, mark, ARGV[8] .. '\0')) end
   -- Ranks count from the other end there.
-  if desc then size = call('ZCARD', key) end
-  local function range(from, to, scores)
-    local asked = { 'ZRANGE', key, from, to }
-    if desc then asked[#asked + 1] = 'REV' end
-    if scores then asked[#asked + 1] = 'WITHSCORES' end
-    return call(unpack(asked))
-  end
-  local before = {}
-  if rank_given then
-    before = range(rank_given, rank_given, true)
-    if desc then high = math.min(high, size - rank_given - 1) else low = math.max(low, rank_given + 1) end
-  elseif mark ~= '' then
-    if desc then high = math.min(high, rank(key, mark, ARGV[8])) else low = math.max(low, rank(key, mark, ARGV[8] .. '\0')) end
-  end
-  if desc then first = size - high else first = low end
+  if desc then first = call('ZCARD', key) - high else first = low end
   count = math.min(count, high - low)
-  local list, score, last = {}, '', ''
-  if count > 0 then
-    local scores = ARGV[11] == 'scores'
-    list = range(first, first + count - 1, scores)
-    count = scores and #list / 2 or #list
-    last = list[scores and #list - 1 or #list]
-    score = scores and list[#list] or call('ZSCORE', key, last)
-  end
-  return {
-    before[2] or '', before[1] or '', score, last, first + count - 1, math.max(0, high - low - count), took(), cmsgpack.pack(list),
-  }
+  if count <= 0 then return { '', '', -1, 0, took(), cmsgpack.pack({}) } end
+  local asked = { 'ZRANGE', key, first, first + count - 1 }
+  if desc then asked[5] = 'REV' end
+  if scores then asked[#asked + 1] = 'WITHSCORES' end
+  local list = call(unpack(asked))
+  local last = list[scores and #list - 1 or #list]
+  local score = scores and list[#list] or call('ZSCORE', key, last)
+  return { score, last, first + count - 1, high - low - count, took(), cmsgpack.pack(list) }
 end
 
 return leave_nothing(run)
