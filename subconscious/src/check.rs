@@ -450,7 +450,10 @@ impl Walk<'_> {
             let Entries { key, what, column, part, value, cursor } = entries;
             let mut command = self.call(&CHECK_ENTRIES);
             command.arg(key).arg(what).arg(column).arg(part);
-            command.arg(if value.is_some() { "v" } else { "" }).arg(value.as_deref().unwrap_or_default()).arg(cursor);
+            command
+                .arg(if value.is_some() { "value" } else { "" })
+                .arg(value.as_deref().unwrap_or_default())
+                .arg(cursor);
             command
         });
         let calls = calls.collect();

@@ -35,7 +35,7 @@ pub fn cursor<M: RedisModel>(bytes: &[u8]) {
     let orders = keys.iter().map(|key| vec![*key]).chain([Vec::new(), keys.clone()]);
     let mut pieces = pieces(bytes).into_iter().flatten();
     let mut piece = || pieces.next().unwrap_or_default();
-    let Some(position) = Position::of([piece(), piece(), piece()]) else { return };
+    let Ok(position) = Position::of([piece(), piece(), piece()]) else { return };
     for order in orders {
         let request = Request { condition: Condition::All, order, backwards: false };
         let cursor = Cursor::new(schema, &request, &position, false);

@@ -87,6 +87,7 @@ mod expiry;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod id;
+mod index;
 mod keys;
 mod layout;
 mod migrate;

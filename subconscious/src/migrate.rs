@@ -9,7 +9,6 @@ use crate::db::Db;
 use crate::description::{self, Line};
 use crate::error::{Error, Result};
 use crate::keys::Key;
-use crate::layout::LONGEST_INDEXED;
 use crate::reply::{self, Answer, Refusal};
 use crate::scan::Scan;
 use crate::schema::{ColumnSchema, ModelSchema};
@@ -219,7 +218,7 @@ async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &m
 fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, Vec<u8>, u16)]) -> Cmd {
     let mut command = BUILD.call(target.keys.meta().as_bytes());
     command.arg(&target.keys.prefix).arg(&target.schema.fingerprint).arg(target.schema.id_width);
-    command.arg((ENTRIES / columns.len().max(1)).max(1)).arg(columns.len()).arg(LONGEST_INDEXED);
+    command.arg((ENTRIES / columns.len().max(1)).max(1)).arg(columns.len());
     for column in columns {
         command.arg(column.name());
     }
@@ -231,8 +230,8 @@ fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, V
     }
     for column in columns {
         match column.default.and_then(|default| default()) {
-            Some(default) => command.arg("d").arg(default),
-            None if column.is_key() && target.schema.key.len() == 1 => command.arg("k").arg(""),
+            Some(default) => command.arg("default").arg(default),
+            None if column.is_key() && target.schema.key.len() == 1 => command.arg("id").arg(""),
             None => command.arg("").arg(""),
         };
     }

@@ -6,6 +6,7 @@
 //! model.
 
 use crate::description;
+use crate::index::{self, Index};
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
     SortValue, TimeUnit, TimeValue, ValueError, VersionValue, parse,
@@ -460,15 +461,15 @@ impl ColumnSchema {
     }
 
     fn index_spec(&self) -> String {
-        let how = match (self.index, self.has_sorted_set()) {
-            (_, false) if self.sort => 'k',
-            (true, true) => 'b',
-            (true, false) => 'c',
-            (false, true) => 's',
-            (false, false) => 'u',
+        let index = match (self.index, self.has_sorted_set()) {
+            _ if self.has_values() => Index::Ordinals,
+            (true, true) => Index::Both,
+            (true, false) => Index::Containers,
+            (false, true) => Index::Sorted,
+            (false, false) => Index::None,
         };
-        let how = if self.unique { how.to_ascii_uppercase() } else { how };
-        format!("{how}{}0", self.kind.code())
+        let unique = if self.unique { index::UNIQUE } else { index::NOT_UNIQUE };
+        format!("{}{}{unique}0", index.code(), self.kind.code())
     }
 
     /// The version after this one, if the column's type has one.

@@ -7,7 +7,7 @@ use redis::{Arg, Cmd};
 
 use crate::query::plan::cost;
 use crate::value::Kind;
-use crate::{keys, layout};
+use crate::{index, keys, layout};
 
 /// A line that begins a stage: see [`Script::new`].
 const STAGE: &str = "-- stage\n";
@@ -106,13 +106,22 @@ fn constants() -> HashMap<&'static str, String> {
         ("CHUNK", layout::CHUNK.into()),
         ("LAST_ROW", layout::LAST_ROW.into()),
         ("LAST_DEADLINE", layout::LAST_DEADLINE),
+        ("LONGEST_INDEXED", layout::LONGEST_INDEXED as u64),
     ];
-    let kinds = [("KIND_DECIMAL", Kind::Decimal), ("KIND_FLOAT", Kind::Float), ("KIND_LIST", Kind::List)];
-    let layout = layout.into_iter().map(|(name, number): (_, u64)| (name, number.to_string()));
-    let kinds = kinds.into_iter().map(|(name, kind)| (name, u32::from(kind.code()).to_string()));
+    let kinds = [
+        ("KIND_DECIMAL", Kind::Decimal),
+        ("KIND_FLOAT", Kind::Float),
+        ("KIND_INTEGER", Kind::Integer),
+        ("KIND_LIST", Kind::List),
+        ("KIND_NANOSECONDS", Kind::Nanoseconds),
+    ];
+    let codes = kinds.into_iter().map(|(name, kind)| (name, kind.code())).chain(index::CODES);
+    let numbers = layout.into_iter().chain(index::PLAN).map(|(name, number): (_, u64)| (name, number.to_string()));
+    // The scripts compare bytes.
+    let codes = codes.map(|(name, code)| (name, u32::from(code).to_string()));
     let keys = keys::PARTS.into_iter().map(|(name, part)| (name, format!("'{part}'")));
     let costs = cost::SCRIPTS.into_iter().map(|(name, cost)| (name, cost.to_string()));
-    layout.chain(kinds).chain(keys).chain(costs).collect()
+    numbers.chain(codes).chain(keys).chain(costs).collect()
 }
 
 /// A text with the values of constants in the place of their names.
@@ -124,7 +133,8 @@ fn substitute(text: &str, constants: &HashMap<&str, String>) -> String {
         let length = rest.find(|char| !is_word(char)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(length);
         // Most words are in small letters: so they need not be looked up.
-        let constant = if word.starts_with(|char: char| char.is_ascii_uppercase()) { constants.get(word) } else { None };
+        let constant =
+            if word.starts_with(|char: char| char.is_ascii_uppercase()) { constants.get(word) } else { None };
         out.push_str(constant.map_or(word, String::as_str));
         let length = after.find(is_word).unwrap_or(after.len());
         out.push_str(&after[..length]);

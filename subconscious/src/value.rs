@@ -184,8 +184,8 @@ impl TimeUnit {
     /// The unit as the scripts know it.
     pub(crate) fn code(self) -> &'static str {
         match self {
-            TimeUnit::Nanoseconds => "n",
-            TimeUnit::Milliseconds => "m",
+            TimeUnit::Nanoseconds => "ns",
+            TimeUnit::Milliseconds => "ms",
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::db::Db;
 use crate::description;
 use crate::error::{Error, Result};
 use crate::id;
+use crate::index::BEFORE_ORDINAL;
 use crate::keys::Keys;
 use crate::layout::LONGEST_INDEXED;
 use crate::reply::{self, Answer, Refusal, is_wrong_type, raised};
@@ -55,7 +56,11 @@ pub(crate) struct Write {
 /// How the scripts index a column: see `scripts/index.lua`.
 pub(crate) fn index_spec(column: &ColumnSchema, ordinal: u16) -> Cow<'_, str> {
     // Most have no ordinal, and a save makes one of these for each indexed column.
-    if ordinal == 0 { Cow::Borrowed(column.spec()) } else { Cow::Owned(format!("{}{ordinal}", &column.spec()[..2])) }
+    if ordinal == 0 {
+        Cow::Borrowed(column.spec())
+    } else {
+        Cow::Owned(format!("{}{ordinal}", &column.spec()[..BEFORE_ORDINAL]))
+    }
 }
 
 /// Adds the names of the indexed columns and how each is indexed.

@@ -1,29 +1,10 @@
 -- apply.lua: makes the changes that index.lua planned. It is included in the place of a line that
 -- names it; KEYS, ARGV and Returns are those of the script that includes it.
-for step = 0, planned - 7, 7 do
-  local target, bytes, adds = plan[step + 1], plan[step + 2], plan[step + 3]
-  if not bytes then
-    if adds then call('ZREM', target, adds) end
-    if plan[step + 5] then call('ZADD', target, plan[step + 4], plan[step + 5]) end
-  elseif bytes == true then
-    if adds then call('HDEL', target, adds) end
-    if plan[step + 4] then call('HSET', target, plan[step + 4], text('%d', row)) end
-  elseif bytes > 0 then
-    call('SETBIT', target, offset, adds and '1' or '0')
-    if not adds then
-      -- The beginning mostly tells that there are enough left to remain a bitmap.
-      local left = bytes > 2048 and call('BITCOUNT', target, '0', '2047') or 0
-      if left <= DEMOTE and bytes > 8192 then left = call('BITCOUNT', target, '0', '8191') end
-      if left <= DEMOTE then left = call('BITCOUNT', target) end
-      if left <= DEMOTE then
-        local rows = bits()(call('GET', target))
-        call('DEL', target)
-        if left > 0 then call('SADD', p .. KEY_SET .. sub(target, #containers + 1), unpack(rows)) end
-      end
-    end
-  else
-    local members, values, value = plan[step + 4], plan[step + 5], plan[step + 6]
-    if not adds then
+for at = 0, planned - SLOTS, SLOTS do
+  local step, target = plan[at + SLOT_STEP], plan[at + SLOT_KEY]
+  if step == STEP_SET then
+    local members, values, value = plan[at + SLOT_SIZE], plan[at + SLOT_VALUES], plan[at + SLOT_VALUE]
+    if not plan[at + SLOT_ADDS] then
       if call('SREM', target, offset) == 1 and members == 1 and values then
         -- The score is ordinal * 65536 + segments that hold the value; the value goes with its last
         -- segment.
@@ -40,9 +21,32 @@ for step = 0, planned - 7, 7 do
     else
       call('SADD', target, offset)
       if values and members == 0 then
-        call('ZADD', values, 'NX', plan[step + 7] * 65536, value)
+        call('ZADD', values, 'NX', plan[at + SLOT_ORDINAL] * 65536, value)
         call('ZINCRBY', values, '1', value)
       end
+    end
+  elseif step == STEP_BITMAP then
+    local adds, bytes = plan[at + SLOT_ADDS], plan[at + SLOT_SIZE]
+    call('SETBIT', target, offset, adds and '1' or '0')
+    if not adds then
+      -- The beginning mostly tells that there are enough left to remain a bitmap.
+      local left = bytes > 2048 and call('BITCOUNT', target, '0', '2047') or 0
+      if left <= DEMOTE and bytes > 8192 then left = call('BITCOUNT', target, '0', '8191') end
+      if left <= DEMOTE then left = call('BITCOUNT', target) end
+      if left <= DEMOTE then
+        local rows = bits()(call('GET', target))
+        call('DEL', target)
+        if left > 0 then call('SADD', p .. KEY_SET .. sub(target, #containers + 1), unpack(rows)) end
+      end
+    end
+  else
+    local gone, comes = plan[at + SLOT_GONE], plan[at + SLOT_COMES]
+    if step == STEP_SORTED then
+      if gone then call('ZREM', target, gone) end
+      if comes then call('ZADD', target, plan[at + SLOT_SCORE], comes) end
+    else
+      if gone then call('HDEL', target, gone) end
+      if comes then call('HSET', target, comes, text('%d', row)) end
     end
   end
 end

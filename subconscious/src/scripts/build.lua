@@ -7,10 +7,10 @@
 -- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[4]   number of rows to go through
 -- ARGV[5]   n, the number of columns whose indexes are built
--- ARGV[6]   greatest length of an indexed value
 -- then      n names; n specs (see index.lua); n times 0 (positions, set here); n times: what a
---           record that lacks the column has: d and the value, k and "" for its id, or "" and ""
---           for null; then for the values of columns of few values: name, value, ordinal, and so on
+--           record that lacks the column has: default and the value, id and "" for its id, or ""
+--           and "" for null; then for the values of columns of few values: name, value, ordinal
+--           and so on
 --
 -- Returns   { next row, rows } ; all is done if the next row is not below the rows
 --           or nil, what is wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be
@@ -22,7 +22,7 @@
 -- include rows.lua
 
 local p, width, n = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
-local names, specs, positions, lacking = 6, 6 + n, 6 + 2 * n, 6 + 3 * n
+local names, specs, positions, lacking = 5, 5 + n, 5 + 2 * n, 5 + 3 * n
 local meta = call('HMGET', KEYS[1], 'schema', 'dropping', 'built', 'rows', 'due')
 if meta[1] == ARGV[2] then return { 0, 0 } end
 if meta[1] ~= ARGV[2] .. '+' then return refuse('schema', call('HGET', KEYS[1], 'columns') or '') end
@@ -41,23 +41,24 @@ for row = first, last do
   local at = floor(row / SEGMENT)
   local id = call('GETBIT', p .. KEY_LIVE .. at, row - at * SEGMENT) == 1 and id_in(entry_of(row))
   local key = id and p .. KEY_RECORD .. id
-  local record = key and call('HMGET', key, '#', unpack(ARGV, 7, 6 + n))
+  local record = key and call('HMGET', key, '#', unpack(ARGV, names + 1, names + n))
   if record and record[1] == text('%d', row) then
     for i = 1, n do
       local name, kind = ARGV[names + i], byte(ARGV[specs + i], 2)
       local value = record[i + 1]
       if not value and ARGV[lacking + 2 * i - 1] ~= '' then
-        value = ARGV[lacking + 2 * i - 1] == 'k' and id or ARGV[lacking + 2 * i]
+        value = ARGV[lacking + 2 * i - 1] == 'id' and id or ARGV[lacking + 2 * i]
         record.added = record.added or {}
         record.added[name] = value
         record[i + 1] = value
       end
       if value then
-        if kind ~= 108 and #value > tonumber(ARGV[6]) then return refuse('long', name, key) end
-        if (kind == 105 or kind == 110) and not string.find(value, '^%-?%d+$') or kind == 102 and not tonumber(value) then
+        if kind ~= KIND_LIST and #value > LONGEST_INDEXED then return refuse('long', name, key) end
+        local is_integer = kind == KIND_INTEGER or kind == KIND_NANOSECONDS
+        if is_integer and not string.find(value, '^%-?%d+$') or kind == KIND_FLOAT and not tonumber(value) then
           return refuse('number', name, value, key)
         end
-        if byte(ARGV[specs + i]) % 32 == 11 and not ordinals[name .. ':' .. value] then return refuse('ordinal', name, value) end
+        if byte(ARGV[specs + i]) == INDEX_ORDINALS and not ordinals[name .. ':' .. value] then return refuse('ordinal', name, value) end
       end
     end
     record.key = key
@@ -70,8 +71,7 @@ for _, record in ipairs(found) do
   for i = 1, n do
     ARGV[#ARGV + 1] = record[i + 1] or ''
     ARGV[positions + i] = record[i + 1] and #ARGV or '0'
-    local how = sub(ARGV[specs + i], 1, 2)
-    ARGV[specs + i] = how .. (record[i + 1] and ordinals[ARGV[names + i] .. ':' .. record[i + 1]] or '0')
+    ARGV[specs + i] = sub(ARGV[specs + i], 1, 3) .. (record[i + 1] and ordinals[ARGV[names + i] .. ':' .. record[i + 1]] or '0')
   end
   -- include index.lua
   -- include apply.lua

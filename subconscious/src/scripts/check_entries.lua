@@ -4,8 +4,8 @@
 -- KEYS[1], ARGV[1] and so on: see inspect.lua
 -- then      the key; what it is: set or bitmap (a container), sorted, unique, directory (a hash),
 --           ttl or expiring, or unused for one that nothing uses; the column's number, from 1, or
---           0; segment of a container or chunk of a hash; v if a container has a value; the value;
---           where to go on, 0 at first
+--           0; segment of a container or chunk of a hash; value if a container has one, else "";
+--           the value; where to go on, 0 at first
 --
 -- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap;
 --           entries gone through, found }: see inspect.lua
@@ -14,16 +14,14 @@
 -- include inspect.lua
 
 local key, what, i = ARGV[rest + 1], ARGV[rest + 2], tonumber(ARGV[rest + 3])
-local part, value, cursor = tonumber(ARGV[rest + 4]), ARGV[rest + 5] == 'v' and ARGV[rest + 6], ARGV[rest + 7]
-local name, how, kind = ARGV[names + i], 117, nil
+local part, value, cursor = tonumber(ARGV[rest + 4]), ARGV[rest + 5] == 'value' and ARGV[rest + 6], ARGV[rest + 7]
+local name, index, kind, unique = ARGV[names + i], INDEX_NONE, nil, nil
 if i > 0 then
-  how, kind = byte(ARGV[specs + i], 1, 2)
+  index, kind, unique = byte(ARGV[specs + i], 1, 3)
 end
-local unique = how < 97
-if unique then how = how + 32 end
 
-local of_column = (what == 'set' or what == 'bitmap') and (how ~= 117 and (how ~= 115 or not value))
-  or what == 'sorted' and (how == 115 or how == 98) or what == 'unique' and unique
+local of_column = (what == 'set' or what == 'bitmap') and (index ~= INDEX_NONE and (index ~= INDEX_SORTED or not value))
+  or what == 'sorted' and (index == INDEX_SORTED or index == INDEX_BOTH) or what == 'unique' and unique == INDEX_UNIQUE
 local types = {
   set = 'set', bitmap = 'string', sorted = 'zset', unique = 'hash', directory = 'hash', ttl = 'zset', expiring = 'hash',
 }
@@ -41,7 +39,7 @@ end
 -- include elements.lua
 -- Whether a record with the stored value belongs into this container.
 local function belongs(stored)
-  if kind ~= 108 or not stored or not value then return plain(kind, stored) == value end
+  if kind ~= KIND_LIST or not stored or not value then return plain(kind, stored) == value end
   local changes = elements(nil, stored)
   for at = 1, #changes, 2 do
     if changes[at] == value then return true end

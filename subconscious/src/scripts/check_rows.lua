@@ -28,13 +28,13 @@ local function enter(row, key, fields)
   end
   -- include index.lua
   local missing = false
-  for step = 0, planned - 7, 7 do
-    local target, bytes, there = plan[step + 1], plan[step + 2], nil
-    if bytes == true then
-      there = not plan[step + 4] or call('HGET', target, plan[step + 4]) == text('%d', row)
-    elseif not bytes then
-      there = not plan[step + 5] or tonumber(call('ZSCORE', target, plan[step + 5]) or '') == tonumber(plan[step + 4])
-    elseif bytes > 0 then
+  for at = 0, planned - SLOTS, SLOTS do
+    local step, target, comes, there = plan[at + SLOT_STEP], plan[at + SLOT_KEY], plan[at + SLOT_COMES], nil
+    if step == STEP_UNIQUE then
+      there = not comes or call('HGET', target, comes) == text('%d', row)
+    elseif step == STEP_SORTED then
+      there = not comes or tonumber(call('ZSCORE', target, comes) or '') == tonumber(plan[at + SLOT_SCORE])
+    elseif step == STEP_BITMAP then
       there = call('GETBIT', target, offset) == 1
     else
       there = call('SISMEMBER', target, offset) == 1

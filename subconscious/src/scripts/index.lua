@@ -16,36 +16,38 @@
 --           They are text: a number that is an argument of several calls is turned into text once,
 --           as a conversion costs as much as a small command
 --
--- How a column is indexed is its spec: c (containers), s (sorted set), b (both), k (containers of a
--- column whose few values are kept in order) or u (none of these), in upper case if it is unique,
--- then the kind of its value and the ordinal of its new value. The spec - is a column whose old
--- index is being dropped.
+-- How a column is indexed is its spec: a byte for the keys that its index has (INDEX_..: see
+-- index.rs), one for the kind of its values (KIND_..), one that says whether it is unique, and the
+-- ordinal of its new value. The spec - is a column whose old index is being dropped.
 
--- First all changes are planned, which reads and so fails on a key of another type. A step for a
--- bitmap: key, bytes, whether it adds. For a set: the same with 0 bytes, then members, key of the
--- ordered values or false, value, ordinal. For a sorted set: key, false, member that goes or false,
--- score, member that comes or false. For the owners of unique values: key, true, value that goes or
--- false, value that comes or false.
+-- First all changes are planned, which reads and so fails on a key of another type. A step of the
+-- plan takes SLOTS places, the first of which say what it is and the key that it changes:
+--   STEP_BITMAP   SLOT_ADDS: whether the row comes or goes; SLOT_SIZE: bytes of the bitmap
+--   STEP_SET      SLOT_ADDS; SLOT_SIZE: its members, or PROMOTE if it becomes a bitmap;
+--                 SLOT_VALUES: the key of the values in order, or false; SLOT_VALUE, SLOT_ORDINAL:
+--                 of the value
+--   STEP_SORTED   SLOT_GONE: the member that goes, or false; SLOT_SCORE and SLOT_COMES: of the one
+--                 that comes, or false
+--   STEP_UNIQUE   SLOT_GONE: the value that goes, or false; SLOT_COMES: the one that comes, or
+--                 false
 local plan, planned, containers, place_in_key = nil, 0, nil, nil
 for i = 1, n do
   local before, new = nil, nil
   if known then before = old[i + 1] end
   if positions then new = ARGV[tonumber(ARGV[positions + i])] or false end
-  local how, kind
+  local index, kind, unique
   if before ~= new and ARGV[specs + i] ~= '-' then
-    how, kind = byte(ARGV[specs + i], 1, 2)
+    index, kind, unique = byte(ARGV[specs + i], 1, 3)
     -- Equal numbers are one value in an index; stored, they keep their forms.
-    if kind <= 102 then
-      if kind == 100 then -- d
-        -- include decimal.lua
-        before, new = plain_decimal(before), plain_decimal(new)
-      else -- f
-        if before == '-0.0' then before = '0.0' end
-        if new == '-0.0' then new = '0.0' end
-      end
+    if kind == KIND_DECIMAL then
+      -- include decimal.lua
+      before, new = plain_decimal(before), plain_decimal(new)
+    elseif kind == KIND_FLOAT then
+      if before == '-0.0' then before = '0.0' end
+      if new == '-0.0' then new = '0.0' end
     end
   end
-  if how and before ~= new then
+  if index and before ~= new then
     if not plan then
       -- Room for four steps at once; a table that grows is copied each time.
       plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -53,9 +55,8 @@ for i = 1, n do
       segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
       containers, place_in_key = p .. KEY_BITMAP, ':' .. segment
     end
-    local name, spec = ARGV[names + i], ARGV[specs + i]
-    if how < 97 then
-      how = how + 32
+    local name = ARGV[names + i]
+    if unique == INDEX_UNIQUE then
       local owners, mark, gone = p .. KEY_UNIQUE .. name, text('%d', row), false
       if before and call('HGET', owners, before) == mark then gone = before end
       if new then
@@ -69,11 +70,12 @@ for i = 1, n do
           end
         end
       end
-      plan[planned + 1], plan[planned + 2], plan[planned + 3], plan[planned + 4] = owners, true, gone, new
-      planned = planned + 7
+      plan[planned + SLOT_STEP], plan[planned + SLOT_KEY] = STEP_UNIQUE, owners
+      plan[planned + SLOT_GONE], plan[planned + SLOT_COMES] = gone, new
+      planned = planned + SLOTS
     end
     local changes, sides = nil, 2
-    if kind == 108 then
+    if kind == KIND_LIST then
       -- include elements.lua
       changes = elements(before, new)
       sides = #changes / 2
@@ -88,31 +90,32 @@ for i = 1, n do
       end
       -- A column that has only a sorted set has a container for null, which is not in the sorted
       -- set.
-      if value ~= nil and how ~= 117 and (how ~= 115 or not value) then
+      if value ~= nil and index ~= INDEX_NONE and (index ~= INDEX_SORTED or not value) then
         local container = value and containers .. name .. place_in_key .. ':' .. value or containers .. name .. place_in_key
-        local bytes = call('STRLEN', container)
-        if bytes == 0 then
+        local step, size = STEP_BITMAP, call('STRLEN', container)
+        if size == 0 then
           container = p .. KEY_SET .. sub(container, #containers + 1)
-          local members, values = call('SCARD', container), how == 107 and value and p .. KEY_VALUES .. name
+          step, size = STEP_SET, call('SCARD', container)
+          local values = index == INDEX_ORDINALS and value and p .. KEY_VALUES .. name
           -- The value may be new, or go with its last row.
-          if values and members < 2 then call('ZCARD', values) end
+          if values and size < 2 then call('ZCARD', values) end
           -- With its share of the rows so far, it will have enough for a bitmap when the segment is
           -- full.
-          if adds and members >= PROMOTE_EARLY and members * SEGMENT >= 8 * call('STRLEN', p .. KEY_LIVE .. segment) * PROMOTE then members = PROMOTE end
-          plan[planned + 4], plan[planned + 5], plan[planned + 6], plan[planned + 7] = members, values, value, sub(spec, 3)
+          if adds and size >= PROMOTE_EARLY and size * SEGMENT >= 8 * call('STRLEN', p .. KEY_LIVE .. segment) * PROMOTE then size = PROMOTE end
+          plan[planned + SLOT_VALUES], plan[planned + SLOT_VALUE], plan[planned + SLOT_ORDINAL] = values, value, sub(ARGV[specs + i], 4)
         end
-        plan[planned + 1], plan[planned + 2], plan[planned + 3] = container, bytes, adds
-        planned = planned + 7
+        plan[planned + SLOT_STEP], plan[planned + SLOT_KEY], plan[planned + SLOT_ADDS], plan[planned + SLOT_SIZE] = step, container, adds, size
+        planned = planned + SLOTS
       end
     end
-    if how == 115 or how == 98 then
+    if index == INDEX_SORTED or index == INDEX_BOTH then
       local set, mark = p .. KEY_SORTED .. name, struct.pack('>I4', row)
       call('ZCARD', set)
-      local gone, score, come = false, false, false
+      local gone, score, comes = false, false, false
       -- Most numbers are their own score, and then the row alone is the member. What is no number
       -- is not: see places().
-      local plain = kind == 105 and #(before or '') < 16 and (not new or #new < 16 and string.find(new, '^%-?%d+$'))
-        or kind == 102 and (not new or #new < 300 and string.find(new, '^%-?%d+%.%d+$'))
+      local plain = kind == KIND_INTEGER and #(before or '') < 16 and (not new or #new < 16 and string.find(new, '^%-?%d+$'))
+        or kind == KIND_FLOAT and (not new or #new < 300 and string.find(new, '^%-?%d+%.%d+$'))
       local place = not plain and places() or nil
       if before then
         local _, tail
@@ -122,11 +125,11 @@ for i = 1, n do
       if new then
         local tail
         if plain then score, tail = new, '' else score, tail = place(kind, new) end
-        come = tail .. mark
+        comes = tail .. mark
       end
-      plan[planned + 1], plan[planned + 2], plan[planned + 3] = set, false, gone ~= come and gone
-      plan[planned + 4], plan[planned + 5] = score, come
-      planned = planned + 7
+      plan[planned + SLOT_STEP], plan[planned + SLOT_KEY], plan[planned + SLOT_GONE] = STEP_SORTED, set, gone ~= comes and gone
+      plan[planned + SLOT_SCORE], plan[planned + SLOT_COMES] = score, comes
+      planned = planned + SLOTS
     end
   end
 end

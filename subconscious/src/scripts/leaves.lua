@@ -52,7 +52,7 @@ local function run()
   local at = 7
   while at <= #ARGV do
     local operator, name, found, node = ARGV[at], ARGV[at + 1], nil, nil
-    node, at = parse_leaf(at)
+    node, at = parse_filter(at)
     local unbuilt = needs_unbuilt()
     if unbuilt then return refuse('building', unbuilt) end
     if operator == 'equals' or operator == 'null' then

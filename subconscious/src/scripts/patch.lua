@@ -7,7 +7,7 @@
 -- ARGV[3]   m, the number of columns that change
 -- ARGV[4]   n, the number of those that are indexed; they come first
 -- ARGV[5]   q, the number of further indexed columns, where the record may be given a time to live
--- ARGV[6]   how long the record lives: "" as before; n or m: until the new value, in nano- or
+-- ARGV[6]   how long the record lives: "" as before; ns or ms: until the new value, in nano- or
 --           milliseconds, of the changed column [7], counted from 1; after: [7] milliseconds from
 --           now; at: until [7] milliseconds since the Unix epoch; never
 -- ARGV[7]
@@ -17,8 +17,8 @@
 --             set, clear
 --             add       the value
 --             version   add 1; the value is the expected version or ""
---             time      set to the time of now; the value is n or m
---             deadline  set to the time until which the record lives; the value is n or m
+--             time      set to the time of now; the value is ns or ms
+--             deadline  set to the time until which the record lives; the value is ns or ms
 --
 -- Returns   { 1, new value of each column with add or version }
 --           or nil, what is wrong, ..: { schema, stored schema, stored types },
@@ -101,9 +101,9 @@ for i = 1, m do
   local change, value = ARGV[group], ARGV[group + 1]
   if change == 'time' then
     clock = clock or call('TIME')
-    if value == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
+    if value == 'ns' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
   elseif change == 'deadline' then
-    if deadline then value = text('%d', deadline) .. (value == 'n' and '000000' or '') else change = 'clear' end
+    if deadline then value = text('%d', deadline) .. (value == 'ns' and '000000' or '') else change = 'clear' end
   elseif change == 'add' or change == 'version' then
     stored = stored or ARGV[group + 4]
     if stored == '' then return refuse('lacks', name) end
@@ -119,8 +119,8 @@ for i = 1, m do
       overflows = total < tonumber(least) or total > tonumber(greatest)
       value = text('%d', total)
       -- The ordinal of a column of few values.
-      if i <= n and byte(ARGV[specs + i]) % 32 == 11 then
-        ARGV[specs + i] = sub(ARGV[specs + i], 1, 2) .. text('%d', total - least)
+      if i <= n and byte(ARGV[specs + i]) == INDEX_ORDINALS then
+        ARGV[specs + i] = sub(ARGV[specs + i], 1, 3) .. text('%d', total - least)
       end
     else
       sum = sum or sums()
@@ -137,14 +137,14 @@ for i = 1, m do
     ARGV[group + 1] = value
   end
 end
-if word == 'n' or word == 'm' then
+if word == 'ns' or word == 'ms' then
   local group = groups + 5 * ARGV[7] - 4
   deadline = false
   if ARGV[group] ~= 'clear' then
     deadline = ARGV[group + 1]
-    local time = tonumber(word == 'm' and deadline or sub(deadline, 1, -7)) or 0
+    local time = tonumber(word == 'ms' and deadline or sub(deadline, 1, -7)) or 0
     -- Rounded up, so that no record goes before its time.
-    if word == 'n' and sub(deadline, -6) ~= '000000' then time = time + 1 end
+    if word == 'ns' and sub(deadline, -6) ~= '000000' then time = time + 1 end
     deadline = math.max(0, time)
   end
 end

@@ -4,7 +4,7 @@
 -- include decimal.lua
 -- Equal numbers are one value in an index: see index.lua.
 local function plain(kind, value)
-  if kind == 100 then return plain_decimal(value) end -- d
-  if kind == 102 and value == '-0.0' then return '0.0' end -- f
+  if kind == KIND_DECIMAL then return plain_decimal(value) end
+  if kind == KIND_FLOAT and value == '-0.0' then return '0.0' end
   return value
 end

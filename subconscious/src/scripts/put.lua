@@ -16,7 +16,7 @@
 --             key         the parameter is the greatest or ""
 --             increment   the next number; the parameter is the greatest or ""
 --             version     the parameter is the next
---             created_at, updated_at   the parameter is n or m
+--             created_at, updated_at   the parameter is ns or ms
 --           z names of columns that are null; name and value of every other column
 --
 -- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or
@@ -123,7 +123,7 @@ for i = 1, a do
       value = stored
     else
       clock = clock or call('TIME')
-      if parameter == 'n' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
+      if parameter == 'ns' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
     end
   elseif value == '0' then
     if not stored or stored == '0' then
@@ -150,12 +150,12 @@ end
 
 -- The time when the record expires: see expire.lua.
 local deadline = nil
-if life == 'n' or life == 'm' then
+if life == 'ns' or life == 'ms' then
   deadline = ARGV[tonumber(ARGV[at + 4])] or false
   if deadline then
-    local time = tonumber(life == 'm' and deadline or sub(deadline, 1, -7)) or 0
+    local time = tonumber(life == 'ms' and deadline or sub(deadline, 1, -7)) or 0
     -- Rounded up, so that no record goes before its time.
-    if life == 'n' and sub(deadline, -6) ~= '000000' then time = time + 1 end
+    if life == 'ns' and sub(deadline, -6) ~= '000000' then time = time + 1 end
     deadline = math.max(0, time)
   end
 elseif life == 'renew' or life == 'new' and not known then

@@ -41,7 +41,7 @@
 -- include ordered_scan.lua
 
 local wanted, skip, order = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[9]
-local descending, nulls, how = ARGV[10] == 'desc', ARGV[11], sub(ARGV[12], 1, 1)
+local descending, nulls, index = ARGV[10] == 'desc', ARGV[11], byte(ARGV[12])
 local rows, found, first = {}, 0, { '', '', '' }
 -- The last field to read; nil for ids.
 local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
@@ -231,7 +231,7 @@ end
 local function deliver_ordered(filter, residual, range, mark, other)
   if ARGV[13] == 'choose' and (residual or filter ~= ALL) then
     local horizon = tonumber(ARGV[8])
-    if how ~= 'k' and is_common(filter) then
+    if index ~= INDEX_ORDINALS and is_common(filter) then
       -- What is met soon needs no estimate.
       local missing = wanted - found + skip
       local done = deliver_sorted(filter, residual, range, mark, other, true)
@@ -245,7 +245,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
     if filter ~= ALL then filter.sets = filter.sets or {} end
     local matches = estimate(filter)
     expected = math.ceil(matches)
-    local values = how == 'k' and call('ZCARD', p .. KEY_VALUES .. order)
+    local values = index == INDEX_ORDINALS and call('ZCARD', p .. KEY_VALUES .. order)
     -- include cost.lua
     if best == 'estimate' then
       taken = 'estimate'
@@ -274,7 +274,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
       end
     end
   end
-  if how == 'k' then return deliver_values(filter, residual, range, mark, other) end
+  if index == INDEX_ORDINALS then return deliver_values(filter, residual, range, mark, other) end
   return deliver_sorted(filter, residual, range, mark, other)
 end
 

@@ -43,8 +43,8 @@ local function bits()
 end
 
 -- A function from a kind (as a byte) and a stored value to its place in the column's sorted set:
--- the score as text, and what stands before the row in the member. value/sort_key.rs has the same in
--- Rust (SortKey) and says why it keeps the order.
+-- the score as text, and what stands before the row in the member. value/sort_key.rs has the same
+-- in Rust (SortKey) and says why it keeps the order.
 --
 -- Something else may have stored what is no number: that counts as 0. No pattern here can read a
 -- text in two ways, as the server would try all of them.
@@ -65,26 +65,25 @@ local function places()
     return char(127 - count) .. gsub(whole .. fraction, '%d', function(d) return char(105 - byte(d)) end)
   end
   return function(kind, value)
-    if kind == 102 then -- f
+    if kind == KIND_FLOAT then
       if value == 'inf' or value == '-inf' then return value, '' end
       if find(value, '[^%d.eE+-]') or byte(value) == 43 or not number(value) then return '0', '' end
       return score(value), ''
     end
-    if kind ~= 100 and kind ~= 105 and kind ~= 110 then return '0', gsub(value, '%z', '\0\255') .. '\0\0' end
+    if kind ~= KIND_DECIMAL and kind ~= KIND_INTEGER and kind ~= KIND_NANOSECONDS then return '0', gsub(value, '%z', '\0\255') .. '\0\0' end
     local negative = byte(value) == 45
     local whole, fraction = negative and sub(value, 2) or value, ''
-    if kind == 100 then -- d
+    if kind == KIND_DECIMAL then
       local point = find(whole, '.', 1, true)
       if point then whole, fraction = sub(whole, 1, point - 1), match(sub(whole, point + 1), '^(.*[^0])') or '' end
     end
     whole = match(whole, '^0*(.*)')
-    if whole .. fraction == '' or find(whole, '%D') or find(fraction, '%D') then return '0', kind == 100 and '\128\0' or '' end
-    if kind == 100 then return score(value), ordered(negative, whole, fraction) .. (negative and '\255' or '\0') end
-    if kind == 105 then -- i
+    if whole .. fraction == '' or find(whole, '%D') or find(fraction, '%D') then return '0', kind == KIND_DECIMAL and '\128\0' or '' end
+    if kind == KIND_DECIMAL then return score(value), ordered(negative, whole, fraction) .. (negative and '\255' or '\0') end
+    if kind == KIND_INTEGER then
       if number(whole) < 9007199254740992 then return value, '' end
       return score(value), ordered(negative, whole, '')
     end
-    -- n
     local milliseconds, rest = number(sub(whole, 1, -7)) or 0, number(sub(whole, -6))
     if milliseconds >= 9007199254740992 then return score((negative and '-' or '') .. sub(whole, 1, -7)), ordered(negative, whole, '') end
     if negative then

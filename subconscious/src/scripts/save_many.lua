@@ -9,9 +9,9 @@
 -- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
 -- ARGV[5]   n, the number of indexed columns
 -- ARGV[6]   a, the number of columns that Redis assigns
--- ARGV[7]   how long a record lives: "" as before, n or m: until the time in one of its columns, in
---           nano- or milliseconds; new: so many milliseconds if the record is new; renew: so many
---           milliseconds from now
+-- ARGV[7]   how long a record lives: "" as before, ns or ms: until the time in one of its columns,
+--           in nano- or milliseconds; new: so many milliseconds if the record is new; renew: so
+--           many milliseconds from now
 -- then      n names of indexed columns; a names of columns that Redis assigns; each record's
 --           arguments: see put.lua
 --

@@ -9,6 +9,7 @@ use crate::query::exec::position::Position;
 use crate::query::plan::Node;
 use crate::reply::{self, Answer, Refusal};
 use crate::scripts::{PURGE_EXPIRED, Script};
+use crate::text::printable;
 use crate::value::parse;
 use crate::write::Target;
 
@@ -116,8 +117,13 @@ impl<'a> ReplyReader<'a> {
 
     /// A number; `None` for one below 0.
     pub(super) fn optional(&mut self) -> Result<Option<u64>> {
-        let text = self.bytes()?;
-        let number = parse::<i64>(&text).ok_or_else(|| self.target.unexpected(&String::from_utf8_lossy(&text)))?;
+        let value = self.value()?;
+        let number = match &value {
+            Value::Int(number) => Some(*number),
+            Value::BulkString(text) => parse::<i64>(text),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| self.target.unexpected(&value))?;
         Ok(u64::try_from(number).ok())
     }
 
@@ -149,8 +155,8 @@ impl<'a> ReplyReader<'a> {
 
     pub(super) fn position(&mut self) -> Result<Position> {
         let words = [self.bytes()?, self.bytes()?, self.bytes()?];
-        let shown = words.each_ref().map(|word| word.escape_ascii().to_string());
-        Position::of(words).ok_or_else(|| self.target.unexpected(&shown))
+        let unexpected = |words: [Vec<u8>; 3]| self.target.unexpected(&words.map(|word| printable(&word)));
+        Position::of(words).map_err(unexpected)
     }
 
     /// Refuses a word that the script has no business to say.

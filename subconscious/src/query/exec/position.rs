@@ -58,19 +58,21 @@ impl Position {
         [word.into(), first, second]
     }
 
-    /// What [`words`](Self::words) made; `None` for anything else.
-    pub(crate) fn of([word, first, second]: [Vec<u8>; 3]) -> Option<Self> {
-        match (&word[..], first.is_empty(), second.is_empty()) {
+    /// What [`words`](Self::words) made; anything else is given back.
+    pub(crate) fn of([word, first, second]: [Vec<u8>; 3]) -> Result<Self, [Vec<u8>; 3]> {
+        let row = || parse(&first);
+        let position = match (&word[..], first.is_empty(), second.is_empty()) {
             (b"", true, true) => Some(Self::Start),
-            (b"row", false, true) => Some(Self::Row(parse(&first)?)),
+            (b"row", false, true) => row().map(Self::Row),
             (b"null", true, true) => Some(Self::Null(None)),
-            (b"null", false, true) => Some(Self::Null(Some(parse(&first)?))),
+            (b"null", false, true) => row().map(|row| Self::Null(Some(row))),
             (b"value", true, true) => Some(Self::Value(None)),
             (b"value", false, _) if second.len() >= 4 => {
-                Some(Self::Value(Some(Member { score: first, member: second })))
+                return Ok(Self::Value(Some(Member { score: first, member: second })));
             }
             _ => None,
-        }
+        };
+        position.ok_or([word, first, second])
     }
 
     /// Beyond which entry the rows come that follow the position; `None` if all do.
