@@ -10,7 +10,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::record::{self, Saved, Saving, Verb};
 use crate::scripts::{DELETE, SAVE_MANY};
-use crate::write::{Address, Target};
+use crate::target::{Address, Target};
 
 /// Records that travel in one pipeline.
 const PIPELINE: usize = 500;

@@ -20,8 +20,8 @@ use crate::reply::{self, Answer, is_wrong_type};
 use crate::scan::Scan;
 use crate::schema::ColumnSchema;
 use crate::scripts::{CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
+use crate::target::Target;
 use crate::text::{Excerpt, printable};
-use crate::write::{Target, push_indexes};
 
 /// Damages of one kind that a report lists; more are only counted.
 const LISTED: usize = 100;
@@ -233,7 +233,7 @@ impl Walk<'_> {
         let mut command = script.call(self.target.keys.meta().as_bytes());
         command.arg(&self.target.keys.prefix).arg(&schema.fingerprint).arg(schema.id_width);
         command.arg(u8::from(self.repair)).arg(schema.indexed.len());
-        push_indexes(schema, &mut command);
+        self.target.push_indexes(&mut command);
         command
     }
 

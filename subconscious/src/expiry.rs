@@ -1,29 +1,22 @@
 //! Records that expired: Redis removes their hashes, this their rows and index entries.
 
-use std::time::Duration;
-
 use redis::{Cmd, Value};
 
 use crate::db::Db;
 use crate::error::Result;
 use crate::scripts::PURGE_EXPIRED;
-use crate::write::{Call, Target, Write, push_indexes};
+use crate::target::Target;
+use crate::write::{Call, Write};
 
 /// Records that one call removes, in about a millisecond.
 const STEP: usize = 64;
-
-/// A duration in milliseconds, in which Redis counts. It is rounded up: no record goes before its
-/// time, and none that is to live for a moment is gone at once.
-pub(crate) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-}
 
 /// The command that removes some of the records that are due.
 pub(crate) fn purge_command(target: &Target) -> Cmd {
     let schema = target.schema;
     let mut command = PURGE_EXPIRED.call(target.keys.meta().as_bytes());
     command.arg(&target.keys.prefix).arg(&schema.registration).arg(schema.id_width).arg(schema.indexed.len()).arg(STEP);
-    push_indexes(schema, &mut command);
+    target.push_indexes(&mut command);
     command
 }
 

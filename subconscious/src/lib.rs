@@ -95,10 +95,13 @@ mod model;
 mod patch;
 mod query;
 mod record;
+mod refusal;
+mod registration;
 mod reply;
 mod scan;
 pub mod schema;
 mod scripts;
+mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;

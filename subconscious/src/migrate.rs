@@ -13,7 +13,7 @@ use crate::reply::{self, Answer, Refusal};
 use crate::scan::Scan;
 use crate::schema::{ColumnSchema, ModelSchema};
 use crate::scripts::{BUILD, DROP, MIGRATE};
-use crate::write::{Target, index_spec};
+use crate::target::Target;
 
 mod trial;
 
@@ -223,7 +223,7 @@ fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, V
         command.arg(column.name());
     }
     for column in columns {
-        command.arg(index_spec(column, 0));
+        command.arg(column.index_spec(0));
     }
     for _ in columns {
         command.arg(0);

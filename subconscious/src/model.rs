@@ -20,10 +20,10 @@ use crate::query::column::Column;
 use crate::query::filter::Filter;
 use crate::record::{self, Saved, Verb};
 use crate::schema::ModelSchema;
+use crate::target::{Address, Target};
 use crate::text::printable;
 use crate::trace::operation;
 use crate::value::{ColumnType, ColumnValue, IntoValue};
-use crate::write::{Address, Target};
 
 /// A struct whose values are records in Redis, with the verbs that save, load, change and find
 /// them.
@@ -467,7 +467,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, it was done or not; which one is not known.
     fn expire(&self, db: &Db, after: Duration) -> impl Future<Output = Result<()>> + Send {
-        expire(self, db, Lifetime::After(expiry::milliseconds(after)), "expire")
+        expire(self, db, Lifetime::After(patch::milliseconds(after)), "expire")
     }
 
     /// Lets the stored record live until this time, rounded up to milliseconds: see
@@ -481,7 +481,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`expire`](Self::expire).
     fn expire_at(&self, db: &Db, at: impl Into<SystemTime>) -> impl Future<Output = Result<()>> + Send {
-        let milliseconds = expiry::milliseconds(at.into().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let milliseconds = patch::milliseconds(at.into().duration_since(UNIX_EPOCH).unwrap_or_default());
         expire(self, db, Lifetime::At(milliseconds), "expire_at")
     }
 

@@ -11,9 +11,10 @@ use crate::error::{Error, Result};
 use crate::reply;
 use crate::schema::{Automatic, ColumnSchema, ModelSchema};
 use crate::scripts::PATCH;
+use crate::target::{Address, Target};
 use crate::text::printable;
 use crate::value::ValueError;
-use crate::write::{Address, Call, Target, Write, index_spec};
+use crate::write::{Call, Write};
 
 /// A change of one column for [`RedisModel::patch`], made by [`Column::set`],
 /// [`clear`](Column::clear), [`set_or_clear`](Column::set_or_clear), [`incr`](Column::incr),
@@ -136,6 +137,12 @@ pub(crate) enum Lifetime {
     Never,
 }
 
+/// A duration in milliseconds, in which Redis counts. It is rounded up: no record goes before its
+/// time, and none that is to live for a moment is gone at once.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
 /// A call of patch.lua.
 pub(crate) fn patch_call(
     target: &Target,
@@ -168,7 +175,7 @@ pub(crate) fn patch_call(
         command.arg(columns[at].name());
     }
     for patched in &patched[..indexed] {
-        command.arg(index_spec(&columns[patched.at], patched.ordinal));
+        command.arg(columns[patched.at].index_spec(patched.ordinal));
     }
     let groups = 7 + patched.len() + others.len() + 2 * indexed;
     for at in 0..indexed {

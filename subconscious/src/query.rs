@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::id::ModelId;
 use crate::model::RedisModel;
 use crate::record;
+use crate::target::Target;
 use crate::trace::{self, Operation};
 use crate::value::ColumnType;
-use crate::write::Target;
 
 pub(crate) mod column;
 pub(crate) mod cursor;

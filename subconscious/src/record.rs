@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::id;
 use crate::schema::{Automatic, ModelSchema};
 use crate::scripts::{DELETE, SAVE};
+use crate::target::{Address, Target, wrong_type_at};
 use crate::text::printable;
-use crate::write::{Address, Call, Target, Write, index_spec, push_indexes, wrong_type_at};
+use crate::write::{Call, Write};
 
 /// What a save does if there is, or isn't, a record with the id.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +112,7 @@ impl Saving {
             (None, None) => {}
         }
         for &at in &schema.indexed {
-            command.arg(index_spec(&columns[at], self.ordinal(at)));
+            command.arg(columns[at].index_spec(self.ordinal(at)));
         }
         for &at in &schema.indexed {
             command.arg(position[at]);
@@ -285,7 +286,7 @@ pub(crate) fn delete_call(
         _ => command.arg("").arg(""),
     };
     command.arg(seen.len());
-    push_indexes(schema, &mut command);
+    target.push_indexes(&mut command);
     for &at in fields {
         command.arg(schema.columns()[at].name());
     }

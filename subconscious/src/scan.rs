@@ -5,7 +5,7 @@ use redis::Value;
 use crate::db::Db;
 use crate::error::Result;
 use crate::reply;
-use crate::write::Target;
+use crate::target::Target;
 
 /// A walk through the keys of a model with SCAN: those that are there from its begin to its end
 /// come at least once.

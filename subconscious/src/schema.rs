@@ -5,6 +5,8 @@
 //! behind the typed surface works from it, so that the core is compiled once and not once per
 //! model.
 
+use std::borrow::Cow;
+
 use crate::description;
 use crate::index::{self, Index};
 use crate::value::{
@@ -62,7 +64,7 @@ impl ModelSchema {
     #[doc(hidden)]
     pub fn new(name: &'static str, mut columns: Vec<ColumnSchema>) -> Self {
         for column in &mut columns {
-            column.spec = column.index_spec();
+            column.spec = column.spec();
         }
         let positions = |wanted: fn(&ColumnSchema) -> bool| {
             columns.iter().enumerate().filter(|(_, column)| wanted(column)).map(|(at, _)| at).collect::<Vec<_>>()
@@ -455,12 +457,19 @@ impl ColumnSchema {
         description
     }
 
-    /// How the scripts index the column, with the ordinal 0: see `scripts/index.lua`.
-    pub(crate) fn spec(&self) -> &str {
-        &self.spec
+    /// How the scripts index the column, and the ordinal of its new value: see
+    /// `scripts/index.lua`.
+    pub(crate) fn index_spec(&self, ordinal: u16) -> Cow<'_, str> {
+        // Most have no ordinal, and a save makes one of these for each indexed column.
+        if ordinal == 0 {
+            Cow::Borrowed(&self.spec)
+        } else {
+            Cow::Owned(format!("{}{ordinal}", &self.spec[..index::BEFORE_ORDINAL]))
+        }
     }
 
-    fn index_spec(&self) -> String {
+    /// The spec with the ordinal 0.
+    fn spec(&self) -> String {
         let index = match (self.index, self.has_sorted_set()) {
             _ if self.has_values() => Index::Ordinals,
             (true, true) => Index::Both,

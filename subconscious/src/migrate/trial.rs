@@ -8,8 +8,8 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::query::exec::{Hit, lookup};
 use crate::schema::ColumnSchema;
+use crate::target::{Target, wrong_type_at};
 use crate::text::{Excerpt, printable};
-use crate::write::{Target, wrong_type_at};
 
 /// Rows whose records are looked up at a time.
 const STEP: u32 = 1000;

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::query::plan::{Node, cost};
 use crate::query::request::Request;
 use crate::query::stats::Stats;
-use crate::write::Target;
+use crate::target::Target;
 
 mod bitmaps;
 mod call;

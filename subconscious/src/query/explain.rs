@@ -10,8 +10,8 @@ use crate::query::request::{OrderKey, Request};
 use crate::query::stats::Stats;
 use crate::query::way::{PlanStep, count_of};
 use crate::schema::ModelSchema;
+use crate::target::Target;
 use crate::text::Excerpt;
-use crate::write::Target;
 
 /// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a
 /// tree:

@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::query::exec::groups;
 use crate::query::filter::Condition;
 use crate::query::request::Request;
+use crate::target::Target;
 use crate::value::list::ElementValue;
 use crate::value::{ColumnType, IndexValue};
-use crate::write::Target;
 
 /// A column type that records can be counted by: see [`Query::count_by`](crate::Query::count_by).
 #[diagnostic::on_unimplemented(

@@ -8,7 +8,7 @@ use crate::query::exec::call::{self, ReplyReader};
 use crate::query::exec::rows::{self, SEGMENT};
 use crate::query::plan::Node;
 use crate::scripts::BITMAPS;
-use crate::write::Target;
+use crate::target::Target;
 
 /// Rows that match, of some segments.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use crate::query::exec::position::Position;
 use crate::query::plan::Node;
 use crate::reply::{self, Answer, Refusal};
 use crate::scripts::{PURGE_EXPIRED, Script};
+use crate::target::Target;
 use crate::text::printable;
 use crate::value::parse;
-use crate::write::Target;
 
 /// The beginning of a call.
 pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {

@@ -18,7 +18,7 @@ use crate::query::request::Request;
 use crate::query::stats::{QueryStats, Stats};
 use crate::query::way::PlanWay;
 use crate::record;
-use crate::write::Target;
+use crate::target::Target;
 
 /// Rows that are asked for at most in one call or pipeline.
 pub(super) const STEP: usize = 1000;

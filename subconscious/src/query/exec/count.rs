@@ -11,7 +11,7 @@ use crate::query::exec::rows::Rows;
 use crate::query::plan::Node;
 use crate::query::request::OrderKey;
 use crate::scripts::COUNT;
-use crate::write::Target;
+use crate::target::Target;
 
 /// What came of counting by the script.
 enum Counted {

@@ -16,8 +16,8 @@ use crate::query::exec::rows::{self, Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
 use crate::reply;
 use crate::scripts::LEAVES;
+use crate::target::Target;
 use crate::value::parse;
-use crate::write::Target;
 
 /// Index entries that one call reads at most. It ends earlier when its time is spent.
 const ENTRIES: usize = 500;

@@ -15,8 +15,8 @@ use crate::query::exec::{Delivery, Execution, call};
 use crate::query::plan::Node;
 use crate::query::request::Request;
 use crate::scripts::GROUPS;
+use crate::target::Target;
 use crate::value::{Kind, index_form, list};
-use crate::write::Target;
 
 /// Values that are looked for one by one. Of a column that has more, the records are read.
 const MANY: usize = 1000;

@@ -8,7 +8,7 @@ use crate::id;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::rows::{CHUNK, DIRECTORY};
 use crate::reply;
-use crate::write::Target;
+use crate::target::Target;
 
 /// Rows whose entries in the directory are read by one command, if no more than so many lie between
 /// one and the next.

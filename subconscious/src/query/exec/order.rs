@@ -11,7 +11,7 @@ use crate::query::plan::Node;
 use crate::query::request::OrderKey;
 use crate::reply;
 use crate::scripts::ORDER;
-use crate::write::Target;
+use crate::target::Target;
 
 /// The members of a sorted set that are in a range, one part after the other.
 #[derive(Debug)]

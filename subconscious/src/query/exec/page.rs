@@ -13,7 +13,7 @@ use crate::query::plan::Node;
 use crate::query::request::Request;
 use crate::query::way::PlanWay;
 use crate::scripts::QUERY;
-use crate::write::{Target, index_spec};
+use crate::target::Target;
 
 /// What a call is to do.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ pub(super) async fn read(
             let column = &schema.columns()[key.column];
             command.arg(column.name()).arg(call::direction(key.descending));
             let nulls = if key.nulls_first { "first" } else { "last" };
-            command.arg(if column.is_nullable() { nulls } else { "never" }).arg(index_spec(column, 0));
+            command.arg(if column.is_nullable() { nulls } else { "never" }).arg(column.index_spec(0));
         }
         None => {
             command.arg("").arg(call::direction(request.backwards)).arg("never").arg("");
