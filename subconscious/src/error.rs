@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::reply::{IN_SCRIPT, lacks_rights};
+use crate::server::reply::{IN_SCRIPT, lacks_rights};
 use crate::value::ValueError;
 
 /// The result of every call that can fail.
@@ -428,7 +428,7 @@ const RIGHTS: &str = "Grant it by `ACL SETUSER`; the chapter \"Users and their r
 #[cfg(test)]
 mod tests {
     use super::{Error, RIGHTS};
-    use crate::reply::raised;
+    use crate::server::reply::raised;
 
     #[test]
     fn what_a_user_lacks_is_said_in_the_words_of_each_server() {

@@ -8,8 +8,8 @@ use crate::query::exec::Position;
 use crate::query::filter::{Bound, Condition};
 use crate::query::plan::Node;
 use crate::query::request::{OrderKey, Request};
-use crate::record;
 use crate::value::{SortKey, index_form, list};
+use crate::write::record;
 
 /// Cuts bytes in pieces: each after its length, in a byte; a length of 255 is none.
 fn pieces(mut bytes: &[u8]) -> Vec<Option<Vec<u8>>> {

@@ -76,46 +76,24 @@
 // So that docs.rs marks what needs a feature.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod bulk;
-mod check;
-mod codec;
-mod db;
-mod description;
 mod error;
-mod expiry;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod id;
-mod index;
-mod keys;
-mod layout;
-mod migrate;
 mod model;
-mod patch;
 mod query;
-mod record;
-mod refusal;
-mod registration;
-mod reply;
-mod scan;
-pub mod schema;
 mod scripts;
-mod target;
+mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
 mod trace;
+mod upkeep;
 pub mod value;
 mod write;
 
-pub use bulk::{DeleteReport, SaveReport};
-pub use check::{CheckReport, Fault, Issue};
-pub use db::{Db, DbBuilder};
 pub use error::{Error, RedisFailure, Result};
-pub use migrate::Migration;
-pub use model::RedisModel;
-pub use patch::{ColumnChange, Patched};
+pub use model::{RedisModel, id, schema};
 pub use query::Query;
 pub use query::column::{Column, Order};
 pub use query::cursor::{Cursor, Page};
@@ -125,18 +103,23 @@ pub use query::group_by::Grouping;
 pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;
 pub use query::way::{PlanStep, PlanWay};
+pub use server::{Db, DbBuilder};
 pub use subconscious_derive::{ColumnEnum, RedisModel};
+pub use upkeep::check::{CheckReport, Fault, Issue};
+pub use upkeep::migrate::Migration;
 pub use value::ColumnValue;
 #[cfg(feature = "json")]
 pub use value::json::Json;
+pub use write::bulk::{DeleteReport, SaveReport};
+pub use write::patch::{ColumnChange, Patched};
 
 /// What the derives write calls to. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::codec::{RecordReader, RecordWriter, stored};
+    pub use crate::model::codec::{RecordReader, RecordWriter, stored};
+    pub use crate::model::schema::{ColumnSchema, ModelSchema};
     pub use crate::query::column::roles::{Automatic, Key, Plain, Unique, Version};
     pub use crate::query::column::{Caps, Column};
-    pub use crate::schema::{ColumnSchema, ModelSchema};
     pub use crate::value::{
         ColumnValue, ElementValue, IndexValue, IsColumn, KeyValue, Kind, OTHER, OtherValue, SortValue, ValueError,
     };

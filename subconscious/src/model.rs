@@ -6,24 +6,34 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{Stream, StreamExt};
 
-use crate::bulk::{self, DeleteReport, Records, SaveReport};
-use crate::check::{self, CheckReport};
-use crate::codec::{RecordReader, RecordWriter};
-use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::expiry;
-use crate::id::ModelId;
-use crate::migrate::{self, Migration};
-use crate::patch::{self, ColumnChange, Lifetime, Patched};
+use crate::model::codec::{RecordReader, RecordWriter};
+use crate::model::id::ModelId;
+use crate::model::schema::ModelSchema;
+use crate::model::target::{Address, Target};
 use crate::query::Query;
 use crate::query::column::Column;
 use crate::query::filter::Filter;
-use crate::record::{self, Saved, Verb};
-use crate::schema::ModelSchema;
-use crate::target::{Address, Target};
+use crate::server::Db;
 use crate::text::printable;
 use crate::trace::operation;
+use crate::upkeep::check::{self, CheckReport};
+use crate::upkeep::migrate::{self, Migration};
+use crate::upkeep::purge;
 use crate::value::{ColumnType, ColumnValue, IntoValue};
+use crate::write::bulk::{self, DeleteReport, Records, SaveReport};
+use crate::write::patch::{self, ColumnChange, Lifetime, Patched};
+use crate::write::record::{self, Saved, Verb};
+
+pub(crate) mod codec;
+pub(crate) mod description;
+pub mod id;
+pub(crate) mod index;
+pub(crate) mod keys;
+pub(crate) mod layout;
+pub(crate) mod registration;
+pub mod schema;
+pub(crate) mod target;
 
 /// A struct whose values are records in Redis, with the verbs that save, load, change and find
 /// them.
@@ -526,7 +536,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, each record was removed with all its index entries or not at all.
     fn purge_expired(db: &Db) -> impl Future<Output = Result<u64>> + Send {
-        operation(Self::schema(), "purge_expired", async move { expiry::purge_expired(db, &target::<Self>(db)).await })
+        operation(Self::schema(), "purge_expired", async move { purge::purge_expired(db, &target::<Self>(db)).await })
     }
 
     /// Compares the indexes with the records, both ways, and says what differs. Nothing that this

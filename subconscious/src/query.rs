@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::id::ModelId;
 use crate::model::RedisModel;
-use crate::record;
-use crate::target::Target;
+use crate::model::id::ModelId;
+use crate::model::target::Target;
+use crate::server::Db;
 use crate::trace::{self, Operation};
 use crate::value::ColumnType;
+use crate::write::record;
 
 pub(crate) mod column;
 pub(crate) mod cursor;

@@ -1,13 +1,13 @@
-//! The scripts: their texts, and calls of them. `db/script.rs` makes the calls.
+//! The scripts: their texts, and calls of them. `server/script.rs` makes the calls.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use redis::{Arg, Cmd};
 
+use crate::model::{index, keys, layout};
 use crate::query::plan::cost;
 use crate::value::Kind;
-use crate::{index, keys, layout};
 
 /// A line that begins a stage: see [`Script::new`].
 const STAGE: &str = "-- stage\n";
@@ -21,56 +21,56 @@ macro_rules! files {
 
 /// The texts of all files.
 const FILES: &[(&str, &str)] = files![
-    "apply.lua",
-    "bitmaps.lua",
-    "budget.lua",
-    "build.lua",
-    "check_counts.lua",
-    "check_entries.lua",
-    "check_records.lua",
-    "check_rows.lua",
-    "check_values.lua",
-    "cost.lua",
-    "count.lua",
-    "decimal.lua",
-    "delete.lua",
-    "describe.lua",
-    "drop.lua",
-    "due.lua",
-    "elements.lua",
-    "evaluate.lua",
-    "expire.lua",
-    "filter.lua",
-    "groups.lua",
-    "ids.lua",
-    "index.lua",
-    "inspect.lua",
-    "leaves.lua",
-    "migrate.lua",
-    "nodes.lua",
-    "offsets.lua",
-    "order.lua",
-    "ordered_scan.lua",
-    "patch.lua",
-    "plain.lua",
-    "purge_expired.lua",
-    "put.lua",
-    "query.lua",
-    "read_bitmaps.lua",
-    "register.lua",
-    "ready.lua",
-    "remove.lua",
-    "rights.lua",
-    "row_scan.lua",
-    "rows.lua",
-    "save.lua",
-    "save_many.lua",
-    "scan.lua",
-    "schema.lua",
-    "scratch.lua",
-    "sets.lua",
-    "sorted_set.lua",
-    "tester.lua",
+    "query/bitmaps.lua",
+    "query/budget.lua",
+    "query/cost.lua",
+    "query/count.lua",
+    "query/evaluate.lua",
+    "query/filter.lua",
+    "query/groups.lua",
+    "query/leaves.lua",
+    "query/nodes.lua",
+    "query/offsets.lua",
+    "query/order.lua",
+    "query/ordered_scan.lua",
+    "query/query.lua",
+    "query/read_bitmaps.lua",
+    "query/ready.lua",
+    "query/row_scan.lua",
+    "query/scan.lua",
+    "query/scratch.lua",
+    "query/sets.lua",
+    "query/sorted_set.lua",
+    "query/tester.lua",
+    "shared/decimal.lua",
+    "shared/elements.lua",
+    "shared/ids.lua",
+    "shared/plain.lua",
+    "shared/rights.lua",
+    "shared/rows.lua",
+    "upkeep/build.lua",
+    "upkeep/check_counts.lua",
+    "upkeep/check_entries.lua",
+    "upkeep/check_records.lua",
+    "upkeep/check_rows.lua",
+    "upkeep/check_values.lua",
+    "upkeep/drop.lua",
+    "upkeep/inspect.lua",
+    "upkeep/migrate.lua",
+    "upkeep/purge_expired.lua",
+    "write/apply.lua",
+    "write/delete.lua",
+    "write/describe.lua",
+    "write/due.lua",
+    "write/expire.lua",
+    "write/index.lua",
+    "write/patch.lua",
+    "write/put.lua",
+    "write/register.lua",
+    "write/remove.lua",
+    "write/save.lua",
+    "write/save_many.lua",
+    "write/schema.lua",
 ];
 
 /// A text with the texts of the files that its lines include, and of those that they do. `within`
@@ -214,7 +214,7 @@ pub(crate) fn key_of(call: &Cmd) -> &[u8] {
 }
 
 /// A call that asks which commands of these scripts the user may not run: see
-/// [`lacking`](crate::reply::lacking). The key is not looked at, but the user has to have a right
+/// [`lacking`](crate::server::reply::lacking). The key is not looked at, but the user has to have a right
 /// to it: some servers refuse scripts that declare no key.
 pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     let commands: BTreeSet<&str> = scripts.iter().flat_map(|script| script.commands()).collect();
@@ -226,7 +226,7 @@ pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
 }
 
 /// A call that asks which commands the user lacks to write records: see
-/// [`lacking`](crate::reply::lacking).
+/// [`lacking`](crate::server::reply::lacking).
 pub(crate) fn rights_to_write(key: &[u8]) -> Cmd {
     rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE, &REGISTER], key)
 }
@@ -241,28 +241,28 @@ macro_rules! scripts {
     };
 }
 scripts! {
-    SAVE = "save.lua";
-    SAVE_MANY = "save_many.lua";
-    PATCH = "patch.lua";
-    DELETE = "delete.lua";
-    PURGE_EXPIRED = "purge_expired.lua";
-    MIGRATE = "migrate.lua";
-    DROP = "drop.lua";
-    BUILD = "build.lua";
-    DESCRIBE = "describe.lua";
-    REGISTER = "register.lua";
-    CHECK_RECORDS = "check_records.lua";
-    CHECK_ENTRIES = "check_entries.lua";
-    CHECK_ROWS = "check_rows.lua";
-    CHECK_VALUES = "check_values.lua";
-    CHECK_COUNTS = "check_counts.lua";
-    QUERY = "query.lua";
-    BITMAPS = "bitmaps.lua";
-    ORDER = "order.lua";
-    COUNT = "count.lua";
-    LEAVES = "leaves.lua";
-    GROUPS = "groups.lua";
-    RIGHTS = "rights.lua";
+    SAVE = "write/save.lua";
+    SAVE_MANY = "write/save_many.lua";
+    PATCH = "write/patch.lua";
+    DELETE = "write/delete.lua";
+    PURGE_EXPIRED = "upkeep/purge_expired.lua";
+    MIGRATE = "upkeep/migrate.lua";
+    DROP = "upkeep/drop.lua";
+    BUILD = "upkeep/build.lua";
+    DESCRIBE = "write/describe.lua";
+    REGISTER = "write/register.lua";
+    CHECK_RECORDS = "upkeep/check_records.lua";
+    CHECK_ENTRIES = "upkeep/check_entries.lua";
+    CHECK_ROWS = "upkeep/check_rows.lua";
+    CHECK_VALUES = "upkeep/check_values.lua";
+    CHECK_COUNTS = "upkeep/check_counts.lua";
+    QUERY = "query/query.lua";
+    BITMAPS = "query/bitmaps.lua";
+    ORDER = "query/order.lua";
+    COUNT = "query/count.lua";
+    LEAVES = "query/leaves.lua";
+    GROUPS = "query/groups.lua";
+    RIGHTS = "shared/rights.lua";
 }
 
 #[cfg(test)]

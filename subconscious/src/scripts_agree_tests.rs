@@ -9,17 +9,17 @@ use proptest::test_runner::{Config, TestRunner};
 use redis::Value;
 
 use super::Script;
-use crate::db::Db;
-use crate::reply::bytes;
+use crate::server::Db;
+use crate::server::reply::bytes;
 use crate::testing::TestServer;
 use crate::value::{Kind, SortKey, index_form, list, parse};
 
 /// For each kind and value: its form in an index, score and tail of its place, whether a sorted set
 /// takes the score, and the elements that it has as a list.
 const ASK: &str = "
--- include rows.lua
--- include plain.lua
--- include elements.lua
+-- include shared/rows.lua
+-- include shared/plain.lua
+-- include shared/elements.lua
 local place, replies = places(), {}
 for at = 1, #ARGV, 2 do
   local kind, value = byte(ARGV[at]), ARGV[at + 1]

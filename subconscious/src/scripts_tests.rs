@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use redis::Value;
 
 use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, expand};
-use crate::check::Fault;
-use crate::reply::{Answer, Refusal};
+use crate::server::reply::{Answer, Refusal};
+use crate::upkeep::check::Fault;
 
 /// The head of a script, from which a reader learns how to call it.
 fn head(text: &str) -> String {
@@ -20,7 +20,8 @@ fn every_file_says_what_it_is_for() {
     let mut included = BTreeSet::new();
     for (name, text) in FILES {
         let head = head(text);
-        assert!(head.starts_with(&format!("-- {name}: ")), "{name} does not begin with its name and what it does");
+        let file = name.rsplit('/').next().unwrap();
+        assert!(head.starts_with(&format!("-- {file}: ")), "{name} does not begin with its name and what it does");
         let body = &text[head.len()..];
         included.extend(body.lines().filter_map(|line| line.trim().strip_prefix(INCLUDE)));
         // A part has the arguments of the script that includes it.
@@ -39,8 +40,14 @@ fn every_file_says_what_it_is_for() {
     let parts = files.iter().filter(|name| !SCRIPTS.contains(name)).copied();
     assert_eq!(included, parts.collect(), "what is included, and what is no script");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scripts");
-    let found = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    assert_eq!(found.collect::<BTreeSet<_>>(), files.into_iter().map(String::from).collect());
+    let mut found = BTreeSet::new();
+    for part in std::fs::read_dir(&folder).unwrap() {
+        for file in std::fs::read_dir(part.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            found.insert(file.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(found, files.into_iter().map(String::from).collect());
 }
 
 #[test]
@@ -49,9 +56,9 @@ fn what_a_script_includes_is_in_its_text() {
         let text = expand(&format!("{INCLUDE}{file}\n"), &[]).unwrap();
         assert!(!text.contains(INCLUDE), "{file}");
     }
-    let unknown = expand("-- include nothing.lua\n", &["save.lua"]).unwrap_err();
-    assert_eq!(unknown, "save.lua includes nothing.lua, which is no file");
-    assert!(expand("-- include put.lua\n", &["put.lua"]).unwrap_err().contains("never ends"));
+    let unknown = expand("-- include nothing.lua\n", &["write/save.lua"]).unwrap_err();
+    assert_eq!(unknown, "write/save.lua includes nothing.lua, which is no file");
+    assert!(expand("-- include write/put.lua\n", &["write/put.lua"]).unwrap_err().contains("never ends"));
 }
 
 /// No name in capitals is left in a script that nothing defines, and no constant is left that no
@@ -72,7 +79,7 @@ fn names_of_constants_are_replaced_by_their_values() {
         }
     }
     assert_eq!(unused, BTreeSet::new());
-    let text = Script::new("order.lua").text;
+    let text = Script::new("query/order.lua").text;
     assert!(!text.contains("SEGMENT") && text.contains("261888"));
     assert_eq!(super::substitute("CHUNK + CHUNKS + 'CHUNK'", &constants), "128 + CHUNKS + '128'");
 }

@@ -6,11 +6,11 @@
 //!
 //! A value has one stored form, chosen so that a person can read it with `HGETALL`. Everything else
 //! is derived from the stored form by its [`Kind`], here and, for the old values of a record, in
-//! `scripts/rows.lua`: its name in an index and its place in a sorted set.
+//! `scripts/shared/rows.lua`: its name in an index and its place in a sorted set.
 
 use std::borrow::Cow;
 
-use crate::layout::LONGEST_INDEXED;
+use crate::model::layout::LONGEST_INDEXED;
 use crate::text::Excerpt;
 
 /// A type that can be the value of a column. An `Option` of it makes the column nullable.

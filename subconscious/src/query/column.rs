@@ -3,10 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::patch::{ChangeRequest, ColumnChange};
 use crate::query::filter::{Bound, Condition, Filter};
 use crate::query::request::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
+use crate::write::patch::{ChangeRequest, ColumnChange};
 
 /// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
 /// The closures of queries and patches get one for each column: `|u| u.age.ge(18)`.

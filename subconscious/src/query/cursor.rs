@@ -4,11 +4,11 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::model::schema::{ModelSchema, fnv};
 use crate::query::exec::entry::{SortEntry, read_keys, write_keys};
 use crate::query::exec::position::{Member, Position};
 use crate::query::plan::Node;
 use crate::query::request::Request;
-use crate::schema::{ModelSchema, fnv};
 use crate::value::{SortKey, parse};
 
 /// One page of a query, made by [`Query::page`](crate::Query::page).

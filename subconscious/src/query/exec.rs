@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::target::Target;
 use crate::query::plan::{Node, cost};
 use crate::query::request::Request;
 use crate::query::stats::Stats;
-use crate::target::Target;
+use crate::server::Db;
 
 mod bitmaps;
 mod call;

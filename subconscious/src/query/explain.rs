@@ -2,15 +2,15 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::schema::ModelSchema;
+use crate::model::target::Target;
 use crate::query::exec::Execution;
 use crate::query::filter::{Bound, Condition};
 use crate::query::request::{OrderKey, Request};
 use crate::query::stats::Stats;
 use crate::query::way::{PlanStep, count_of};
-use crate::schema::ModelSchema;
-use crate::target::Target;
+use crate::server::Db;
 use crate::text::Excerpt;
 
 /// How a query was answered, made by [`Query::explain`](crate::Query::explain). It prints as a

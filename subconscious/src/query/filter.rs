@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{BitAnd, BitOr, Deref, Not};
 
-use crate::schema::ModelSchema;
+use crate::model::schema::ModelSchema;
 use crate::value::ValueError;
 
 /// A condition on the records of the model `M`, made by the methods of [`Column`](crate::Column)

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use redis::Value;
 
-use crate::codec::RecordReader;
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::codec::RecordReader;
+use crate::model::target::Target;
 use crate::query::exec::groups;
 use crate::query::filter::Condition;
 use crate::query::request::Request;
-use crate::target::Target;
+use crate::server::Db;
 use crate::value::list::ElementValue;
 use crate::value::{ColumnType, IndexValue};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::schema::ModelSchema;
 use crate::query::filter::Condition;
-use crate::schema::ModelSchema;
 
 /// One key of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

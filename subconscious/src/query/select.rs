@@ -7,15 +7,15 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use redis::Value;
 
-use crate::codec::RecordReader;
-use crate::db::Db;
 use crate::error::Result;
 use crate::model::RedisModel;
+use crate::model::codec::RecordReader;
 use crate::query::Query;
 use crate::query::column::Column;
 use crate::query::cursor::Page;
 use crate::query::exec::{Delivery, Hit};
 use crate::query::stream::RecordStream;
+use crate::server::Db;
 use crate::value::ColumnType;
 
 /// Columns that a query delivers: one, or a tuple of up to eight.

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::db::Traffic;
 use crate::query::way::{PlanStep, PlanWay};
+use crate::server::Traffic;
 
 /// The statistics of a query that is running, shared with who wants to know.
 #[derive(Debug, Clone, Default)]

@@ -2,11 +2,11 @@
 
 use std::task::Poll;
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::schema::ModelSchema;
 use crate::query::explain::WatchedQuery;
 use crate::query::stats::Stats;
-use crate::schema::ModelSchema;
+use crate::server::Db;
 
 pub(crate) fn operation<T>(
     _: &'static ModelSchema,

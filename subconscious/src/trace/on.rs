@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use tracing::field::Empty;
 use tracing::{Level, Span, debug, debug_span, enabled, warn};
 
-use crate::bulk::{DeleteReport, SaveReport};
-use crate::check::CheckReport;
-use crate::db::{Db, ROUND_TRIPS};
 use crate::error::Result;
-use crate::migrate::Migration;
-use crate::patch::Patched;
+use crate::model::schema::ModelSchema;
 use crate::query::cursor::Page;
 use crate::query::explain::{Plan, WatchedQuery};
 use crate::query::stats::Stats;
-use crate::schema::ModelSchema;
+use crate::server::{Db, ROUND_TRIPS};
+use crate::upkeep::check::CheckReport;
+use crate::upkeep::migrate::Migration;
+use crate::write::bulk::{DeleteReport, SaveReport};
+use crate::write::patch::Patched;
 
 const TARGET: &str = "subconscious";
 

@@ -67,7 +67,7 @@ pub(crate) fn elements(stored: &[u8]) -> Option<Vec<Cow<'_, [u8]>>> {
     stored.split(|&byte| byte == b',').map(element).collect()
 }
 
-/// The elements that a list has in an index, as `scripts/elements.lua` reads them: the same as
+/// The elements that a list has in an index, as `scripts/shared/elements.lua` reads them: the same as
 /// [`elements`], but what is no list has some, too: those that end with a comma, with any character
 /// after a backslash as itself.
 pub(crate) fn entries(stored: &[u8]) -> Vec<Cow<'_, [u8]>> {

@@ -1,5 +1,5 @@
 //! What the scripts derive from a stored value: its name in an index and its place in a sorted set.
-//! `scripts/rows.lua` does the same for the old values of a record.
+//! `scripts/shared/rows.lua` does the same for the old values of a record.
 
 use super::{Kind, parse};
 

@@ -2,13 +2,13 @@
 
 use redis::Value;
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::target::Target;
 use crate::query::exec::call::{self, ReplyReader};
 use crate::query::exec::rows::{self, SEGMENT};
 use crate::query::plan::Node;
 use crate::scripts::BITMAPS;
-use crate::target::Target;
+use crate::server::Db;
 
 /// Rows that match, of some segments.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Bitmaps {
         self.bitmaps.iter().map(|(_, bitmap)| bitmap.len()).sum()
     }
 
-    /// As `scripts/read_bitmaps.lua` says them.
+    /// As `scripts/query/read_bitmaps.lua` says them.
     pub(super) fn of(reply: &mut ReplyReader<'_>) -> Result<Self> {
         let next = reply.optional()?.map(|segment| segment as u32);
         let (total, exact, microseconds) = (reply.number()?, reply.flag()?, reply.number()?);

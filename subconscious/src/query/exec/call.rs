@@ -2,15 +2,15 @@
 
 use redis::Value;
 
-use crate::db::{self, Db};
 use crate::error::{Error, Result};
-use crate::expiry;
+use crate::model::target::Target;
 use crate::query::exec::position::Position;
 use crate::query::plan::Node;
-use crate::reply::{self, Answer, Refusal};
 use crate::scripts::{PURGE_EXPIRED, Script};
-use crate::target::Target;
+use crate::server::reply::{self, Answer, Refusal};
+use crate::server::{self, Db};
 use crate::text::printable;
+use crate::upkeep::purge;
 use crate::value::parse;
 
 /// The beginning of a call.
@@ -40,7 +40,7 @@ pub(super) async fn run<'a>(
     let mut purge_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
     loop {
         let reply = if purge_on_the_way {
-            db::run_both(db, (&PURGE_EXPIRED, &expiry::purge_command(target)), (script, &command)).await
+            server::run_both(db, (&PURGE_EXPIRED, &purge::purge_command(target)), (script, &command)).await
         } else {
             script.run(db, &command).await
         };
@@ -50,7 +50,7 @@ pub(super) async fn run<'a>(
         }
         match Answer::of(reply) {
             Answer::Refused(Refusal::Due) => {
-                expiry::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
+                purge::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
                 purge_on_the_way = false;
             }
             answer => return ReplyReader::of(target, answer),

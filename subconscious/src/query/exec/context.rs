@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use futures::future::try_join_all;
 use redis::Value;
 
-use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::model::target::Target;
 use crate::query::exec::bitmaps::{self, Bitmaps};
 use crate::query::exec::evaluate;
 use crate::query::exec::hit::Hit;
@@ -17,8 +17,8 @@ use crate::query::plan::{Leaf, Node};
 use crate::query::request::Request;
 use crate::query::stats::{QueryStats, Stats};
 use crate::query::way::PlanWay;
-use crate::record;
-use crate::target::Target;
+use crate::server::Db;
+use crate::write::record;
 
 /// Rows that are asked for at most in one call or pipeline.
 pub(super) const STEP: usize = 1000;

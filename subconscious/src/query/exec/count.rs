@@ -1,7 +1,7 @@
 //! Counts the records that match.
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::target::Target;
 use crate::query::exec::Execution;
 use crate::query::exec::call;
 use crate::query::exec::context::{Context, STEP};
@@ -11,7 +11,7 @@ use crate::query::exec::rows::Rows;
 use crate::query::plan::Node;
 use crate::query::request::OrderKey;
 use crate::scripts::COUNT;
-use crate::target::Target;
+use crate::server::Db;
 
 /// What came of counting by the script.
 enum Counted {

@@ -3,11 +3,11 @@
 use redis::Value;
 
 use crate::error::Result;
+use crate::model::schema::ModelSchema;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::{Execution, IN_SCRIPT};
-use crate::record::{self, Seen};
-use crate::schema::ModelSchema;
 use crate::scripts::DELETE;
+use crate::write::record::{self, Seen};
 
 impl Execution {
     /// Deletes up to `rows` of the rows that follow, at most [`IN_SCRIPT`], and says how many. Two

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use redis::Value;
 
+use crate::model::schema::ModelSchema;
 use crate::query::exec::hit::Hit;
 use crate::query::request::OrderKey;
-use crate::schema::ModelSchema;
 use crate::value::SortKey;
 
 /// A row with what it is ordered by; `None` for null.

@@ -2,21 +2,21 @@
 //! script keep an intermediate bitmap (a read-only replica, a server that refuses writes), and
 //! where the filter is so long that a script would keep the server from others.
 //!
-//! `scripts/leaves.lua` reads the index entries that the leaves of the filter need, of one segment
+//! `scripts/query/leaves.lua` reads the index entries that the leaves of the filter need, of one segment
 //! in one step. Where they are more than one call may read, further calls go on; a record that
 //! changes from one value of the filter to another one between two calls may then be missed.
 
 use redis::Value;
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::target::Target;
 use crate::query::exec::bitmaps::Bitmaps;
 use crate::query::exec::call;
 use crate::query::exec::rows::{self, Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
-use crate::reply;
 use crate::scripts::LEAVES;
-use crate::target::Target;
+use crate::server::Db;
+use crate::server::reply;
 use crate::value::parse;
 
 /// Index entries that one call reads at most. It ends earlier when its time is spent.
@@ -160,7 +160,7 @@ impl Segment<'_> {
     }
 }
 
-/// The index entries that a filter needs, as words of `scripts/leaves.lua`, each with the number of
+/// The index entries that a filter needs, as words of `scripts/query/leaves.lua`, each with the number of
 /// its leaf.
 fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
     let mut entries = Vec::with_capacity(leaves.len());
@@ -240,7 +240,7 @@ pub(super) async fn bitmaps(
     }
 }
 
-/// What `scripts/leaves.lua` answered.
+/// What `scripts/query/leaves.lua` answered.
 struct LeavesReply {
     /// The segment that was read; `None` if there is no such segment.
     segment: Option<u32>,

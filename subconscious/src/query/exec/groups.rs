@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::target::Target;
 use crate::query::exec::context::filter;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::rows::Rows;
@@ -15,7 +15,7 @@ use crate::query::exec::{Delivery, Execution, call};
 use crate::query::plan::Node;
 use crate::query::request::Request;
 use crate::scripts::GROUPS;
-use crate::target::Target;
+use crate::server::Db;
 use crate::value::{Kind, index_form, list};
 
 /// Values that are looked for one by one. Of a column that has more, the records are read.

@@ -2,13 +2,13 @@
 
 use redis::Value;
 
-use crate::db::Db;
 use crate::error::Result;
-use crate::id;
+use crate::model::id;
+use crate::model::target::Target;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::rows::{CHUNK, DIRECTORY};
-use crate::reply;
-use crate::target::Target;
+use crate::server::Db;
+use crate::server::reply;
 
 /// Rows whose entries in the directory are read by one command, if no more than so many lie between
 /// one and the next.

@@ -3,15 +3,15 @@
 use futures::future::try_join_all;
 use redis::{Pipeline, Value};
 
-use crate::db::Db;
 use crate::error::Result;
+use crate::model::target::Target;
 use crate::query::exec::call;
 use crate::query::exec::position::Member;
 use crate::query::plan::Node;
 use crate::query::request::OrderKey;
-use crate::reply;
 use crate::scripts::ORDER;
-use crate::target::Target;
+use crate::server::Db;
+use crate::server::reply;
 
 /// The members of a sorted set that are in a range, one part after the other.
 #[derive(Debug)]

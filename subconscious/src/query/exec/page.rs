@@ -1,10 +1,10 @@
-//! One call of `scripts/query.lua`: a page of the rows that match, in order.
+//! One call of `scripts/query/query.lua`: a page of the rows that match, in order.
 
 use redis::Value;
 
-use crate::db::Db;
 use crate::error::Result;
-use crate::id;
+use crate::model::id;
+use crate::model::target::Target;
 use crate::query::exec::bitmaps::Bitmaps;
 use crate::query::exec::call;
 use crate::query::exec::hit::Hit;
@@ -13,7 +13,7 @@ use crate::query::plan::Node;
 use crate::query::request::Request;
 use crate::query::way::PlanWay;
 use crate::scripts::QUERY;
-use crate::target::Target;
+use crate::server::Db;
 
 /// What a call is to do.
 #[derive(Debug, Clone, Copy)]

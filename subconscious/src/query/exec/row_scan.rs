@@ -14,7 +14,7 @@ use crate::query::exec::position::{Member, Position};
 use crate::query::exec::rows::{Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
 use crate::query::request::OrderKey;
-use crate::reply;
+use crate::server::reply;
 use crate::value::parse;
 
 pub(super) struct RowScan {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-pub(crate) use crate::layout::{CHUNK, DIRECTORY, SEGMENT};
+pub(crate) use crate::model::layout::{CHUNK, DIRECTORY, SEGMENT};
 
 /// A set of rows: a bitmap for each segment in which there is one, the first row in the highest bit
 /// of the first byte.

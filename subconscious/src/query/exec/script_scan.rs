@@ -1,4 +1,4 @@
-//! The scans of the server: calls of `scripts/query.lua`, which may answer that this program does
+//! The scans of the server: calls of `scripts/query/query.lua`, which may answer that this program does
 //! better.
 
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! A filter as the engine runs it: which index entries to read, and how their rows are combined.
 //!
-//! A [`Node`] is made of a [`Condition`] once for each query. `scripts/filter.lua` evaluates it on
+//! A [`Node`] is made of a [`Condition`] once for each query. `scripts/query/filter.lua` evaluates it on
 //! the server, `exec/evaluate.rs` evaluates it in this program, segment by segment, and
 //! [`Node::matches`] tests one record that was read. All three agree; the property tests compare
 //! them.
@@ -9,9 +9,9 @@ use std::cmp::Ordering;
 
 use redis::Value;
 
+use crate::model::schema::{ColumnSchema, ModelSchema};
 use crate::query::filter::{Bound, Condition};
 use crate::query::plan::cost;
-use crate::schema::{ColumnSchema, ModelSchema};
 use crate::value::{Kind, SortKey, escape_beginning, index_form, list};
 
 /// What follows the tail of a value in a bound that is beyond all members of the value: rows are
@@ -178,7 +178,7 @@ impl Node {
         nodes > cost::NODES || values > cost::VALUES
     }
 
-    /// Adds the filter as `scripts/filter.lua` parses it, in prefix form, an argument a word.
+    /// Adds the filter as `scripts/query/filter.lua` parses it, in prefix form, an argument a word.
     pub(crate) fn encode(&self, schema: &ModelSchema, words: &mut Vec<Vec<u8>>) {
         let joined = |operator: &str, parts: &[Self], words: &mut Vec<Vec<u8>>| {
             words.extend([operator.into(), parts.len().to_string().into_bytes()]);

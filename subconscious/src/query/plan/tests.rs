@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::cost::{Attempt, ordered_scan_is_cheaper, ordered_scan_is_too_long};
+use crate::model::schema::{ColumnSchema, ModelSchema};
 use crate::query::filter::{Bound, Condition, DEEPEST};
-use crate::schema::{ColumnSchema, ModelSchema};
 
 fn schema() -> ModelSchema {
     ModelSchema::new(

@@ -1,0 +1,64 @@
+//! How the scripts index a column: which keys its index has, as a spec says it to
+//! `scripts/write/index.lua`.
+
+/// Which keys an index has, besides those of unique values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// None.
+    None,
+    /// A container for each value.
+    Containers,
+    /// A sorted set.
+    Sorted,
+    /// Containers and a sorted set.
+    Both,
+    /// Containers, and the values that have one in the order of their ordinals.
+    Ordinals,
+}
+
+impl Index {
+    pub(crate) const fn code(self) -> char {
+        match self {
+            Self::None => 'n',
+            Self::Containers => 'c',
+            Self::Sorted => 's',
+            Self::Both => 'b',
+            Self::Ordinals => 'o',
+        }
+    }
+}
+
+/// What stands in a spec of a unique column, and of another one.
+pub(crate) const UNIQUE: char = 'u';
+pub(crate) const NOT_UNIQUE: char = '-';
+
+/// Bytes of a spec before the ordinal: the index, the kind, and whether it is unique.
+pub(crate) const BEFORE_ORDINAL: usize = 3;
+
+/// The codes by the names that the scripts have for them.
+pub(crate) const CODES: [(&str, char); 5] = [
+    ("INDEX_NONE", Index::None.code()),
+    ("INDEX_SORTED", Index::Sorted.code()),
+    ("INDEX_BOTH", Index::Both.code()),
+    ("INDEX_ORDINALS", Index::Ordinals.code()),
+    ("INDEX_UNIQUE", UNIQUE),
+];
+
+/// The plan of index.lua: what a step changes, and where in it what is said of it stands.
+pub(crate) const PLAN: [(&str, u64); 15] = [
+    ("STEP_BITMAP", 1),
+    ("STEP_SET", 2),
+    ("STEP_SORTED", 3),
+    ("STEP_UNIQUE", 4),
+    ("SLOT_STEP", 1),
+    ("SLOT_KEY", 2),
+    ("SLOT_ADDS", 3),
+    ("SLOT_GONE", 3),
+    ("SLOT_SIZE", 4),
+    ("SLOT_SCORE", 4),
+    ("SLOT_COMES", 5),
+    ("SLOT_VALUES", 5),
+    ("SLOT_VALUE", 6),
+    ("SLOT_ORDINAL", 7),
+    ("SLOTS", 7),
+];

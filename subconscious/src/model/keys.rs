@@ -1,0 +1,256 @@
+//! Every key of a model.
+//!
+//! All keys of a model begin with the same text, `{User}:`, whose part in braces is the hash tag
+//! that keeps them on one node of a cluster. A namespace, if there is one, stands before it:
+//! `staging:{User}:`. What a user stored comes last in a key, so that no byte of it can be taken
+//! for structure; names of columns have no `:`.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `r:<id>` | hash | a record: a field for each column that is not null, and its row number in `#` |
+//! | `i:<column>:<segment>:<value>` | set | the rows of the segment that have the value, while few; of a list, those that contain it |
+//! | `b:<column>:<segment>:<value>` | bitmap | the same once many |
+//! | `i:<column>:<segment>`, `b:<column>:<segment>` | | the same for null |
+//! | `s:<column>` | sorted set | rows in the order of a `sort` column |
+//! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal × 65,536 + segments with the value |
+//! | `u:<column>` | hash | the values of a `unique` column: value → row |
+//! | `live:<segment>` | bitmap | rows in use |
+//! | `d:<row / 65,472>` | string | row directory with ids of fixed width: entry after entry |
+//! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
+//! | `free` | sorted set | segments with rows to be used again, and how many |
+//! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds |
+//! | `x:<row / 128>` | hash | what the removal of such a record needs, as its hash is gone by then: row % 128 → MessagePack of the values of the indexed columns by name, and the id by the empty name |
+//! | `meta` | hash | see below |
+//! | `t:<n>` | bitmap | intermediate results, only while a script runs |
+//!
+//! The fields of `meta`:
+//!
+//! | field | holds |
+//! | --- | --- |
+//! | `schema` | fingerprint of the schema that the indexes have, with a `+` at its end while a migration to it is under way |
+//! | `columns` | what the fingerprint stands for: [`ModelSchema::description`] |
+//! | `types` | all columns that any program has stored, and their types: [`ModelSchema::types`]; not there where the records are older than this field, until a program registers |
+//! | `programs` | registrations of the programs that may read and write, with spaces between them: [`ModelSchema::registration`] |
+//! | a registration | `1`: the program's indexes are those that are stored, and its columns have the types that are stored; `+`: the same, while a migration to its indexes is under way |
+//! | `rows`, `count` | rows handed out, records |
+//! | `due` | when the next record expires, or earlier; not there if none does |
+//! | `seq:<column>` | the last number assigned |
+//! | `dropping`, `building` | during a migration: columns whose old indexes are being deleted, whose new ones are being filled, as `:name:name:` |
+//! | `built` | during a migration: rows that have been gone through |
+//!
+//! The keys of indexes depend on the row number, which only the server knows while it writes. So
+//! scripts build keys, too: from the same beginnings, [`PARTS`], which are substituted into them.
+
+use crate::model::schema::ModelSchema;
+use crate::value::parse;
+
+const RECORD: &str = "r:";
+const SET: &str = "i:";
+const BITMAP: &str = "b:";
+const SORTED: &str = "s:";
+const VALUES: &str = "v:";
+const UNIQUE: &str = "u:";
+const LIVE: &str = "live:";
+const DIRECTORY: &str = "d:";
+const FREE: &str = "free";
+const TTL: &str = "ttl";
+const EXPIRING: &str = "x:";
+const META: &str = "meta";
+const TEMPORARY: &str = "t:";
+
+/// What comes after the prefix of a model, by the names that the scripts have for it.
+pub(crate) const PARTS: [(&str, &str); 13] = [
+    ("KEY_RECORD", RECORD),
+    ("KEY_SET", SET),
+    ("KEY_BITMAP", BITMAP),
+    ("KEY_SORTED", SORTED),
+    ("KEY_VALUES", VALUES),
+    ("KEY_UNIQUE", UNIQUE),
+    ("KEY_LIVE", LIVE),
+    ("KEY_DIRECTORY", DIRECTORY),
+    ("KEY_FREE", FREE),
+    ("KEY_TTL", TTL),
+    ("KEY_EXPIRING", EXPIRING),
+    ("KEY_META", META),
+    ("KEY_TEMPORARY", TEMPORARY),
+];
+
+/// What a key of a model is; names of columns and numbers are as they stand in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key<'a> {
+    /// With the text of the id.
+    Record(&'a [u8]),
+    /// The rows of a segment that have a value of a column, or null.
+    Container {
+        bitmap: bool,
+        column: &'a [u8],
+        segment: u64,
+        value: Option<&'a [u8]>,
+    },
+    Sorted(&'a [u8]),
+    Values(&'a [u8]),
+    Unique(&'a [u8]),
+    Live(u64),
+    Directory(u64),
+    Free,
+    Ttl,
+    Expiring(u64),
+    Meta,
+    Temporary,
+}
+
+/// The keys of one model in one namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    /// What all keys begin with.
+    pub(crate) prefix: String,
+}
+
+impl Keys {
+    pub(crate) fn new(namespace: &str, schema: &ModelSchema) -> Self {
+        // Built for every call: no formatting machinery.
+        let mut prefix = String::with_capacity(namespace.len() + schema.name().len() + 4);
+        if !namespace.is_empty() {
+            prefix.push_str(namespace);
+            prefix.push(':');
+        }
+        prefix.push('{');
+        prefix.push_str(schema.name());
+        prefix.push_str("}:");
+        Self { prefix }
+    }
+
+    /// The hash of the record with the id, in its text form.
+    pub(crate) fn record(&self, id: &[u8]) -> Vec<u8> {
+        let mut key = self.records(id.len());
+        key.extend_from_slice(id);
+        key
+    }
+
+    /// What comes before the id in the hash of a record, with room for an id.
+    pub(crate) fn records(&self, room: usize) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.prefix.len() + RECORD.len() + room);
+        key.extend_from_slice(self.prefix.as_bytes());
+        key.extend_from_slice(RECORD.as_bytes());
+        key
+    }
+
+    /// A part of the row directory: of 65,472 rows, or of 128.
+    pub(crate) fn directory(&self, part: u32) -> String {
+        format!("{}{DIRECTORY}{part}", self.prefix)
+    }
+
+    /// The sorted set of a column.
+    pub(crate) fn sorted(&self, column: &str) -> String {
+        format!("{}{SORTED}{column}", self.prefix)
+    }
+
+    /// The values of a `sort` column of few values.
+    pub(crate) fn values(&self, column: &str) -> String {
+        format!("{}{VALUES}{column}", self.prefix)
+    }
+
+    /// The values of a `unique` column.
+    pub(crate) fn unique(&self, column: &str) -> String {
+        format!("{}{UNIQUE}{column}", self.prefix)
+    }
+
+    /// The rows of the records that expire.
+    pub(crate) fn ttl(&self) -> String {
+        format!("{}{TTL}", self.prefix)
+    }
+
+    /// The key that scripts of queries are called on. It is never there, and may be written by
+    /// users who may write no other.
+    pub(crate) fn temporary(&self) -> String {
+        format!("{}{TEMPORARY}0", self.prefix)
+    }
+
+    /// The model's own hash.
+    pub(crate) fn meta(&self) -> String {
+        format!("{}{META}", self.prefix)
+    }
+
+    /// The key of the bitmap in whose place the key of this set is.
+    pub(crate) fn bitmap_of(&self, set: &[u8]) -> Vec<u8> {
+        let rest = set.get(self.prefix.len() + SET.len()..).unwrap_or_default();
+        [self.prefix.as_bytes(), BITMAP.as_bytes(), rest].concat()
+    }
+
+    /// What a key is; `None` if it is none of a model.
+    pub(crate) fn parse<'a>(&self, key: &'a [u8]) -> Option<Key<'a>> {
+        let rest = key.strip_prefix(self.prefix.as_bytes())?;
+        let after = |part: &str| rest.strip_prefix(part.as_bytes());
+        // A name of a column has no `:`.
+        let column = |part: &str| after(part).filter(|name| !name.contains(&b':'));
+        let number = |text: &[u8]| parse(text).filter(|_| text.iter().all(u8::is_ascii_digit));
+        if let Some(id) = after(RECORD) {
+            return Some(Key::Record(id));
+        }
+        for (part, bitmap) in [(SET, false), (BITMAP, true)] {
+            let Some(rest) = after(part) else { continue };
+            let mut parts = rest.splitn(3, |byte| *byte == b':');
+            let (column, segment) = (parts.next()?, number(parts.next()?)?);
+            return Some(Key::Container { bitmap, column, segment, value: parts.next() });
+        }
+        let of_column = [(SORTED, Key::Sorted as fn(_) -> _), (VALUES, Key::Values), (UNIQUE, Key::Unique)];
+        if let Some(key) = of_column.into_iter().find_map(|(part, key)| column(part).map(key)) {
+            return Some(key);
+        }
+        let numbered = [(LIVE, Key::Live as fn(_) -> _), (DIRECTORY, Key::Directory), (EXPIRING, Key::Expiring)];
+        if let Some(key) = numbered.into_iter().find_map(|(part, key)| after(part).and_then(number).map(key)) {
+            return Some(key);
+        }
+        let single = [(FREE, Key::Free), (TTL, Key::Ttl), (META, Key::Meta)];
+        if let Some((_, key)) = single.into_iter().find(|(part, _)| rest == part.as_bytes()) {
+            return Some(key);
+        }
+        column(TEMPORARY).map(|_| Key::Temporary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Keys};
+    use crate::model::schema::{ColumnSchema, ModelSchema};
+
+    #[test]
+    fn keys_are_what_they_always_were() {
+        let schema = ModelSchema::new("User", vec![ColumnSchema::new::<String>("id").key::<String>()]);
+        let plain = Keys::new("", &schema);
+        assert_eq!(plain.record(b"a:{b}\0\xFF"), b"{User}:r:a:{b}\0\xFF");
+        assert_eq!(plain.meta(), "{User}:meta");
+        assert_eq!(plain.directory(7), "{User}:d:7");
+        assert_eq!(plain.sorted("age"), "{User}:s:age");
+        assert_eq!(plain.values("age"), "{User}:v:age");
+        assert_eq!(plain.ttl(), "{User}:ttl");
+        assert_eq!(plain.temporary(), "{User}:t:0");
+        let staging = Keys::new("staging", &schema);
+        assert_eq!(staging.record(b""), b"staging:{User}:r:");
+    }
+
+    #[test]
+    fn what_is_built_is_parsed() {
+        let schema = ModelSchema::new("User", vec![ColumnSchema::new::<String>("id").key::<String>()]);
+        let keys = Keys::new("staging", &schema);
+        let parsed = |key: &[u8]| keys.parse(key).map(|key| format!("{key:?}"));
+        let is = |key: &[u8], what: Key<'_>| assert_eq!(parsed(key), Some(format!("{what:?}")));
+        is(&keys.record(b"a:{b}"), Key::Record(b"a:{b}"));
+        is(keys.meta().as_bytes(), Key::Meta);
+        is(keys.directory(7).as_bytes(), Key::Directory(7));
+        is(keys.sorted("age").as_bytes(), Key::Sorted(b"age"));
+        is(keys.values("age").as_bytes(), Key::Values(b"age"));
+        is(keys.unique("age").as_bytes(), Key::Unique(b"age"));
+        is(keys.ttl().as_bytes(), Key::Ttl);
+        is(keys.temporary().as_bytes(), Key::Temporary);
+        let null = Key::Container { bitmap: false, column: b"age", segment: 3, value: None };
+        is(b"staging:{User}:i:age:3", null);
+        let value = Key::Container { bitmap: true, column: b"age", segment: 3, value: Some(b"4:5") };
+        is(b"staging:{User}:b:age:3:4:5", value);
+        assert_eq!(keys.bitmap_of(b"staging:{User}:i:age:3:4:5"), b"staging:{User}:b:age:3:4:5");
+        for strange in ["", "i:age", "i:age:x", "i:age:-1", "s:a:b", "live:", "d:x", "metas", "y:1"] {
+            assert_eq!(parsed(format!("staging:{{User}}:{strange}").as_bytes()), None, "{strange}");
+        }
+        assert_eq!(parsed(b"{User}:meta"), None);
+    }
+}

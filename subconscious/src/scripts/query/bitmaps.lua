@@ -1,0 +1,33 @@
+-- bitmaps.lua: reads which rows match a filter, as bitmaps.
+--
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   registration of the program: see ready.lua
+-- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
+-- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[5]   segment to begin with, "" for the first one
+-- ARGV[6]   asc or desc, the order of the segments
+-- then      the filter (see nodes.lua)
+--
+-- Returns   what read_bitmaps.lua says
+--           or nil, what is wrong, .. (see ready.lua)
+
+-- include query/filter.lua
+
+local function run()
+  local refusal = not_ready()
+  if refusal then return refusal end
+  local node = parse_filter(7)
+  local unbuilt = needs_unbuilt()
+  if unbuilt then return refuse('building', unbuilt) end
+  local filter, residual = split(node)
+  local first, last, step = 0, segments - 1, 1
+  if ARGV[6] == 'desc' then first, last, step = segments - 1, 0, -1 end
+  if ARGV[5] ~= '' then first = tonumber(ARGV[5]) end
+  -- include query/read_bitmaps.lua
+  reply[4] = took()
+  return reply
+end
+
+return leave_nothing(run)

@@ -1,0 +1,169 @@
+-- groups.lua: counts the rows that match a filter by the value of an indexed column.
+--
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   registration of the program: see ready.lua
+-- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
+-- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[5]   the column
+-- ARGV[6]   its kind, a byte
+-- ARGV[7]   segment to begin with
+-- ARGV[8]   the rows of that segment that are to be counted as a bitmap, or "" for those that match
+-- ARGV[9]   number of the values below that have none of these rows, as they were counted before
+-- ARGV[10]  v, the number of values that are known
+-- then      v values in the order in which they were found, each after a =, 0 for null; then the
+--           filter (see nodes.lua)
+--
+-- The values of a column are in no list: which there are is found out by looking at a row that none
+-- of the known ones has.
+--
+-- Returns   { counted, next segment, or -1 if there is none, rows of it that are left as in
+--           ARGV[8], number as in ARGV[9], then for every value that has rows: the value, as above,
+--           and their number }; values that are not known yet come in the order in which they were
+--           found
+--           or { along, column }: nothing was counted, as a range of this column is too wide for
+--           the script, and all else is ANDed to it; or { wide } if there is more to it
+--           or nil, what is wrong, .. (see ready.lua)
+
+-- include query/filter.lua
+
+local name, kind = ARGV[5], byte(ARGV[6])
+local values, counts = { unpack(ARGV, 11, 10 + ARGV[10]) }, {}
+for _, value in ipairs(values) do counts[value] = 0 end
+
+-- include shared/plain.lua
+local function add(value, count)
+  if not counts[value] then
+    values[#values + 1] = value
+    counts[value] = 0
+  end
+  counts[value] = counts[value] + count
+end
+
+-- What the record of a row has, or nil if it is gone.
+local function value_of(row)
+  effort = effort + GROUP_READ
+  local id = id_in(entry_of(row))
+  local record = id and call('HMGET', p .. KEY_RECORD .. id, '#', name)
+  if not record or record[1] ~= text('%d', row) then return nil end
+  return record[2] and '=' .. plain(kind, record[2]) or '0'
+end
+
+-- Takes the rows of a value out of the bitmap and says how many they were.
+local function take(own, value, segment)
+  local rest, count = decimal[segment] .. (value ~= '0' and ':' .. sub(value, 2) or ''), 0
+  local set = p .. KEY_BITMAP .. name .. ':' .. rest
+  if call('EXISTS', set) == 1 then
+    effort = effort + VALUE_COUNTED
+    local before = in_use()
+    local both = bitop('AND', { own, set })
+    count = both and call('BITCOUNT', both) or 0
+    if count > 0 then call('BITOP', 'XOR', own, own, both) end
+    release(before)
+    return count
+  end
+  local offsets = call('SMEMBERS', p .. KEY_SET .. name .. ':' .. rest)
+  effort = effort + #offsets
+  -- One command for many rows, which answers what each bit was.
+  for first = 1, #offsets, 1000 do
+    local field, n = { 'BITFIELD', own }, 2
+    for i = first, math.min(first + 999, #offsets) do
+      field[n + 1], field[n + 2], field[n + 3], field[n + 4] = 'SET', 'u1', offsets[i], '0'
+      n = n + 4
+    end
+    for _, bit in ipairs(call(unpack(field))) do count = count + bit end
+  end
+  return count
+end
+
+-- Counts the rows of a bitmap, which is spent by it, until there are none left or the time is up;
+-- says how many values it looked for.
+local function count_bitmap(own, tried, segment)
+  local left = call('BITCOUNT', own)
+  while left > 0 do
+    local offset, value
+    if tried == #values or left <= 16 then
+      -- A row that none of them has; few rows are asked for one by one.
+      offset = call('BITPOS', own, 1)
+      value = value_of(segment * SEGMENT + offset)
+      if value and not counts[value] and left > 16 then
+        add(value, 0)
+        offset = nil
+      end
+    end
+    if offset then
+      if value then add(value, 1) end
+      call('SETBIT', own, text('%d', offset), 0)
+      left = left - 1
+    else
+      tried = tried + 1
+      local count = take(own, values[tried], segment)
+      add(values[tried], count)
+      left = left - count
+    end
+    if left > 0 and spent(0) then return tried end
+  end
+end
+
+local function run()
+  local refusal = not_ready()
+  if refusal then return refusal end
+  if total == 0 then return { 'counted', -1, '', 0 } end
+  needs_unbuilt(name)
+  local node = parse_filter(11 + ARGV[10])
+  local unbuilt = needs_unbuilt()
+  if unbuilt then return refuse('building', unbuilt) end
+  local filter, residual = split(node)
+  if residual then
+    local ranges, others = {}, false
+    for _, part in ipairs(parts_of('and', residual)) do
+      if part[1] == 'range' and part.wide then ranges[#ranges + 1] = part[2] else others = others or part.wide end
+    end
+    if #ranges == 1 and not others then return { 'along', ranges[1] } end
+    return { 'wide' }
+  end
+  local reply = { 'counted', -1, '', 0 }
+  for segment = tonumber(ARGV[7]), segments - 1 do
+    local own, tried, rows = nil, 0, nil
+    if segment == tonumber(ARGV[7]) and ARGV[8] ~= '' then
+      own, tried = temporary(), tonumber(ARGV[9])
+      call('SET', own, ARGV[8])
+    else
+      rows = evaluate(filter, segment)
+      if type(rows) == 'string' then own = bitop('OR', { rows }) end
+    end
+    if not own and rows and #rows > 64 then
+      own = temporary()
+      call('DEL', own)
+      effort = effort + #rows
+      for _, offset in ipairs(rows) do call('SETBIT', own, text('%d', offset), '1') end
+    end
+    if own then
+      local ended = count_bitmap(own, tried, segment)
+      if ended then
+        reply = { 'counted', segment, call('GET', own), ended }
+        break
+      end
+    elseif type(rows) == 'table' then
+      for _, offset in ipairs(rows) do
+        local value = value_of(segment * SEGMENT + offset)
+        if value then add(value, 1) end
+      end
+    end
+    release()
+    if segment < segments - 1 and spent(CONTAINER) then
+      reply[2] = segment + 1
+      break
+    end
+  end
+  for _, value in ipairs(values) do
+    if counts[value] > 0 then
+      reply[#reply + 1] = value
+      reply[#reply + 1] = counts[value]
+    end
+  end
+  return reply
+end
+
+return leave_nothing(run)

@@ -1,0 +1,341 @@
+-- query.lua: reads a page of the rows that match a filter, in order.
+--
+-- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
+--           what it is told (see docs/src/rights.md)
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   registration of the program: see ready.lua
+-- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
+-- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[5]   ids (a page without records) or page
+-- ARGV[6]   greatest number of rows
+-- ARGV[7]   number of matching rows to leave out first
+-- ARGV[8]   number of matching rows that will be wanted in all, with those to leave out
+-- ARGV[9]   column to order by, or "" for row order
+-- ARGV[10]  asc or desc
+-- ARGV[11]  first or last: where nulls come, or never where there are none
+-- ARGV[12]  the column's spec (see index.lua)
+-- ARGV[13]  choose, or scan: to scan the order, whatever it takes
+-- ARGV[14]  where the last call ended: a word and two marks (see scan.lua), "" for the first call.
+--           In the order of a column of few values, the marks are the ordinal and the row as in a
+--           sorted set's member
+-- ARGV[15], ARGV[16]
+-- ARGV[17]  f, the number of fields to read of each row besides its number
+-- then      f names of fields, then the filter (see nodes.lua)
+--
+-- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of
+--           matching rows still to leave out, code, mark, mark of the first row, microseconds, rows
+--           looked at, how: row scan, ordered scan, values, top-k, or estimate: the client goes on,
+--           as there are so many rows to sort, estimated number of matching rows or -1,
+--           microseconds that it takes to evaluate the filter in all segments, about, and those
+--           until the clock was last looked at },
+--           of an estimate: what read_bitmaps.lua says of the filter without a range of the order's
+--           column, {} for a column of few values and else,
+--           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or,
+--           if the record is gone, {} } (packed: by cmsgpack, see scripts::unpacked)
+--           or nil, what is wrong, .. (see ready.lua)
+
+-- include query/filter.lua
+-- include query/offsets.lua
+-- include query/scan.lua
+-- include query/row_scan.lua
+-- include query/ordered_scan.lua
+
+local wanted, skip, order = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[9]
+local descending, nulls, index = ARGV[10] == 'desc', ARGV[11], byte(ARGV[12])
+local rows, found, first = {}, 0, { '', '', '' }
+-- The last field to read; nil for ids.
+local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
+local taken, expected, bitmaps = 'row scan', -1, {}
+-- Microseconds that it takes to evaluate the filter in all segments.
+local evaluating = 0
+-- Bytes of the fields. Lua goes through a text byte by byte, each time that it gets one or makes
+-- one.
+local bytes = 0
+
+-- Takes a row of the page, or leaves it out. Says whether the page is full.
+local function deliver(row, code, mark, other)
+  if skip > 0 then
+    skip = skip - 1
+    return false
+  end
+  if found == 0 then first = { code, mark, other or '' } end
+  found = found + 1
+  effort = effort + DELIVERED
+  local entry = entry_of(row)
+  local n = #rows
+  rows[n + 1], rows[n + 2] = row, entry
+  if fields then
+    local id = id_in(entry)
+    local record = id and call('HMGET', p .. KEY_RECORD .. id, '#', unpack(ARGV, 18, fields))
+    record = record and record[1] == text('%d', row) and record or {}
+    rows[n + 3] = record
+    local length = 0
+    for i = 2, #record do length = length + #(record[i] or '') end
+    bytes, effort = bytes + length, effort + length * DELIVERED_BYTE
+  end
+  return found == wanted
+end
+
+-- Delivers rows in row order; `marks` makes the marks of a row, if they are others than the row.
+local function deliver_rows(filter, residual, from, backwards, code, marks)
+  local function visit(row)
+    if marks then return deliver(row, marks(row)) end
+    return deliver(row, code, row)
+  end
+  return row_scan(filter, residual, from, backwards, code, visit, function(segment, set, within)
+    if skip > 0 and not within then
+      local n = size(set)
+      if n <= skip then
+        skip = skip - n
+        return false
+      end
+    end
+    local list = offsets(set, within, skip, wanted - found, backwards)
+    if #list > 0 then skip = 0 elseif skip > 0 then skip = skip - #offsets(set, within, 0, skip, backwards) end
+    for i, offset in ipairs(list) do
+      local row = segment * SEGMENT + offset
+      if visit(row) or i % 16 == 0 and spent(0) then return stop(code, row) end
+    end
+    return false
+  end)
+end
+
+local function before(x, y)
+  if descending then x, y = y, x end
+  return earlier(x[1], x[2], y)
+end
+
+-- The few rows that match and come after the edge, as far as they are wanted, with their places in
+-- the order, sorted; nil if they are too many. What was gathered is of no use before it is whole,
+-- so it may take half as long again as other calls.
+local function top_k(filter, residual, range, ordinals, edge)
+  local kind, test, places, most, gathered = byte(ARGV[12], 2), residual and tester(residual), {}, skip + wanted, {}
+  local function place_row(row, score, member)
+    local number, last = tonumber(score), places[most]
+    if last and (descending and number < last[1] or not descending and number > last[1]) then return end
+    local place = { number, member, row, score }
+    if range and (range.low and earlier(place[1], member, range.low) or range.high and not earlier(place[1], member, range.high)) then return end
+    if edge and not before(edge, place) or last and not before(place, last) then return end
+    local low, high = 1, #places + 1
+    while low < high do
+      local middle = floor((low + high) / 2)
+      if before(places[middle], place) then low = middle + 1 else high = middle end
+    end
+    table.insert(places, low, place)
+    places[most + 1] = nil
+  end
+  for segment = 0, segments - 1 do
+    local set = evaluate(filter, segment)
+    local list = set or {}
+    if type(set) == 'string' then list = offsets(set, nil, 0, TOP_K + 1, false) end
+    if test then
+      local kept = {}
+      for i, offset in ipairs(list) do
+        if test(segment, offset) then kept[#kept + 1] = offset end
+        if i % 16 == 0 and spent(16 * RECORD_READ, 1.5) then return nil end
+      end
+      list = kept
+    end
+    looked = looked + #list
+    if looked > TOP_K then return nil end
+    for _, offset in ipairs(list) do gathered[#gathered + 1] = segment * SEGMENT + offset end
+    release()
+    if segment ~= segments - 1 and spent(SEGMENT_SCANNED, 1.5) then return nil end
+  end
+  local members, scores = {}, {}
+  for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
+  -- Most members are the row alone; others begin with more of the value.
+  if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. KEY_SORTED .. order, unpack(members)) end
+  for i, row in ipairs(gathered) do
+    local score, member = scores[i], members[i]
+    if ordinals then
+      local id = id_in(entry_of(row))
+      score = ordinals[id and call('HGET', p .. KEY_RECORD .. id, order) or false]
+    elseif not score then
+      score, member = place_of(row, order, kind)
+    end
+    if score then place_row(row, score, member) end
+    if i % 16 == 0 and spent(16 * ROW_TESTED, 1.5) then return nil end
+  end
+  return places
+end
+
+-- Delivers from a sorted set, in its order, what the filter lets through; probing, only as long as
+-- that is likely to be soon done.
+local function deliver_sorted(filter, residual, range, mark, other, probing)
+  taken = 'ordered scan'
+  local key = p .. KEY_SORTED .. order
+  local low, high = 0, nil
+  if range then low, high = range.from, range.to else high = call('ZCARD', key) end
+  if mark ~= '' and descending then high = math.min(high, rank(key, mark, other)) end
+  if mark ~= '' and not descending then low = math.max(low, rank(key, mark, other .. '\0')) end
+  if filter == ALL and not residual then
+    local passed = math.min(skip, math.max(high - low, 0))
+    skip = skip - passed
+    if descending then high = high - passed else low = low + passed end
+  end
+  local function visit(row, code, key, member)
+    return deliver(row, code, found == 0 and skip == 0 and call('ZSCORE', key, member), member)
+  end
+  local missing = wanted - found + skip
+  local function outlook(n)
+    local left = wanted - found + skip
+    return left < missing and 1.2 * n * left / (missing - left) or math.huge
+  end
+  -- As many as are likely to be enough; many, where another call did not come to the end.
+  local chunk = ARGV[13] == 'scan' and 250 or (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
+  return ordered_scan(key, low, high, filter, residual, descending, math.ceil(math.min(math.max(chunk, probing and 64 or 16), 250)), visit, outlook, probing)
+end
+
+-- The same for a column of few values: one value's container after the other.
+local function deliver_values(filter, residual, range, mark, other)
+  taken = 'values'
+  local lowest, highest, list = range and range.from or '-inf', range and range.to or '+inf', nil
+  -- A value of which no row follows is not looked at again.
+  if descending then
+    if mark ~= '' then highest = math.min(range and highest or math.huge, mark * 65536 + (row_of(other) > 0 and 65535 or -1)) end
+    list = call('ZRANGE', p .. KEY_VALUES .. order, highest, lowest, 'BYSCORE', 'REV', 'WITHSCORES')
+  else
+    if mark ~= '' then lowest = math.max(range and lowest or 0, mark * 65536 + (row_of(other) < LAST_ROW and 0 or 65536)) end
+    list = call('ZRANGE', p .. KEY_VALUES .. order, lowest, highest, 'BYSCORE', 'WITHSCORES')
+  end
+  local i = 1
+  while i < #list do
+    local ordinal, values = floor(list[i + 1] / 65536), { list[i] }
+    -- Those that an enum does not know have one ordinal, and are in the order of their rows.
+    while i + 3 <= #list and floor(list[i + 3] / 65536) == ordinal do
+      values[#values + 1] = list[i + 2]
+      i = i + 2
+    end
+    local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
+    local function marks(row) return 'value', ordinal, struct.pack('>I4', row) end
+    if deliver_rows(join('and', { one_of(order, values, true), filter }), residual, from, descending, 'value', marks) then
+      return stop(marks(position[2]))
+    end
+    if i < #list - 1 and spent(CONTAINER) then return stop(marks(descending and 0 or LAST_ROW)) end
+    i = i + 2
+  end
+  return false
+end
+
+-- Whether no part of a filter is known to be rare.
+local function is_common(node)
+  for _, part in ipairs(parts_of('and', node)) do
+    if part[1] == 'equals' and call('EXISTS', part[2] .. decimal[floor(segments / 2)] .. part[4]) == 0 then return false end
+    if part[1] == 'unique' or part[1] == 'range' and not part.wide then return false end
+  end
+  return true
+end
+
+-- The rows that are not null in the column to order by.
+local function deliver_ordered(filter, residual, range, mark, other)
+  if ARGV[13] == 'choose' and (residual or filter ~= ALL) then
+    local horizon = tonumber(ARGV[8])
+    if index ~= INDEX_ORDINALS and is_common(filter) then
+      -- What is met soon needs no estimate.
+      local missing = wanted - found + skip
+      local done = deliver_sorted(filter, residual, range, mark, other, true)
+      if done ~= nil then
+        expected = math.ceil(total * (missing - (wanted - found + skip)) / math.max(looked, 1))
+        return done
+      end
+      mark, other = position[2], position[3]
+    end
+    -- Sets that the estimate is made of are met again.
+    if filter ~= ALL then filter.sets = filter.sets or {} end
+    local matches = estimate(filter)
+    expected = math.ceil(matches)
+    local values = index == INDEX_ORDINALS and call('ZCARD', p .. KEY_VALUES .. order)
+    -- include query/cost.lua
+    if best == 'estimate' then
+      taken = 'estimate'
+      if not values then
+        local first, last, step = 0, segments - 1, 1
+        -- include query/read_bitmaps.lua
+        bitmaps = reply
+      end
+      return stop('value', mark, other)
+    end
+    if best == 'top-k' then
+      local ordinals, edges = nil, range
+      if values then
+        ordinals = {}
+        local list = call('ZRANGE', p .. KEY_VALUES .. order, range and range.from or '-inf', range and range.to or '+inf', 'BYSCORE', 'WITHSCORES')
+        for i = 1, #list, 2 do ordinals[list[i]] = tostring(floor(list[i + 1] / 65536)) end
+        edges = nil
+      end
+      local places = top_k(filter, residual, edges, ordinals, mark ~= '' and { tonumber(mark), other })
+      if places then
+        taken = 'top-k'
+        for i, each in ipairs(places) do
+          if deliver(each[3], 'value', each[4], each[2]) or i % 16 == 0 and spent(0) then return stop('value', each[4], each[2]) end
+        end
+        return false
+      end
+    end
+  end
+  if index == INDEX_ORDINALS then return deliver_values(filter, residual, range, mark, other) end
+  return deliver_sorted(filter, residual, range, mark, other)
+end
+
+local function containers(node)
+  if node[1] == 'equals' then return 1 elseif node.values then return #node.values end
+  local count = 0
+  for i = 2, #node do
+    if type(node[i]) == 'table' then count = count + containers(node[i]) end
+  end
+  return count
+end
+
+local function ordered(node)
+  -- A range of the column bounds the way, and needs no test of its own.
+  local range, others = nil, {}
+  for _, part in ipairs(parts_of('and', node)) do
+    if not range and part.of == order then range = part else others[#others + 1] = part end
+  end
+  local filter, residual = split(join('and', others))
+  if filter == NONE then return false end
+  evaluating = segments * (SEGMENT_EVALUATED + CONTAINER_EVALUATED * containers(filter))
+  local code, mark, other = ARGV[14], ARGV[15], ARGV[16]
+  local ways = { 'value', 'null' }
+  if range or nulls == 'never' then ways = { 'value' } elseif nulls == 'first' then ways = { 'null', 'value' } end
+  for i, way in ipairs(ways) do
+    if code == '' or code == way then
+      if code == '' then mark, other = '', '' end
+      code = ''
+      if way == 'value' then
+        if deliver_ordered(filter, residual, range, mark, other) then return true end
+      else
+        local null = join('and', { leaf(order), filter })
+        if deliver_rows(null, residual, tonumber(mark), descending, 'null') then return true end
+      end
+      if i < #ways and spent(0) then return stop(ways[i + 1], '') end
+    end
+  end
+  return false
+end
+
+local function run()
+  local refusal, more = not_ready(), false
+  if refusal then return refusal end
+  if total > 0 and wanted > 0 then
+    needs_unbuilt(order)
+    local node = parse_filter(18 + ARGV[17])
+    local unbuilt = needs_unbuilt()
+    if unbuilt then return refuse('building', unbuilt) end
+    if order ~= '' then
+      more = ordered(node)
+    else
+      local filter, residual = split(node)
+      more = deliver_rows(filter, residual, tonumber(ARGV[15]), descending, 'row')
+    end
+  end
+  local head = {
+    more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
+    took(), looked, taken, expected, evaluating, since(),
+  }
+  -- To pack a row spares three microseconds here and there, as many as Lua takes for 2,000 bytes.
+  return { cmsgpack.pack(head), bitmaps, bytes <= 2000 * found and cmsgpack.pack(rows) or rows }
+end
+
+return leave_nothing(run)

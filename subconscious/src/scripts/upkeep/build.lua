@@ -1,0 +1,96 @@
+-- build.lua: enters the records of some rows into new indexes. Includes rows.lua, ids.lua,
+-- index.lua and apply.lua.
+--
+-- KEYS[1]   the model's meta
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   fingerprint of the schema
+-- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[4]   number of rows to go through
+-- ARGV[5]   n, the number of columns whose indexes are built
+-- then      n names; n specs (see index.lua); n times 0 (positions, set here); n times: what a
+--           record that lacks the column has: default and the value, id and "" for its id, or ""
+--           and "" for null; then for the values of columns of few values: name, value, ordinal
+--           and so on
+--
+-- Returns   { next row, rows } ; all is done if the next row is not below the rows
+--           or nil, what is wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be
+--           added to the arguments), { long, column, key of the record }, { number, column, value,
+--           key }, { duplicate, column, value }, { dropping } (see drop.lua)
+--
+-- A row may be entered twice: what is there already stays.
+
+-- include shared/rows.lua
+
+local p, width, n = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
+local names, specs, positions, lacking = 5, 5 + n, 5 + 2 * n, 5 + 3 * n
+local meta = call('HMGET', KEYS[1], 'schema', 'dropping', 'built', 'rows', 'due')
+if meta[1] == ARGV[2] then return { 0, 0 } end
+if meta[1] ~= ARGV[2] .. '+' then return refuse('schema', call('HGET', KEYS[1], 'columns') or '') end
+if meta[2] then return refuse('dropping') end
+local due = meta[5]
+
+local ordinals = {}
+for i = lacking + 2 * n + 1, #ARGV, 3 do ordinals[ARGV[i] .. ':' .. ARGV[i + 1]] = ARGV[i + 2] end
+-- include shared/ids.lua
+
+-- First all is read and checked.
+local first, rows = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+local last = math.min(first + ARGV[4], rows) - 1
+local found = {}
+for row = first, last do
+  local at = floor(row / SEGMENT)
+  local id = call('GETBIT', p .. KEY_LIVE .. at, row - at * SEGMENT) == 1 and id_in(entry_of(row))
+  local key = id and p .. KEY_RECORD .. id
+  local record = key and call('HMGET', key, '#', unpack(ARGV, names + 1, names + n))
+  if record and record[1] == text('%d', row) then
+    for i = 1, n do
+      local name, kind = ARGV[names + i], byte(ARGV[specs + i], 2)
+      local value = record[i + 1]
+      if not value and ARGV[lacking + 2 * i - 1] ~= '' then
+        value = ARGV[lacking + 2 * i - 1] == 'id' and id or ARGV[lacking + 2 * i]
+        record.added = record.added or {}
+        record.added[name] = value
+        record[i + 1] = value
+      end
+      if value then
+        if kind ~= KIND_LIST and #value > LONGEST_INDEXED then return refuse('long', name, key) end
+        local is_integer = kind == KIND_INTEGER or kind == KIND_NANOSECONDS
+        if is_integer and not string.find(value, '^%-?%d+$') or kind == KIND_FLOAT and not tonumber(value) then
+          return refuse('number', name, value, key)
+        end
+        if byte(ARGV[specs + i]) == INDEX_ORDINALS and not ordinals[name .. ':' .. value] then return refuse('ordinal', name, value) end
+      end
+    end
+    record.key = key
+    found[#found + 1] = record
+  end
+end
+
+for _, record in ipairs(found) do
+  local row, known, old, segment, offset = tonumber(record[1]), false, nil, nil, nil
+  for i = 1, n do
+    ARGV[#ARGV + 1] = record[i + 1] or ''
+    ARGV[positions + i] = record[i + 1] and #ARGV or '0'
+    ARGV[specs + i] = sub(ARGV[specs + i], 1, 3) .. (record[i + 1] and ordinals[ARGV[names + i] .. ':' .. record[i + 1]] or '0')
+  end
+  -- include write/index.lua
+  -- include write/apply.lua
+  for name, value in pairs(record.added or {}) do call('HSET', record.key, name, value) end
+  if due and call('ZSCORE', p .. KEY_TTL, record[1]) then
+    local chunk, slot = p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK
+    local packed = call('HGET', chunk, slot)
+    if packed then
+      local kept = cmsgpack.unpack(packed)
+      for i = 1, n do kept[ARGV[names + i]] = record[i + 1] end
+      call('HSET', chunk, slot, cmsgpack.pack(kept))
+    end
+  end
+end
+if last + 1 < rows then
+  call('HSET', KEYS[1], 'built', text('%d', last + 1))
+else
+  call('HSET', KEYS[1], 'schema', ARGV[2])
+  for program in string.gmatch(call('HGET', KEYS[1], 'programs') or '', '%S+') do call('HSET', KEYS[1], program, '1') end
+  call('HDEL', KEYS[1], 'building', 'built')
+end
+return { last + 1, rows }

@@ -1,0 +1,156 @@
+-- check_entries.lua: finds entries of one key of an index that are not those of a record. Includes
+-- rows.lua, inspect.lua and ids.lua.
+--
+-- KEYS[1], ARGV[1] and so on: see inspect.lua
+-- then      the key; what it is: set or bitmap (a container), sorted, unique, directory (a hash),
+--           ttl or expiring, or unused for one that nothing uses; the column's number, from 1, or
+--           0; segment of a container or chunk of a hash; value if a container has one, else "";
+--           the value; where to go on, 0 at first
+--
+-- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap;
+--           entries gone through, found }: see inspect.lua
+
+-- include shared/rows.lua
+-- include upkeep/inspect.lua
+
+local key, what, i = ARGV[rest + 1], ARGV[rest + 2], tonumber(ARGV[rest + 3])
+local part, value, cursor = tonumber(ARGV[rest + 4]), ARGV[rest + 5] == 'value' and ARGV[rest + 6], ARGV[rest + 7]
+local name, index, kind, unique = ARGV[names + i], INDEX_NONE, nil, nil
+if i > 0 then
+  index, kind, unique = byte(ARGV[specs + i], 1, 3)
+end
+
+local of_column = (what == 'set' or what == 'bitmap') and (index ~= INDEX_NONE and (index ~= INDEX_SORTED or not value))
+  or what == 'sorted' and (index == INDEX_SORTED or index == INDEX_BOTH) or what == 'unique' and unique == INDEX_UNIQUE
+local types = {
+  set = 'set', bitmap = 'string', sorted = 'zset', unique = 'hash', directory = 'hash', ttl = 'zset', expiring = 'hash',
+}
+if not of_column and what ~= 'directory' and what ~= 'ttl' and what ~= 'expiring' then
+  report('unused', key, nil, nil, true)
+  if repair then call('UNLINK', key) end
+  return { 0, 0, found }
+elseif not has_type(key, types[what]) then
+  -- The entries that are missing then are put in by check_rows.lua.
+  report('type', key, nil, call('TYPE', key).ok, what ~= 'directory')
+  if repair and what ~= 'directory' then call('UNLINK', key) end
+  return { 0, 0, found }
+end
+
+-- include shared/elements.lua
+-- Whether a record with the stored value belongs into this container.
+local function belongs(stored)
+  if kind ~= KIND_LIST or not stored or not value then return plain(kind, stored) == value end
+  local changes = elements(nil, stored)
+  for at = 1, #changes, 2 do
+    if changes[at] == value then return true end
+  end
+  return false
+end
+
+-- The key of the row's record and its value of the column; nothing if there is no such record, true
+-- if it has expired.
+local function record(row)
+  if not is_live(row) then return end
+  if is_due(row) then return true end
+  local id = id_in(entry_of(row))
+  local of = id and p .. KEY_RECORD .. id
+  local fields = of and fields_of(of, '#', name or '#')
+  if fields and fields[1] == text('%d', row) then return of, fields[2] end
+end
+
+local next, count = '0', 0
+local function stale(row, remove, ...)
+  report('stale', key, nil, row, true)
+  if repair then call(remove, key, ...) end
+end
+if what == 'set' then
+  local twin = p .. KEY_BITMAP .. sub(key, #p + #KEY_SET + 1)
+  if call('EXISTS', twin) == 1 and has_type(twin, 'string') then
+    report('twice', key, nil, nil, true)
+    if repair then
+      -- The bitmap is what writes use.
+      for _, member in ipairs(call('SMEMBERS', key)) do
+        local offset = tonumber(member)
+        if offset and offset >= 0 and offset < SEGMENT and offset % 1 == 0 then call('SETBIT', twin, member, 1) end
+      end
+      call('UNLINK', key)
+    end
+    return { repair and 'twin' or 0, 0, found }
+  end
+  local reply = call('SSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for _, member in ipairs(reply[2]) do
+    local offset = tonumber(member)
+    local of, stored
+    if offset and offset < SEGMENT then of, stored = record(part * SEGMENT + offset) end
+    if of ~= true and not (of and belongs(stored)) then stale(member, 'SREM', member) end
+    count = count + 1
+  end
+elseif what == 'bitmap' then
+  local at = call('BITPOS', key, 1, cursor)
+  if at >= 0 then
+    local first = floor(at / 8)
+    for _, offset in ipairs(bits()(call('GETRANGE', key, first, first + 15))) do
+      offset = first * 8 + offset
+      local of, stored = record(part * SEGMENT + offset)
+      if of ~= true and not (of and belongs(stored)) then stale(text('%d', offset), 'SETBIT', text('%d', offset), 0) end
+      count = count + 1
+    end
+    if first + 16 < call('STRLEN', key) then next = text('%d', first + 16) end
+  end
+  if next == '0' and repair and call('EXISTS', key) == 1 and call('BITCOUNT', key) <= DEMOTE then
+    local left = bits()(call('GET', key))
+    call('DEL', key)
+    if #left > 0 then call('SADD', p .. KEY_SET .. sub(key, #p + #KEY_SET + 1), unpack(left)) end
+  end
+elseif what == 'sorted' then
+  local reply, place = call('ZSCAN', key, cursor, 'COUNT', 64), places()
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local member = reply[2][at]
+    local row = #member >= 4 and struct.unpack('>I4', sub(member, -4)) or -1
+    local of, stored = record(row)
+    local tail
+    if of and of ~= true and stored then
+      local _, before = place(kind, stored)
+      tail = before
+    end
+    if of ~= true and tail ~= sub(member, 1, -5) then stale(text('%d', row), 'ZREM', member) end
+    count = count + 1
+  end
+elseif what == 'unique' then
+  local reply = call('HSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local owned, row = reply[2][at], reply[2][at + 1]
+    local of, stored = record(tonumber(row))
+    if of ~= true and not (of and plain(kind, stored) == owned) then stale(row, 'HDEL', owned) end
+    count = count + 1
+  end
+elseif what == 'ttl' then
+  -- Whether the time is right is for check_rows.lua.
+  local reply = call('ZSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local mark = reply[2][at]
+    local row = tonumber(mark)
+    if not is_live(row) then
+      stale(mark, 'ZREM', mark)
+      if repair and row then call('HDEL', p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK) end
+    end
+    count = count + 1
+  end
+else
+  -- A chunk of the row directory, or of what is kept of records that expire.
+  local reply = call('HSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for at = 1, #reply[2], 2 do
+    local slot = tonumber(reply[2][at])
+    local row = slot and slot >= 0 and slot < CHUNK and part * CHUNK + slot or -1
+    if not is_live(row) or what == 'expiring' and not call('ZSCORE', p .. KEY_TTL, text('%d', row)) then
+      stale(text('%d', row), 'HDEL', reply[2][at])
+    end
+    count = count + 1
+  end
+end
+return { tonumber(next) == 0 and 0 or next, count, found }

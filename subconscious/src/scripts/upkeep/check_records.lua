@@ -1,0 +1,45 @@
+-- check_records.lua: finds records that have no row. Includes rows.lua, inspect.lua and ids.lua.
+--
+-- KEYS[1], ARGV[1] and so on: see inspect.lua
+-- then      keys of records
+--
+-- Returns   { found }: see inspect.lua
+--
+-- A record without a row is given the next one; its index entries are then missing, which
+-- check_rows.lua mends.
+
+-- include shared/rows.lua
+-- include upkeep/inspect.lua
+
+for at = rest + 1, #ARGV do
+  local key = ARGV[at]
+  local id, type = sub(key, #p + #KEY_RECORD + 1), call('TYPE', key).ok
+  if type ~= 'hash' and type ~= 'none' then
+    report('type', key, nil, type)
+  elseif type == 'hash' then
+    local row = tonumber(call('HGET', key, '#') or '')
+    if not is_live(row) or id_in(entry_of(row)) ~= id then
+      local entry = id
+      if width > 0 then
+        entry = string.gsub(string.gsub(id, '-', ''), '%x%x', function(hex) return string.char(tonumber(hex, 16)) end)
+      end
+      local possible = (width == 0 or #entry == width) and rows < 2147483648
+      report('orphan', key, key, nil, possible)
+      if repair and possible then
+        local segment = floor(rows / SEGMENT)
+        local offset = rows - segment * SEGMENT
+        if width == 0 then
+          call('HSET', p .. KEY_DIRECTORY .. floor(rows / CHUNK), rows % CHUNK, entry)
+        else
+          call('SETRANGE', p .. KEY_DIRECTORY .. segment, text('%d', offset * width), entry)
+        end
+        call('SETBIT', p .. KEY_LIVE .. segment, offset, 1)
+        call('HSET', key, '#', text('%d', rows))
+        rows = rows + 1
+        call('HSET', KEYS[1], 'rows', text('%d', rows))
+        call('HINCRBY', KEYS[1], 'count', 1)
+      end
+    end
+  end
+end
+return { found }

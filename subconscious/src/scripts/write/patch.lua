@@ -1,0 +1,175 @@
+-- patch.lua: changes some columns of one record, or how long it lives, together with its index
+-- entries. Includes rows.lua, schema.lua, index.lua, apply.lua and expire.lua.
+--
+-- KEYS[1]   the record's hash
+-- ARGV[1]   what comes before every key of the model
+-- ARGV[2]   registration of the program: see ModelSchema::registration
+-- ARGV[3]   m, the number of columns that change
+-- ARGV[4]   n, the number of those that are indexed; they come first
+-- ARGV[5]   q, the number of further indexed columns, where the record may be given a time to live
+-- ARGV[6]   how long the record lives: "" as before; ns or ms: until the new value, in nano- or
+--           milliseconds, of the changed column [7], counted from 1; after: [7] milliseconds from
+--           now; at: until [7] milliseconds since the Unix epoch; never
+-- ARGV[7]
+-- then      m names of columns that change; q names of the further indexed columns; n specs (see
+--           index.lua); n positions in ARGV of their values; m times: a change, value, least,
+--           greatest, value where the record lacks the column or "". The changes:
+--             set, clear
+--             add       the value
+--             version   add 1; the value is the expected version or ""
+--             time      set to the time of now; the value is ns or ms
+--             deadline  set to the time until which the record lives; the value is ns or ms
+--
+-- Returns   { 1, new value of each column with add or version }
+--           or nil, what is wrong, ..: { schema, stored schema, stored types },
+--           { columns, stored types }, { missing }, { conflict, version },
+--           { duplicate, column, value }, { overflow, column, value, least, greatest },
+--           { lacks, column }, { number, column, value }, { corrupt, why }
+
+-- include shared/rows.lua
+
+-- A function that adds two integers of any size, as decimal text; with a true third argument it
+-- subtracts the second.
+local function sums()
+  local byte, sub, text, floor = string.byte, string.sub, string.format, math.floor
+  -- The sum, or the difference if the first is not less, of two numbers without signs.
+  local function combine(x, y, sign)
+    local out, carry = '', 0
+    while #x > 0 or #y > 0 or carry > 0 do
+      local part = (tonumber(sub(x, -7)) or 0) + sign * (tonumber(sub(y, -7)) or 0) + carry
+      carry = floor(part / 10000000)
+      out = text('%07d', part - carry * 10000000) .. out
+      x, y = sub(x, 1, -8), sub(y, 1, -8)
+    end
+    return string.match(out, '^0*(%d+)$') or '0'
+  end
+  local function less(x, y)
+    if #x ~= #y then return #x < #y end
+    for i = 1, #x do
+      if byte(x, i) ~= byte(y, i) then return byte(x, i) < byte(y, i) end
+    end
+    return false
+  end
+  return function(x, y, subtract)
+    local minus_x, minus_y = byte(x) == 45, byte(y) == 45
+    if minus_x then x = sub(x, 2) end
+    if minus_y then y = sub(y, 2) end
+    if subtract then minus_y = not minus_y end
+    local size, minus
+    if minus_x == minus_y then
+      size, minus = combine(x, y, 1), minus_x
+    elseif less(x, y) then
+      size, minus = combine(y, x, -1), minus_y
+    else
+      size, minus = combine(x, y, -1), minus_x
+    end
+    if minus and size ~= '0' then return '-' .. size end
+    return size
+  end
+end
+
+local p, key, schema = ARGV[1], KEYS[1], ARGV[2]
+local m, n = tonumber(ARGV[3]), tonumber(ARGV[4])
+local others = m + ARGV[5]
+local names, specs, positions, groups = 7, 7 + others, 7 + others + n, 7 + others + 2 * n
+
+local old = call('HMGET', key, '#', unpack(ARGV, 8, 7 + others))
+local known = old[1]
+if not known then return refuse('missing') end
+local meta = call('HMGET', p .. KEY_META, schema, 'due')
+if meta[1] ~= '1' then
+  -- include write/schema.lua
+end
+local row = tonumber(known)
+if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
+
+local due, clock = meta[2], nil
+local deadline, word = nil, ARGV[6]
+if word == 'after' then
+  clock = call('TIME')
+  deadline = clock[1] * 1000 + floor(clock[2] / 1000) + ARGV[7]
+elseif word == 'at' then
+  deadline = tonumber(ARGV[7])
+elseif word == 'never' then
+  deadline = false
+end
+if deadline then deadline = math.min(deadline, LAST_DEADLINE) end
+
+local reply, sum = { 1 }, nil
+for i = 1, m do
+  local group, name, stored = groups + 5 * i - 4, ARGV[names + i], old[i + 1]
+  local change, value = ARGV[group], ARGV[group + 1]
+  if change == 'time' then
+    clock = clock or call('TIME')
+    if value == 'ns' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
+  elseif change == 'deadline' then
+    if deadline then value = text('%d', deadline) .. (value == 'ns' and '000000' or '') else change = 'clear' end
+  elseif change == 'add' or change == 'version' then
+    stored = stored or ARGV[group + 4]
+    if stored == '' then return refuse('lacks', name) end
+    if change == 'version' then
+      if value ~= '' and value ~= stored then return refuse('conflict', stored) end
+      value = '1'
+    end
+    if not string.find(stored, '^%-?%d+$') then return refuse('number', name, stored) end
+    local least, greatest, overflows = ARGV[group + 2], ARGV[group + 3], nil
+    if #stored < 16 and #value < 16 then
+      -- So small numbers are exact in Lua.
+      local total = stored + value
+      overflows = total < tonumber(least) or total > tonumber(greatest)
+      value = text('%d', total)
+      -- The ordinal of a column of few values.
+      if i <= n and byte(ARGV[specs + i]) == INDEX_ORDINALS then
+        ARGV[specs + i] = sub(ARGV[specs + i], 1, 3) .. text('%d', total - least)
+      end
+    else
+      sum = sum or sums()
+      value = sum(stored, value)
+      overflows = byte(sum(value, least, true)) == 45 or byte(sum(greatest, value, true)) == 45
+    end
+    if overflows then return refuse('overflow', name, stored, least, greatest) end
+    reply[#reply + 1] = value
+  end
+  if change == 'clear' then
+    ARGV[group] = change
+    if i <= n then ARGV[positions + i] = '0' end
+  else
+    ARGV[group + 1] = value
+  end
+end
+if word == 'ns' or word == 'ms' then
+  local group = groups + 5 * ARGV[7] - 4
+  deadline = false
+  if ARGV[group] ~= 'clear' then
+    deadline = ARGV[group + 1]
+    local time = tonumber(word == 'ms' and deadline or sub(deadline, 1, -7)) or 0
+    -- Rounded up, so that no record goes before its time.
+    if word == 'ns' and sub(deadline, -6) ~= '000000' then time = time + 1 end
+    deadline = math.max(0, time)
+  end
+end
+
+local segment, offset
+-- include write/index.lua
+
+if deadline == nil and due and plan and call('PTTL', key) >= 0 then deadline = true end
+local kept
+if deadline or due then
+  call('ZCARD', p .. KEY_TTL)
+  local chunk = p .. KEY_EXPIRING .. floor(row / CHUNK)
+  call('HLEN', chunk)
+  if deadline then
+    local packed = call('HGET', chunk, row % CHUNK)
+    kept = packed and cmsgpack.unpack(packed) or {}
+    kept[''] = sub(key, #p + #KEY_RECORD + 1)
+    for i = m + 1, others do kept[ARGV[names + i]] = old[i + 1] end
+    for i = 1, n do kept[ARGV[names + i]] = ARGV[tonumber(ARGV[positions + i])] or false end
+  end
+end
+-- include write/apply.lua
+for i = 1, m do
+  local group = groups + 5 * i - 4
+  if ARGV[group] == 'clear' then call('HDEL', key, ARGV[names + i]) else call('HSET', key, ARGV[names + i], ARGV[group + 1]) end
+end
+-- include write/expire.lua
+return reply

@@ -1,0 +1,41 @@
+-- remove.lua: removes a record whose index changes index.lua planned. It is included in the place
+-- of a line that names it; KEYS, ARGV and Returns are those of the script that includes it, and the
+-- locals that index.lua lists and these:
+--
+-- gone      the record's hash, or false if it is gone already
+-- width     width of an entry of the row directory, as text
+-- rows, count: rows handed out and records there are
+if not segment then
+  offset = row % SEGMENT
+  segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
+end
+local chunk, slot = text('%d', floor(row / CHUNK)), text('%d', row % CHUNK)
+call('GETBIT', p .. KEY_LIVE .. segment, 0)
+call('ZCARD', p .. KEY_FREE)
+if width == '0' then call('HLEN', p .. KEY_DIRECTORY .. chunk) end
+if due then
+  call('ZCARD', p .. KEY_TTL)
+  call('HLEN', p .. KEY_EXPIRING .. chunk)
+end
+
+-- First what a full server lets through, as due.lua says.
+if gone then call('UNLINK', gone) end
+-- include write/apply.lua
+if due then
+  call('ZREM', p .. KEY_TTL, text('%d', row))
+  call('HDEL', p .. KEY_EXPIRING .. chunk, slot)
+end
+if width == '0' then call('HDEL', p .. KEY_DIRECTORY .. chunk, slot) end
+if count > 1 then
+  call('SETBIT', p .. KEY_LIVE .. segment, offset, '0')
+  call('ZINCRBY', p .. KEY_FREE, '1', segment)
+  call('HSET', p .. KEY_META, 'count', text('%d', count - 1))
+else
+  -- The last record takes the rows with it, so that an empty model costs nothing but its meta.
+  for at = 0, floor((rows - 1) / SEGMENT) do call('UNLINK', p .. KEY_LIVE .. at) end
+  if width ~= '0' then
+    for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. KEY_DIRECTORY .. at) end
+  end
+  call('DEL', p .. KEY_FREE)
+  call('HSET', p .. KEY_META, 'rows', '0', 'count', '0')
+end

@@ -1,0 +1,338 @@
+//! Settings of a [`Db`], and how one is opened with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::io::tcp::TcpSettings;
+#[cfg(all(feature = "sentinel", feature = "tls"))]
+use redis::sentinel::SentinelClientBuilder;
+#[cfg(feature = "sentinel")]
+use redis::sentinel::SentinelServerType::{Master, Replica};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo};
+#[cfg(feature = "tls")]
+use redis::{ClientTlsConfig, ConnectionAddr, TlsCertificates};
+#[cfg(feature = "tls")]
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+#[cfg(feature = "sentinel")]
+use tokio::sync::Mutex;
+
+use super::connection::{Endpoint, Link, Source};
+use super::node::{Connection, Server};
+#[cfg(feature = "sentinel")]
+use super::sentinel;
+use super::{Db, QUERY_BUDGET, SLOW_QUERY, check_namespace};
+use crate::error::{Error, Result};
+
+/// Settings of a [`Db`] to be opened, made by [`Db::builder`].
+///
+/// ```no_run
+/// # async fn run() -> subconscious::Result<()> {
+/// use std::time::Duration;
+/// use subconscious::Db;
+///
+/// let db = Db::builder().namespace("staging").response_timeout(Duration::from_secs(2)).open("redis://127.0.0.1/").await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `open` is called"]
+pub struct DbBuilder {
+    namespace: String,
+    replica: Option<String>,
+    #[cfg(feature = "sentinel")]
+    sentinels: Vec<String>,
+    #[cfg(feature = "tls")]
+    certificates: TlsCertificates,
+    connection_timeout: Duration,
+    response_timeout: Duration,
+    retries: usize,
+    query_budget: Duration,
+    slow_query: Duration,
+}
+
+impl DbBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            namespace: String::new(),
+            replica: None,
+            #[cfg(feature = "sentinel")]
+            sentinels: Vec::new(),
+            #[cfg(feature = "tls")]
+            certificates: TlsCertificates { client_tls: None, root_cert: None },
+            connection_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(5),
+            retries: 3,
+            query_budget: QUERY_BUDGET,
+            slow_query: SLOW_QUERY,
+        }
+    }
+
+    /// Puts all keys of all models under a name of their own, so that several environments can
+    /// share one server. Default: none.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How long a connection may take to be made; more than nothing. Timers count in milliseconds:
+    /// parts of one are rounded up. Default: 2 seconds.
+    pub fn connection_timeout(mut self, timeout: Duration) -> Self {
+        self.connection_timeout = timeout;
+        self
+    }
+
+    /// How long an answer may take; more than nothing, and rounded up to milliseconds. After that,
+    /// a read is [`Error::Redis`] and a write [`Error::OutcomeUnknown`]. Default: 5 seconds.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// How many more attempts there are to make a connection before a call fails; the next call
+    /// begins anew. Default: 3.
+    pub fn retries(mut self, retries: usize) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// About how long one call of a query may keep the server. A query that takes longer goes on
+    /// with another call, and others get their turn in between. Less makes the waits of others
+    /// shorter, more saves round trips; it counts in microseconds, and with none each call does the
+    /// least it can. Default: 1 millisecond.
+    pub fn query_budget(mut self, budget: Duration) -> Self {
+        self.query_budget = budget;
+        self
+    }
+
+    /// How long a query may be waited for before it is reported as slow, with how it was answered,
+    /// where the feature `tracing` is on: see the chapter "Spans, events and slow queries" of the
+    /// guide. Default: 100 milliseconds.
+    pub fn slow_query(mut self, slow: Duration) -> Self {
+        self.slow_query = slow;
+        self
+    }
+
+    /// Trusts servers whose certificate one of these has signed, in PEM, and no others. Default:
+    /// the system's root certificates.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.root_cert = Some(pem.into());
+        self
+    }
+
+    /// Shows servers this certificate, with its private key, both in PEM. Default: none.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        let (client_cert, client_key) = (certificate.into(), key.into());
+        self.certificates.client_tls = Some(ClientTlsConfig { client_cert, client_key });
+        self
+    }
+
+    /// Sends loads and queries to the server at this address, a replica of the one that is opened.
+    /// Default: none.
+    ///
+    /// A replica is a little late: what was just written may not be there yet, and what was just
+    /// deleted may still be. So everything that writes asks the primary,
+    /// [`Query::delete`](crate::Query::delete) too, as do [`reload`](crate::RedisModel::reload),
+    /// [`ttl`](crate::RedisModel::ttl) and [`check`](crate::RedisModel::check). If the replica
+    /// can't be reached, loads and queries fail.
+    ///
+    /// To decide from call to call, open two `Db`s: a replica may be opened as any server, and
+    /// refuses writes. On a replica no script can keep intermediate bitmaps, so this program
+    /// combines the parts of a filter itself: a query of several parts takes some round trips more.
+    pub fn read_from(mut self, replica: impl Into<String>) -> Self {
+        self.replica = Some(replica.into());
+        self
+    }
+
+    /// Asks these sentinels where the server is, whenever a connection to it is made. Default:
+    /// none.
+    ///
+    /// In the address that is opened, the host is then the name by which the sentinels know the
+    /// primary; the rest of it (user, password, database, TLS) is how to connect to the server. The
+    /// port means nothing. [`read_from`](Self::read_from) with an address of that name takes one of
+    /// the primary's replicas, or the primary where none is up. The sentinels' own addresses may
+    /// have a user and a password, the same for all.
+    ///
+    /// When the primary fails, so do calls until another has taken its place and the sentinels say
+    /// so. What it had not replicated yet is lost: Redis acknowledges a write before its replicas
+    /// have it.
+    ///
+    /// ```no_run
+    /// # async fn run() -> subconscious::Result<()> {
+    /// use subconscious::Db;
+    ///
+    /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"];
+    /// let db = Db::builder().sentinels(sentinels).open("redis://:password@mymaster/").await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "sentinel")]
+    pub fn sentinels(mut self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.sentinels = addresses.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Connects: see [`Db::open`]. A replica to read from is connected to as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::open`]; [`Error::Unsupported`] also for a namespace with a brace in it, a timeout
+    /// of nothing, and certificates that can't be used.
+    pub async fn open(self, url: &str) -> Result<Db> {
+        check_namespace(&self.namespace)?;
+        for (name, timeout) in [("connection", self.connection_timeout), ("response", self.response_timeout)] {
+            if timeout.is_zero() {
+                return Err(Error::Unsupported(format!(
+                    "a {name} timeout of nothing lets no call succeed. Give a longer one"
+                )));
+            }
+        }
+        let server = self.connect(url, false).await?;
+        let replica = match &self.replica {
+            Some(replica) => Some(self.connect(replica, true).await?),
+            None => None,
+        };
+        Ok(Db {
+            replica,
+            namespace: self.namespace.into(),
+            query_budget: self.query_budget,
+            slow_query: self.slow_query,
+            ..Db::over(server)
+        })
+    }
+
+    async fn connect(&self, url: &str, replica: bool) -> Result<Server> {
+        let info = parse(url)?;
+        let address = info.addr().clone();
+        let endpoint = self.endpoint(info, replica)?;
+        let named = endpoint.named(&address);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connection_timeout))
+            .set_response_timeout(Some(self.response_timeout));
+        let link = Link::open(Source { endpoint, config, retries: self.retries }).await;
+        Server::checked(Connection::Own(Arc::new(link.map_err(|error| Error::connecting(error, &named))?))).await
+    }
+
+    #[cfg(not(feature = "sentinel"))]
+    fn endpoint(&self, info: ConnectionInfo, _replica: bool) -> Result<Endpoint> {
+        Ok(Endpoint::Address(Box::new(self.client(info)?)))
+    }
+
+    #[cfg(feature = "sentinel")]
+    fn endpoint(&self, info: ConnectionInfo, replica: bool) -> Result<Endpoint> {
+        if self.sentinels.is_empty() {
+            return Ok(Endpoint::Address(Box::new(self.client(info)?)));
+        }
+        let sentinels = self.sentinels.iter().map(|url| parse(url)).collect::<Result<Vec<_>>>()?;
+        let client = |kind| {
+            let builder = sentinel::builder(&info, &sentinels, kind)?;
+            #[cfg(feature = "tls")]
+            let builder = self.certified(builder, &sentinels);
+            builder.build().map_err(Error::from)
+        };
+        let replica = if replica { Some(client(Replica)?) } else { None };
+        Ok(Endpoint::Sentinels(Box::new(Mutex::new((replica, client(Master)?)))))
+    }
+
+    #[cfg(all(feature = "sentinel", feature = "tls"))]
+    fn certified(&self, mut builder: SentinelClientBuilder, sentinels: &[ConnectionInfo]) -> SentinelClientBuilder {
+        if self.has_certificates() {
+            builder = builder.set_client_to_redis_certificates(self.certificates.clone());
+            if sentinels.iter().any(|sentinel| matches!(sentinel.addr(), ConnectionAddr::TcpTls { .. })) {
+                builder = builder.set_client_to_sentinel_certificates(self.certificates.clone());
+            }
+        }
+        builder
+    }
+
+    #[cfg(feature = "tls")]
+    fn has_certificates(&self) -> bool {
+        self.certificates.client_tls.is_some() || self.certificates.root_cert.is_some()
+    }
+
+    #[cfg(feature = "tls")]
+    fn client(&self, info: ConnectionInfo) -> Result<Client> {
+        if !self.has_certificates() {
+            return Ok(Client::open(info)?);
+        }
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Err(Error::Unsupported("certificates are for addresses that begin with rediss://. Use such an address, or give no certificates".into()));
+        }
+        let root_cert = &self.certificates.root_cert;
+        let mut roots = root_cert.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)).peekable();
+        if root_cert.is_some() && (roots.peek().is_none() || roots.any(|root| root.is_err())) {
+            return Err(Error::Unsupported(
+                "the root certificates are not in PEM. Give one or more, each between its BEGIN and END CERTIFICATE"
+                    .into(),
+            ));
+        }
+        Client::build_with_tls(info, self.certificates.clone()).map_err(|error| match error.is_io_error() {
+            true => Error::Unsupported(format!(
+                "the certificates cannot be used: {error}. Give them in PEM, with the private key of the client's"
+            )),
+            false => error.into(),
+        })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn client(&self, info: ConnectionInfo) -> Result<Client> {
+        Ok(Client::open(info)?)
+    }
+}
+
+/// What an address looks like, for errors. The address itself is not quoted: it may hold a
+/// password.
+const FORM: &str =
+    "redis://[user:password@]host[:port][/database], rediss:// (the same) or redis+unix:///path[?db=1&user=..&pass=..]";
+
+/// How to connect to an address.
+fn parse(url: &str) -> Result<ConnectionInfo> {
+    let unsupported = |text: &str| Error::Unsupported(text.into());
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    if scheme == "rediss" && !cfg!(feature = "tls") {
+        return Err(unsupported("rediss:// needs the feature `tls`. Switch it on in the Cargo.toml of the program"));
+    }
+    // Without this, the rest of a password could be taken for a host, and told in an error.
+    let cut = match scheme {
+        "redis" | "rediss" => rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(['/', '?', '#'])),
+        _ => rest.contains('#'),
+    };
+    if cut {
+        return Err(unsupported(
+            "the address cannot be read, as there is a `/`, `?` or `#` in its user or password. Write %2F for `/`, %3F for `?`, %23 for `#`, \
+             %40 for `@` and %25 for `%` there",
+        ));
+    }
+    let info = url.into_connection_info().map_err(|error| match scheme {
+        "redis" | "rediss" | "redis+unix" | "unix" => {
+            let reason = error.to_string();
+            let reason = reason.split(" - ").next().unwrap_or_default();
+            Error::Unsupported(format!(
+                "the address cannot be read: {reason}. Write {FORM}, with `/`, `?`, `#`, `@` and `%` in a user or password as %2F, %3F, %23, %40 \
+                 and %25"
+            ))
+        }
+        _ => Error::Unsupported(format!("the address begins in no way that is known. Write {FORM}")),
+    })?;
+    #[cfg(feature = "tls")]
+    if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {
+        // The client library takes the process' provider and panics if there is none, or if other
+        // crates bring two. An error means that another thread has just set one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    // Small writes would otherwise wait for the acknowledgement of the ones before.
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+impl std::fmt::Debug for DbBuilder {
+    // The replica's address may hold a password, and a certificate has its key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { namespace, connection_timeout, response_timeout, retries, query_budget, .. } = self;
+        f.debug_struct("DbBuilder")
+            .field("namespace", namespace)
+            .field("connection_timeout", connection_timeout)
+            .field("response_timeout", response_timeout)
+            .field("retries", retries)
+            .field("query_budget", query_budget)
+            .finish_non_exhaustive()
+    }
+}

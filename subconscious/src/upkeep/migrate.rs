@@ -1,0 +1,277 @@
+//! Schema changes: the stored indexes and types become those of this program, step by step, while
+//! others read and write.
+
+use std::borrow::Cow;
+
+use redis::{Cmd, Value};
+
+use crate::error::{Error, Result};
+use crate::model::description::{self, Line};
+use crate::model::keys::Key;
+use crate::model::schema::{ColumnSchema, ModelSchema};
+use crate::model::target::Target;
+use crate::scripts::{BUILD, DROP, MIGRATE};
+use crate::server::Db;
+use crate::server::reply::{self, Answer, Refusal};
+use crate::upkeep::scan::Scan;
+
+mod trial;
+
+/// Index entries that one step makes at most, in about half a millisecond.
+const ENTRIES: usize = 48;
+
+/// What [`RedisModel::migrate`](crate::RedisModel::migrate) has done so far, or in the end; empty
+/// if there was nothing to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Migration {
+    /// Columns whose old indexes are dropped.
+    pub dropped: Vec<String>,
+    /// Columns whose indexes are built.
+    pub built: Vec<String>,
+    /// Columns whose type is another one than before.
+    pub retyped: Vec<String>,
+    /// Rows whose stored values were tried, of `rows`, before anything was changed; 0 if no column
+    /// needs that.
+    pub tried: u64,
+    /// Rows gone through to build indexes, of `rows`.
+    pub done: u64,
+    /// Rows to go through; records of that time have a row each, and some rows may be free.
+    pub rows: u64,
+}
+
+/// The stored schema of a model: see `keys.rs`.
+struct Stored {
+    fingerprint: String,
+    description: String,
+    /// As they are stored: "" where they were never noted.
+    types: String,
+    registered: bool,
+    rows: u32,
+    dropping: Vec<String>,
+    building: Vec<String>,
+    count: u64,
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(":{}:", names.join(":")) }
+}
+
+/// The key columns of a description: names and types.
+fn key(description: &str) -> Vec<String> {
+    description::lines(description).filter(Line::is_key).map(|line| line.typed()).collect()
+}
+
+impl Stored {
+    async fn read(target: &Target, db: &Db) -> Result<Self> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(target.keys.meta()).arg(&["schema", "columns", "types", "dropping", "building", "count", "rows"]);
+        command.arg(&target.schema.registration);
+        let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
+        let Value::Array(values) = reply else { return Err(target.unexpected(&reply)) };
+        let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&reply::bytes(value)).into_owned());
+        let mut next = || texts.next().unwrap_or_default();
+        Ok(Self {
+            fingerprint: next(),
+            description: next(),
+            types: next(),
+            dropping: names(&next()),
+            building: names(&next()),
+            count: next().parse().unwrap_or(0),
+            rows: next().parse().unwrap_or(0),
+            registered: !next().is_empty(),
+        })
+    }
+
+    /// The names of columns whose stored indexes have to go, and of those whose indexes have to be
+    /// built.
+    fn changes(&self, schema: &ModelSchema) -> Result<(Vec<String>, Vec<String>), String> {
+        let (stored, ours) = (self.description.as_str(), schema.description.as_str());
+        if stored.lines().next() != ours.lines().next() {
+            return Err(format!(
+                "the records have the {}, this program has the {}; save them anew with this program under another namespace",
+                stored.lines().next().unwrap_or("no layout"),
+                ours.lines().next().unwrap_or_default()
+            ));
+        }
+        if key(stored) != key(ours) {
+            return Err(format!(
+                "the key of stored records is `{}`, this program's is `{}`; a key can't be migrated: save the records as another model",
+                key(stored).join("`, `"),
+                key(ours).join("`, `")
+            ));
+        }
+        let unfinished = |line: &Line<'_>| self.building.iter().chain(&self.dropping).any(|name| name == line.name);
+        let complete = |line: &Line<'_>| description::lines(stored).any(|other| other == *line) && !unfinished(line);
+        let mut dropping = self.dropping.clone();
+        for line in description::lines(stored).filter(Line::is_indexed) {
+            let stays = complete(&line) && description::lines(ours).any(|other| other == line);
+            if !stays && !dropping.iter().any(|name| name == line.name) {
+                dropping.push(line.name.to_owned());
+            }
+        }
+        let building = description::lines(ours).filter(|line| line.is_indexed() && !complete(line));
+        Ok((dropping, building.map(|line| line.name.to_owned()).collect()))
+    }
+
+    /// The types of stored columns, as far as they are known.
+    fn known_types(&self) -> Cow<'_, str> {
+        if self.types.is_empty() {
+            Cow::Owned(description::types(&self.description))
+        } else {
+            Cow::Borrowed(&self.types)
+        }
+    }
+}
+
+pub(crate) async fn migrate(
+    db: &Db,
+    target: &Target,
+    progress: &mut (dyn FnMut(&Migration) + Send),
+) -> Result<Migration> {
+    let schema = target.schema;
+    let refuse = |difference: String| Error::Schema { model: schema.name(), difference };
+    let under_way = format!("{}+", schema.fingerprint);
+    let mut migration = Migration::default();
+    loop {
+        let stored = Stored::read(target, db).await?;
+        if stored.count == 0 {
+            return Ok(Migration::default());
+        }
+        let known = stored.known_types();
+        let retyped = description::changed(&known, &schema.types);
+        let same_indexes = stored.fingerprint == schema.fingerprint || stored.fingerprint == under_way;
+        if !same_indexes || !retyped.is_empty() {
+            let (dropping, building) =
+                if same_indexes { Default::default() } else { stored.changes(schema).map_err(refuse)? };
+            migration.retyped = retyped.iter().map(|(_, line)| line.name.to_owned()).collect();
+            let tried = migration.retyped.iter().chain(&building);
+            let tried = schema.columns().iter().filter(|column| tried.clone().any(|name| name == column.name()));
+            // A key is never stored in another type.
+            let tried: Vec<&ColumnSchema> = tried.filter(|column| !column.is_key()).collect();
+            trial::try_values(target, db, &tried, stored.rows, &mut migration, progress).await?;
+            let mut command = MIGRATE.call(target.keys.meta().as_bytes());
+            command.arg(&stored.fingerprint).arg(&stored.types).arg(&schema.registration).arg(&schema.description);
+            command.arg(description::merged(&known, &schema.types)).arg(u8::from(!same_indexes));
+            command.arg(list(&dropping)).arg(list(&building));
+            let begun = MIGRATE.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+            if begun != Value::Int(1) {
+                continue;
+            }
+        } else if !stored.registered {
+            target.register(db, &stored.types).await?;
+        }
+        if stored.fingerprint == schema.fingerprint {
+            return Ok(migration);
+        }
+        let stored = Stored::read(target, db).await?;
+        if stored.fingerprint != under_way {
+            continue;
+        }
+        (migration.dropped, migration.built) = (stored.dropping.clone(), stored.building.clone());
+        // Rows may have come since.
+        migration.rows = 0;
+        progress(&migration);
+        if !stored.dropping.is_empty() {
+            drop_indexes(target, db, &stored.dropping, &mut || progress(&migration)).await?;
+        }
+        build(target, db, &stored.building, &mut migration, progress).await?;
+        return Ok(migration);
+    }
+}
+
+/// Deletes all keys of the columns' indexes.
+async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &mut (dyn FnMut() + Send)) -> Result<()> {
+    let keys = &target.keys;
+    let drop_keys = async |keys: &[Vec<u8>]| -> Result<bool> {
+        let mut command = DROP.call(target.keys.meta().as_bytes());
+        command.arg(&target.schema.fingerprint).arg(keys);
+        let reply = DROP.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
+        Ok(reply == Value::Int(1))
+    };
+    let single = columns.iter().flat_map(|column| [keys.sorted(column), keys.unique(column), keys.values(column)]);
+    let single: Vec<Vec<u8>> = single.map(String::into_bytes).collect();
+    let is_dropped = |key: &[u8]| match keys.parse(key) {
+        Some(Key::Container { column, .. }) => columns.iter().any(|dropped| dropped.as_bytes() == column),
+        _ => false,
+    };
+    let mut scan = Scan::new(target);
+    while let Some(found) = scan.next(db).await? {
+        let gone: Vec<Vec<u8>> = found.into_iter().filter(|key| is_dropped(key)).collect();
+        for some in gone.chunks(100) {
+            if !drop_keys(some).await? {
+                return Ok(());
+            }
+        }
+        progress();
+    }
+    if drop_keys(&single).await? {
+        drop_keys(&[]).await?;
+    }
+    Ok(())
+}
+
+/// A call of build.lua.
+fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, Vec<u8>, u16)]) -> Cmd {
+    let mut command = BUILD.call(target.keys.meta().as_bytes());
+    command.arg(&target.keys.prefix).arg(&target.schema.fingerprint).arg(target.schema.id_width);
+    command.arg((ENTRIES / columns.len().max(1)).max(1)).arg(columns.len());
+    for column in columns {
+        command.arg(column.name());
+    }
+    for column in columns {
+        command.arg(column.index_spec(0));
+    }
+    for _ in columns {
+        command.arg(0);
+    }
+    for column in columns {
+        match column.default.and_then(|default| default()) {
+            Some(default) => command.arg("default").arg(default),
+            None if column.is_key() && target.schema.key.len() == 1 => command.arg("id").arg(""),
+            None => command.arg("").arg(""),
+        };
+    }
+    for (column, value, ordinal) in ordinals {
+        command.arg(column).arg(value).arg(ordinal);
+    }
+    command
+}
+
+/// Builds the columns' indexes from where they were left.
+async fn build(
+    target: &Target,
+    db: &Db,
+    columns: &[String],
+    migration: &mut Migration,
+    progress: &mut (dyn FnMut(&Migration) + Send),
+) -> Result<()> {
+    let schema = target.schema;
+    let columns: Vec<&ColumnSchema> =
+        schema.columns().iter().filter(|column| columns.iter().any(|name| name == column.name())).collect();
+    let mut ordinals = Vec::new();
+    loop {
+        let reply = BUILD.run(db, &build_call(target, &columns, &ordinals)).await;
+        match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
+            Answer::Done(values) => {
+                let [Value::Int(done), Value::Int(rows)] = values[..] else { return Err(target.unexpected(&values)) };
+                (migration.done, migration.rows) = (done as u64, rows as u64);
+                progress(migration);
+                if done >= rows {
+                    return Ok(());
+                }
+            }
+            Answer::Refused(Refusal::Ordinal { column, value }) => {
+                let named = columns.iter().find(|named| named.name().as_bytes() == column);
+                // What can't be read has a place after all that can.
+                let ordinal = named.and_then(|named| named.ordinal_of(&value)).unwrap_or(u16::MAX);
+                ordinals.push((String::from_utf8_lossy(&column).into_owned(), value, ordinal));
+            }
+            Answer::Refused(refusal) => return Err(target.refusal(None, refusal)),
+        }
+    }
+}

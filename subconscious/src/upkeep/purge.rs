@@ -1,0 +1,38 @@
+//! Records that expired: Redis removes their hashes, this their rows and index entries.
+
+use redis::{Cmd, Value};
+
+use crate::error::Result;
+use crate::model::target::Target;
+use crate::scripts::PURGE_EXPIRED;
+use crate::server::Db;
+use crate::write::call::{Call, Write};
+
+/// Records that one call removes, in about a millisecond.
+const STEP: usize = 64;
+
+/// The command that removes some of the records that are due.
+pub(crate) fn purge_command(target: &Target) -> Cmd {
+    let schema = target.schema;
+    let mut command = PURGE_EXPIRED.call(target.keys.meta().as_bytes());
+    command.arg(&target.keys.prefix).arg(&schema.registration).arg(schema.id_width).arg(schema.indexed.len()).arg(STEP);
+    target.push_indexes(&mut command);
+    command
+}
+
+/// Removes all records that are due, some at a time. Says how many.
+pub(crate) async fn purge_expired(db: &Db, target: &Target) -> Result<u64> {
+    let command = purge_command(target);
+    let key = target.keys.meta().into_bytes();
+    let call = Call { command, write: Write { key, operation: "purge_expired", repeatable: true, expected: None } };
+    let mut removed = 0;
+    loop {
+        let values = target.run(db, &PURGE_EXPIRED, &call).await?;
+        if let Some(Value::Int(some)) = values.first() {
+            removed += *some as u64;
+        }
+        if values.get(1) != Some(&Value::Int(1)) {
+            return Ok(removed);
+        }
+    }
+}

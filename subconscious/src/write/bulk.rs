@@ -1,0 +1,231 @@
+//! Many records: saved and deleted in pipelines.
+
+use std::pin::{Pin, pin};
+
+use futures::stream::{self, FuturesOrdered};
+use futures::{Stream, StreamExt};
+
+use crate::error::{Error, Result};
+use crate::model::codec::RecordWriter;
+use crate::model::target::{Address, Target};
+use crate::scripts::{DELETE, SAVE_MANY};
+use crate::server::Db;
+use crate::write::record::{self, Saved, Saving, Verb};
+
+/// Records that travel in one pipeline.
+const PIPELINE: usize = 500;
+/// Pipelines at a time: the records of one are encoded while the server works on the other.
+const PIPELINES: usize = 2;
+/// Records that one call of save_many.lua saves at most, in about half a millisecond.
+const GROUP: usize = 16;
+/// Arguments that such a call has at most, unless a single record has more.
+const ARGUMENTS: usize = 1000;
+/// Failures that a report keeps where the number of records is not known before.
+const KEPT: usize = 1000;
+
+/// What became of the records given to [`RedisModel::save_many`](crate::RedisModel::save_many) or
+/// [`RedisModel::save_stream`](crate::RedisModel::save_stream).
+#[derive(Debug, Default)]
+#[must_use = "records that were not saved are named here, and nowhere else"]
+#[non_exhaustive]
+pub struct SaveReport {
+    /// How many records were saved.
+    pub saved: u64,
+    /// How many were not.
+    pub failures: u64,
+    /// The records that were not, in order: their positions, counted from 0, and why. Of
+    /// `save_stream`, the first 1,000.
+    pub failed: Vec<(usize, Error)>,
+}
+
+impl SaveReport {
+    /// The number of records saved if all were, or the first error.
+    ///
+    /// # Errors
+    ///
+    /// The first of `failed`.
+    pub fn into_result(self) -> Result<u64> {
+        match self.failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(self.saved),
+        }
+    }
+}
+
+/// What became of the records whose ids were given to
+/// [`RedisModel::delete_many`](crate::RedisModel::delete_many).
+#[derive(Debug, Default)]
+#[must_use = "records that were not deleted are named here, and nowhere else"]
+#[non_exhaustive]
+pub struct DeleteReport {
+    /// How many records were deleted.
+    pub deleted: u64,
+    /// How many ids had no record.
+    pub missing: u64,
+    /// How many could not be deleted.
+    pub failures: u64,
+    /// Those that could not, in order: the positions of their ids, counted from 0, and why; the
+    /// first 1,000.
+    pub failed: Vec<(usize, Error)>,
+}
+
+impl DeleteReport {
+    /// The number of records deleted if none failed, or the first error.
+    ///
+    /// # Errors
+    ///
+    /// The first of `failed`.
+    pub fn into_result(self) -> Result<u64> {
+        match self.failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(self.deleted),
+        }
+    }
+}
+
+/// Records that are saved together: the core's view of a slice of a model's.
+pub(crate) trait Records: Send {
+    fn len(&self) -> usize;
+    fn encode(&self, at: usize) -> Result<RecordWriter>;
+    /// Takes what Redis assigned into a record that was saved.
+    fn assign(&mut self, at: usize, saved: Saved) -> Result<()>;
+}
+
+/// Saves one pipeline of records and says what became of each.
+async fn save_pipeline(db: &Db, target: &Target, records: Vec<Result<RecordWriter>>) -> Result<Vec<Result<Saved>>> {
+    let mut savings = Vec::with_capacity(records.len());
+    let refused: Vec<Option<Error>> = records
+        .into_iter()
+        .map(|record| {
+            let saving = record.and_then(|record| Saving::new(record, target, Verb::Save));
+            saving.map(|saving| savings.push(saving)).err()
+        })
+        .collect();
+    let mut calls = Vec::with_capacity(savings.len() / GROUP + 1);
+    let mut left = &savings[..];
+    while !left.is_empty() {
+        let (mut size, mut arguments) = (0, 0);
+        while size < left.len() && (size == 0 || (size < GROUP && arguments + left[size].arguments() <= ARGUMENTS)) {
+            arguments += left[size].arguments();
+            size += 1;
+        }
+        let (group, rest) = left.split_at(size);
+        let bytes = group.iter().map(Saving::bytes).sum::<usize>() + record::model_bytes(target);
+        let keys = group.iter().map(|saving| saving.write.key.as_slice());
+        let mut command = SAVE_MANY.call_on(keys, arguments + record::model_arguments(target.schema), bytes);
+        let mut before = record::push_model(target, Verb::Save, &mut command);
+        for saving in group {
+            saving.push(&mut command, before);
+            before += saving.arguments();
+        }
+        calls.push((command, size));
+        left = rest;
+    }
+    let writes: Vec<_> = savings.into_iter().map(|saving| saving.write).collect();
+    let replies = target.run_groups(db, &SAVE_MANY, calls, &writes).await?;
+    let mut saved = writes.into_iter().zip(replies);
+    let outcomes = refused.into_iter().map(|refused| match refused {
+        Some(error) => Err(error),
+        None => match saved.next() {
+            Some((write, values)) => Saved::new(target, write.key, values?),
+            None => Err(target.unexpected(&"fewer replies than records")),
+        },
+    });
+    Ok(outcomes.collect())
+}
+
+impl SaveReport {
+    fn add(&mut self, outcome: Result<()>, kept: usize) {
+        let position = self.saved + self.failures;
+        match outcome {
+            Ok(()) => self.saved += 1,
+            Err(error) => {
+                self.failures += 1;
+                if self.failed.len() < kept {
+                    self.failed.push((position as usize, error));
+                }
+            }
+        }
+    }
+}
+
+pub(crate) async fn save_many(db: &Db, target: &Target, records: &mut dyn Records) -> Result<SaveReport> {
+    let mut report = SaveReport::default();
+    let (mut sent, mut answered) = (0, 0);
+    let mut running = FuturesOrdered::new();
+    loop {
+        while running.len() < PIPELINES && sent < records.len() {
+            let end = records.len().min(sent + PIPELINE);
+            let encoded = (sent..end).map(|at| records.encode(at)).collect();
+            running.push_back(save_pipeline(db, target, encoded));
+            sent = end;
+        }
+        let Some(outcomes) = running.next().await else { return Ok(report) };
+        for saved in outcomes? {
+            report.add(saved.and_then(|saved| records.assign(answered, saved)), usize::MAX);
+            answered += 1;
+        }
+    }
+}
+
+/// What Redis assigns to the records is not told.
+pub(crate) async fn save_stream(
+    db: &Db,
+    target: &Target,
+    records: Pin<&mut (dyn Stream<Item = Result<RecordWriter>> + Send)>,
+    progress: &mut (dyn FnMut(&SaveReport) + Send),
+) -> Result<SaveReport> {
+    let mut report = SaveReport::default();
+    let pipelines = records.chunks(PIPELINE).map(|records| save_pipeline(db, target, records)).buffered(PIPELINES);
+    let mut pipelines = pin!(pipelines);
+    while let Some(outcomes) = pipelines.next().await {
+        for saved in outcomes? {
+            report.add(saved.map(drop), KEPT);
+        }
+        progress(&report);
+    }
+    Ok(report)
+}
+
+pub(crate) async fn delete_many(
+    db: &Db,
+    target: &Target,
+    addresses: &mut (dyn Iterator<Item = Result<Address>> + Send),
+) -> Result<DeleteReport> {
+    let mut report = DeleteReport::default();
+    let pipelines = stream::iter(addresses)
+        .chunks(PIPELINE)
+        .map(|addresses| async move {
+            let mut calls = Vec::with_capacity(addresses.len());
+            let mut outcomes = Vec::with_capacity(addresses.len());
+            for address in addresses {
+                outcomes
+                    .push(address.map(|address| calls.push(record::delete_call(target, address.key, &[], None, &[]))));
+            }
+            let mut replies = target.run_many(db, &DELETE, calls).await?.into_iter();
+            let outcomes = outcomes.into_iter().map(|outcome| {
+                outcome?;
+                replies.next().unwrap_or_else(|| Ok(Vec::new())).map(|values| record::deleted(&values))
+            });
+            Ok::<Vec<Result<bool>>, Error>(outcomes.collect())
+        })
+        .buffered(PIPELINES);
+    let mut pipelines = pin!(pipelines);
+    let mut position = 0;
+    while let Some(outcomes) = pipelines.next().await {
+        for outcome in outcomes? {
+            match outcome {
+                Ok(true) => report.deleted += 1,
+                Ok(false) => report.missing += 1,
+                Err(error) => {
+                    report.failures += 1;
+                    if report.failed.len() < KEPT {
+                        report.failed.push((position, error));
+                    }
+                }
+            }
+            position += 1;
+        }
+    }
+    Ok(report)
+}

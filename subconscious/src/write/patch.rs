@@ -1,0 +1,306 @@
+//! Partial updates: a few columns of one record, changed in one step.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use redis::Value;
+
+use crate::error::{Error, Result};
+use crate::model::schema::{Automatic, ColumnSchema, ModelSchema};
+use crate::model::target::{Address, Target};
+use crate::scripts::PATCH;
+use crate::server::Db;
+use crate::server::reply;
+use crate::text::printable;
+use crate::value::ValueError;
+use crate::write::call::{Call, Write};
+
+/// A change of one column for [`RedisModel::patch`](crate::RedisModel::patch), made by
+/// [`Column::set`](crate::Column::set), [`clear`](crate::Column::clear),
+/// [`set_or_clear`](crate::Column::set_or_clear), [`incr`](crate::Column::incr),
+/// [`decr`](crate::Column::decr) and [`expected`](crate::Column::expected).
+#[must_use = "a change does nothing until a patch is made with it"]
+pub struct ColumnChange<M> {
+    at: usize,
+    request: Result<ChangeRequest, ValueError>,
+    model: PhantomData<fn() -> M>,
+}
+
+/// What a change asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum ChangeRequest {
+    Set { stored: Vec<u8>, ordinal: u16 },
+    Clear,
+    Add { by: Vec<u8>, bounds: (&'static str, &'static str) },
+    Expect(Vec<u8>),
+}
+
+impl<M> ColumnChange<M> {
+    pub(crate) fn new(at: usize, request: Result<ChangeRequest, ValueError>) -> Self {
+        Self { at, request, model: PhantomData }
+    }
+}
+
+impl<M> ColumnChange<M> {
+    /// The position of the column, and what is to be done.
+    pub(crate) fn into_parts(self) -> (usize, Result<ChangeRequest, ValueError>) {
+        (self.at, self.request)
+    }
+}
+
+impl<M> Clone for ColumnChange<M> {
+    fn clone(&self) -> Self {
+        Self::new(self.at, self.request.clone())
+    }
+}
+
+impl<M> fmt::Debug for ColumnChange<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ColumnChange").field("column", &self.at).field("request", &self.request).finish()
+    }
+}
+
+/// One change is a patch, too: `|u| u.visits.incr(1)`.
+impl<M> IntoIterator for ColumnChange<M> {
+    type Item = Self;
+    type IntoIter = std::iter::Once<Self>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self)
+    }
+}
+
+/// What [`RedisModel::patch`](crate::RedisModel::patch) answers: the new values of the columns that
+/// it added to, and of the version.
+pub struct Patched<M> {
+    values: Vec<(usize, Vec<u8>)>,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M> Patched<M> {
+    pub(crate) fn new(values: Vec<(usize, Vec<u8>)>) -> Self {
+        Self { values, model: PhantomData }
+    }
+
+    /// The stored form of a new value, by the position of the column.
+    pub(crate) fn stored(&self, at: usize) -> Option<&[u8]> {
+        self.values.iter().find(|(column, _)| *column == at).map(|(_, stored)| &stored[..])
+    }
+}
+
+impl<M> fmt::Debug for Patched<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.values.iter().map(|(at, stored)| (at, stored.escape_ascii().to_string()))).finish()
+    }
+}
+
+/// How patch.lua changes a column: see the head of the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Set,
+    Clear,
+    Add,
+    Version,
+    Time,
+    Deadline,
+}
+
+impl Change {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Clear => "clear",
+            Self::Add => "add",
+            Self::Version => "version",
+            Self::Time => "time",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// A column that patch.lua changes.
+pub(crate) struct PatchedColumn {
+    pub(crate) at: usize,
+    pub(crate) change: Change,
+    pub(crate) value: Vec<u8>,
+    pub(crate) ordinal: u16,
+    pub(crate) bounds: (&'static str, &'static str),
+}
+
+/// How long the record lives: the words of patch.lua.
+pub(crate) enum Lifetime {
+    AsBefore,
+    /// Until the new value of the column that says so.
+    Column,
+    After(u64),
+    At(u64),
+    Never,
+}
+
+/// A duration in milliseconds, in which Redis counts. It is rounded up: no record goes before its
+/// time, and none that is to live for a moment is gone at once.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// A call of patch.lua.
+pub(crate) fn patch_call(
+    target: &Target,
+    address: Address,
+    mut patched: Vec<PatchedColumn>,
+    lifetime: &Lifetime,
+) -> Call {
+    let schema = target.schema;
+    let columns = schema.columns();
+    patched.sort_by_key(|patched| !columns[patched.at].is_indexed());
+    let indexed = patched.iter().take_while(|patched| columns[patched.at].is_indexed()).count();
+    let others: Vec<usize> = match lifetime {
+        Lifetime::AsBefore => Vec::new(),
+        _ => schema.indexed.iter().copied().filter(|&at| patched.iter().all(|patched| patched.at != at)).collect(),
+    };
+    let (word, number) = match lifetime {
+        Lifetime::AsBefore => ("", String::new()),
+        Lifetime::After(milliseconds) => ("after", milliseconds.to_string()),
+        Lifetime::At(milliseconds) => ("at", milliseconds.to_string()),
+        Lifetime::Never => ("never", String::new()),
+        Lifetime::Column => {
+            let at = patched.iter().position(|patched| Some(patched.at) == schema.expires_at).unwrap_or_default();
+            (columns[patched[at].at].unit.code(), (at + 1).to_string())
+        }
+    };
+    let mut command = PATCH.call(&address.key);
+    command.arg(&target.keys.prefix).arg(&schema.registration).arg(patched.len()).arg(indexed).arg(others.len());
+    command.arg(word).arg(number);
+    for at in patched.iter().map(|patched| patched.at).chain(others.iter().copied()) {
+        command.arg(columns[at].name());
+    }
+    for patched in &patched[..indexed] {
+        command.arg(columns[patched.at].index_spec(patched.ordinal));
+    }
+    let groups = 7 + patched.len() + others.len() + 2 * indexed;
+    for at in 0..indexed {
+        command.arg(groups + 5 * at + 2);
+    }
+    for patched in &patched {
+        let column = &columns[patched.at];
+        let lacking = column.default.and_then(|default| default());
+        let lacking = lacking.unwrap_or_else(|| if column.is_nullable() { b"0".to_vec() } else { Vec::new() });
+        command.arg(patched.change.word()).arg(&patched.value).arg(patched.bounds.0).arg(patched.bounds.1).arg(lacking);
+    }
+    let version = patched.iter().find(|patched| patched.change == Change::Version && !patched.value.is_empty());
+    let expected = version.map(|patched| patched.value.clone());
+    let counts = |patched: &PatchedColumn| matches!(patched.change, Change::Add | Change::Version);
+    let repeatable = expected.is_some() || !patched.iter().any(counts);
+    Call { command, write: Write { key: address.key, operation: "patch", repeatable, expected } }
+}
+
+/// What patch.lua does for a change.
+fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Result<PatchedColumn> {
+    let column = &schema.columns()[at];
+    let none = ("", "");
+    let (change, value, ordinal, bounds) = match request {
+        ChangeRequest::Set { stored, ordinal } => {
+            if column.is_indexed() {
+                column
+                    .kind
+                    .check_indexed(&stored)
+                    .map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
+            }
+            (Change::Set, stored, ordinal, none)
+        }
+        ChangeRequest::Clear => (Change::Clear, Vec::new(), 0, none),
+        ChangeRequest::Add { by, bounds } => (Change::Add, by, 0, bounds),
+        ChangeRequest::Expect(version) => (Change::Version, version, 0, column.bounds),
+    };
+    Ok(PatchedColumn { at, change, value, ordinal, bounds })
+}
+
+/// Changes columns, each by its position. The new values of those that were added to, and of the
+/// version.
+pub(crate) async fn patch(
+    db: &Db,
+    target: &Target,
+    address: Address,
+    changes: Vec<(usize, Result<ChangeRequest, ValueError>)>,
+) -> Result<Vec<(usize, Vec<u8>)>> {
+    let schema = target.schema;
+    let mut patched: Vec<PatchedColumn> = Vec::with_capacity(changes.len() + 2);
+    for (at, request) in changes {
+        let refuse = |reason| Error::bad_data(schema.name(), schema.columns()[at].name(), reason);
+        if patched.iter().any(|patched| patched.at == at) {
+            return Err(refuse(ValueError::new("the patch changes the column twice. Make one change of them")));
+        }
+        patched.push(patched_column(schema, at, request.map_err(refuse)?)?);
+    }
+    // What Redis assigns at each write.
+    for &at in &schema.automatic {
+        let column: &ColumnSchema = &schema.columns()[at];
+        let (change, value) = match column.automatic {
+            Some(Automatic::Version) => (Change::Version, ""),
+            Some(Automatic::UpdatedAt) => (Change::Time, column.unit.code()),
+            _ => continue,
+        };
+        if patched.iter().all(|patched| patched.at != at) {
+            patched.push(PatchedColumn { at, change, value: value.into(), ordinal: 0, bounds: column.bounds });
+        }
+    }
+    let lifetime = match (schema.expires_at, schema.ttl) {
+        (Some(at), _) if patched.iter().any(|patched| patched.at == at) => Lifetime::Column,
+        (None, Some((milliseconds, true))) => Lifetime::After(milliseconds),
+        _ => Lifetime::AsBefore,
+    };
+    // The order in which the script answers.
+    patched.sort_by_key(|patched| !schema.columns()[patched.at].is_indexed());
+    let counted: Vec<usize> = patched
+        .iter()
+        .filter(|patched| matches!(patched.change, Change::Add | Change::Version))
+        .map(|patched| patched.at)
+        .collect();
+    let call = patch_call(target, address, patched, &lifetime);
+    let values = target.run(db, &PATCH, &call).await?;
+    if values.len() != 1 + counted.len() {
+        return Err(target.unexpected(&values));
+    }
+    Ok(counted.into_iter().zip(values.into_iter().skip(1).map(reply::bytes)).collect())
+}
+
+/// Sets how long a record lives, and the column that says so where its model has one.
+pub(crate) async fn expire(
+    db: &Db,
+    target: &Target,
+    address: Address,
+    lifetime: Lifetime,
+    operation: &'static str,
+) -> Result<()> {
+    let schema = target.schema;
+    let mut patched = Vec::new();
+    if let Some(at) = schema.expires_at {
+        let column = &schema.columns()[at];
+        if matches!(lifetime, Lifetime::Never) && !column.is_nullable() {
+            let reason = ValueError::new(
+                "the record cannot live for ever, as the column is no `Option`. Make it one, or set a late time",
+            );
+            return Err(Error::bad_data(schema.name(), column.name(), reason));
+        }
+        patched.push(PatchedColumn {
+            at,
+            change: Change::Deadline,
+            value: column.unit.code().into(),
+            ordinal: 0,
+            bounds: ("", ""),
+        });
+    }
+    let mut call = patch_call(target, address, patched, &lifetime);
+    call.write.operation = operation;
+    target.run(db, &PATCH, &call).await.map(drop)
+}
+
+/// How long a record still lives; `None` for ever.
+pub(crate) async fn ttl(db: &Db, target: &Target, address: &Address) -> Result<Option<Duration>> {
+    match db.send(redis::cmd("PTTL").arg(&address.key)).await? {
+        Value::Int(-1) => Ok(None),
+        Value::Int(milliseconds) if milliseconds >= 0 => Ok(Some(Duration::from_millis(milliseconds as u64))),
+        _ => Err(Error::NotFound { model: target.schema.name(), key: printable(&address.key) }),
+    }
+}

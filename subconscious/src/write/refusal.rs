@@ -1,0 +1,82 @@
+//! What a script refuses, as an error.
+
+use crate::error::Error;
+use crate::model::layout::LONGEST_INDEXED;
+use crate::model::schema::ColumnSchema;
+use crate::model::target::Target;
+use crate::server::reply::Refusal;
+use crate::text::{Excerpt, printable};
+use crate::write::call::Write;
+
+impl Target {
+    /// Turns a script's refusal into an error.
+    pub(crate) fn refusal(&self, write: Option<&Write>, refusal: Refusal) -> Error {
+        let model = self.schema.name();
+        let named = |name: &[u8]| self.schema.columns().iter().find(|column| column.name().as_bytes() == name);
+        let name_of = |name: &[u8]| named(name).map_or("", ColumnSchema::name);
+        let key = || write.map_or_else(|| self.keys.prefix.clone(), |write| printable(&write.key));
+        let schema = |difference| Error::Schema { model, difference };
+        match refusal {
+            Refusal::Exists => Error::AlreadyExists { model, key: key() },
+            Refusal::Missing => Error::NotFound { model, key: key() },
+            Refusal::Duplicate { column, value } => {
+                Error::Duplicate { model, column: name_of(&column), value: Excerpt(&value).to_string() }
+            }
+            Refusal::Conflict(stored) => {
+                let expected = write.and_then(|write| write.expected.as_deref()).unwrap_or_default();
+                let expected = String::from_utf8_lossy(expected).into_owned();
+                Error::Conflict { model, key: key(), expected, stored }
+            }
+            Refusal::Assigned { column, value } => {
+                let reason = format!(
+                    "Redis assigns the number, and {value} is not the one of this record. Leave it 0 in a new \
+                     record, and unchanged in one that was loaded"
+                );
+                Error::BadData { model, column: name_of(&column), reason }
+            }
+            Refusal::Overflow { column, stored, bounds } => {
+                let of_column = || named(&column).map_or(("", ""), |column| column.bounds);
+                let (least, greatest) = bounds.unwrap_or_else(|| {
+                    let (least, greatest) = of_column();
+                    (least.to_owned(), greatest.to_owned())
+                });
+                Error::OutOfRange {
+                    model,
+                    column: name_of(&column),
+                    key: key(),
+                    stored: stored.into(),
+                    least: least.into(),
+                    greatest: greatest.into(),
+                }
+            }
+            Refusal::Lacks { column } => Error::MissingColumn { model, column: name_of(&column), key: key() },
+            Refusal::Number { column, value, key: of_record } => Error::Corrupt {
+                model,
+                column: Some(name_of(&column)),
+                key: of_record.unwrap_or_else(key),
+                reason: format!("{} is not a number", Excerpt(&value)),
+            },
+            Refusal::Long { column, key } => {
+                let reason = format!("an indexed value has at most {LONGEST_INDEXED} bytes, that of {key} has more");
+                Error::BadData { model, column: name_of(&column), reason }
+            }
+            Refusal::Schema(indexes, types) => schema(self.schema.difference(&indexes, &types)),
+            Refusal::Building(column) => schema(format!(
+                "the index of {} is still being built. `{model}::migrate` builds it, and goes on where it was stopped",
+                column.trim_matches(':').replace(':', ", ")
+            )),
+            Refusal::Columns(types) => schema(self.schema.conflict(&types).unwrap_or_else(changing)),
+            Refusal::Describe | Refusal::Dropping => schema(changing()),
+            Refusal::Corrupt(reason) => Error::Corrupt { model, column: None, key: key(), reason },
+            // Asked for by those who can do something about them.
+            other @ (Refusal::Due | Refusal::Ordinal { .. } | Refusal::Failed(_) | Refusal::Unknown(_)) => {
+                self.unexpected(&other)
+            }
+        }
+    }
+}
+
+/// Of a schema: why a call that was repeated some times still found it changed.
+fn changing() -> String {
+    "another program changes its schema at the same time. Try again".into()
+}
