@@ -162,3 +162,40 @@ async fn a_stream_asks_for_the_next_page_while_one_is_used() {
     assert_eq!(Item::all().limit(100).fetch(&f.db).await.unwrap().len(), 100);
     assert_eq!(calls().await, before + 1);
 }
+
+/// A part of an OR that has no rows is left out of the filter that a call runs. The next call may
+/// have to run it, and counts the rest nevertheless.
+#[tokio::test]
+async fn a_count_is_whole_if_a_part_of_its_filter_gets_its_first_row() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Reading {
+        #[column(primary_key)]
+        id: u32,
+        #[column(index)]
+        place: Option<u32>,
+        #[column(sort)]
+        score: u32,
+    }
+    let f = Fixture::new().await;
+    let mut all: Vec<_> = (0..4_000).map(|id| Reading { id, place: Some(id % 2), score: id }).collect();
+    Reading::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+    // Each call counts some of the rows.
+    let db = f.db.with_query_budget(Duration::from_micros(100));
+    let query = Reading::filter_by(|r| (r.score.lt(2_000) & r.place.eq(0)) | r.score.gt(9_000));
+    let over = AtomicBool::new(false);
+    let toggle = async {
+        let mut other = Reading { id: 9_999, place: None, score: 9_999 };
+        while !over.load(Ordering::Relaxed) {
+            other.save(&f.db).await.unwrap();
+            Reading::delete_by_id(&f.db, other.id).await.unwrap();
+        }
+    };
+    let count = async {
+        for _ in 0..100 {
+            let count = query.count(&db).await.unwrap();
+            assert!((1_000..=1_001).contains(&count), "{count}");
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    futures::join!(toggle, count);
+}

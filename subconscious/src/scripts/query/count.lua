@@ -1,20 +1,22 @@
 -- count.lua: counts the rows that match a filter.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
---           what it is told (see docs/src/rights.md)
--- ARGV[1]   what comes before every key of the model
+-- KEYS[1]   the key t:0 of the model, which never exists. The server demands a right to write for
+--           the key that a script is given (see docs/src/rights.md)
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   registration of the program: see ready.lua
--- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
--- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
--- ARGV[5]   where the last call ended: a word and two marks (see scan.lua), "" for the first call
--- ARGV[6], ARGV[7]
--- ARGV[8]   the column whose range that call went along, or ""
--- ARGV[9]   the first word of the filter (see nodes.lua), whose other words follow
+-- ARGV[3]   the budget in microseconds: see budget.lua
+-- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
+-- ARGV[5]   position where the last call ended (see scan.lua): its word; "" for the first call
+-- ARGV[6], ARGV[7]: its two marks
+-- ARGV[8]   the column whose range the last call scanned, or ""
+-- ARGV[9]   the first word of the filter (see nodes.lua); its other words follow
 --
--- Returns   { done, count }, { more, count, word, mark, mark, column }: there is more to count, or
---           { along, 0, column }: nothing was counted, as the client does it better along the
---           column's range
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { done, count }
+--           or { more, count, word, mark, mark, column }: there is more to count; the position and
+--           the column are as in ARGV[5] to ARGV[8]
+--           or { along, 0, column }: nothing was counted, as the client scans the column's range at
+--           less cost
+--           or nil, then a reason and its details (see ready.lua)
 
 -- include query/filter.lua
 -- include query/offsets.lua
@@ -38,12 +40,13 @@ local function run()
   elseif node[1] == 'range' and word == '' then
     n = node.to - node.from
   elseif node ~= NONE then
-    -- A range that is narrower than the rows to be tested for it is walked, and its rows are tested
-    -- for the rest.
+    -- A range may have fewer rows than match the rest of the filter. Then the range is scanned, and
+    -- each of its rows is tested by the rest. Not a range that is ANDed only because the other
+    -- parts of an OR have no rows: they may have some in the next call.
     local others, range = {}, nil
     for _, part in ipairs(parts_of('and', node)) do
       local better = not range or part.to and part.to - part.from < range.to - range.from
-      if part[1] == 'range' and (word == 'value' and part[2] == walked or word == '' and better) then
+      if part[1] == 'range' and not part.nested and (word == 'value' and part[2] == walked or word == '' and better) then
         range, part = part, range
       end
       others[#others + 1] = part
@@ -54,15 +57,12 @@ local function run()
       word, walked = 'value', range[2]
     end
     if word == 'value' then
-      -- Without a range any more, nothing matches any more.
-      if range and not residual and ARGV[9] == 'and' then
-        -- The client has the bitmaps of the rest, and goes along the range with less effort. A
-        -- range that is one only here, as all other parts of an OR are empty, it does not know.
+      if not residual then
+        -- The client reads bitmaps of the rest and scans the range at less cost.
         return { 'along', 0, range[2] }
-      elseif range then
-        local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
-        more = ordered_scan(range.key, low, range.to, filter, residual, false, 200, visit)
       end
+      local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
+      more = ordered_scan(range.key, low, range.to, filter, residual, false, 200, visit)
     else
       filter, residual = split(node)
       walked = ''

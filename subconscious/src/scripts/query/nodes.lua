@@ -1,42 +1,46 @@
--- nodes.lua: the filter as a tree. A library of scripts that answer queries; it comes after
--- sets.lua. KEYS and ARGV are those of the script that includes it.
+-- nodes.lua: the filter as a tree. A library for queries. Other scripts include this file after
+-- sets.lua. KEYS, ARGV and Returns are those of the including script.
 --
--- A filter is in prefix form, an argument a word; plan/program.rs encodes it:
+-- A filter is in prefix form, one argument for each word. plan/program.rs encodes it:
 --   all | none | not .. | and n .. | or n .. | equals name value | in name kind n value .. |
 --   unique name n value .. | null name | ordinals name lowest highest |
---   range name kind score member score member (at least, below; score "" for no bound)
+--   range name kind score member score member
+-- The first score and member are the lower bound, which is in the range. The second are the upper
+-- bound, which is not in it. A score of "" means no bound.
 --
 -- A node is { operator, .. }, one of:
---   { all }, { none }                   the only ones of their kind: ALL and NONE
+--   { all }, { none }                   the only nodes of their kinds: ALL and NONE
 --   { not, node }, { and, nodes }, { or, nodes }
---   { equals, parts of its keys }       a container: of a value, or of null
---   { unique }                          with rows, and lists of offsets by segment
---   { range, name, kind }               with key, from and to (ranks), all (members), low and high
---                                       (places)
--- An OR of values knows its column and values (name, values) where records have them as indexes do,
--- and one that stands for a range of ordinals its column and bounds (of, from, to). `wide` marks a
--- node with a range in it that is too wide to list.
+--   { equals, parts of its keys }       the container of a value or of null
+--   { unique }                          fields: `rows`; `lists` (of offsets, by segment)
+--   { range, name, kind }               fields: `key`; `from` and `to` (ranks); `all` (number of
+--                                       members); `low` and `high` (bounds, each { score, member })
+--                                       `nested` (whether it is within an OR or a NOT)
+-- An OR of values has the fields `name` (its column) and `values`, if records store the values in
+-- the form of the index. An OR that stands for a range of ordinals has the fields `of` (its
+-- column), `from` and `to` (its bounds). A node has the field `wide` if it contains a range that is
+-- too wide to list.
 --
 -- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator,
 --           node)
---           one_of(name, values, as_stored)   the node of some values of a column, which knows
---                                             them if records have them so
---           parse_filter(first)   the node that begins at ARGV[first], and where the next one
---                                 begins
---           needs_unbuilt(name)   notes that a column's index is needed; the first column of those
---                                 noted whose index is being built, if there is one
---           split(node)           the filter as two: what sets can be made of, and the residual
---                                 filter, that each row still has to be tested by; nil if there is
---                                 none
---           LISTED                rows of a range that are listed at most; of a wider one, each row
---                                 is tested by its record
+--           one_of(name, values, as_stored)   the node of some values of a column. It has the
+--                                 fields `name` and `values` if records store the values in the
+--                                 form of the index
+--           parse_filter(first)   the node that begins at ARGV[first], and the position in ARGV
+--                                 after it
+--           needs_unbuilt(name)   notes that a column's index is needed. Returns the first noted
+--                                 column whose index is being built, if there is one
+--           split(node)           two nodes: one that sets can answer, and the residual filter, by
+--                                 which each row still has to be tested; nil if there is none
+--           LISTED                greatest number of rows of a range that are listed. Of a wider
+--                                 range, each row is tested by its record
 
--- In a fifth of the time.
+-- Listing them takes half of the budget at most.
 local LISTED = math.min(budget / 2, 4000)
 
 local ALL, NONE = { 'all' }, { 'none' }
 
--- The keys of a container are made of these parts and the segment.
+-- The keys of a container consist of these parts and the segment.
 local function leaf(name, value)
   local rest = value and ':' .. value or ''
   return { 'equals', p .. KEY_BITMAP .. name .. ':', p .. KEY_SET .. name .. ':', rest }
@@ -62,8 +66,8 @@ local function join(operator, parts)
   return node
 end
 
--- What is joined by the operator in a node: its parts, or the node alone. There may be more than a
--- script can unpack.
+-- The parts that the operator joins in a node, or the node alone. A loop copies them, as there may
+-- be more than a script can unpack.
 local function parts_of(operator, node)
   if node[1] ~= operator then return { node } end
   local parts = {}
@@ -85,18 +89,27 @@ local function needs_unbuilt(name)
   return unbuilt
 end
 
--- By comparisons and as one function: each function that is made costs a small query 0.1 us.
+-- One function that compares, not one for each operator: making a function costs a small query
+-- 0.1 us.
 local at
+-- Whether what is parsed is within an OR or a NOT.
+local nested
 local function parse()
   local operator = ARGV[at]
   at = at + 1
   if operator == 'and' or operator == 'or' then
     at = at + 1
-    local parts = {}
+    local parts, outside = {}, nested
+    nested = outside or operator == 'or'
     for i = 1, tonumber(ARGV[at - 1]) do parts[i] = parse() end
+    nested = outside
     return join(operator, parts)
   elseif operator == 'not' then
-    return negate(parse())
+    local outside = nested
+    nested = true
+    local node = parse()
+    nested = outside
+    return negate(node)
   elseif operator == 'all' then
     return ALL
   elseif operator == 'none' then
@@ -114,7 +127,7 @@ local function parse()
     local key, kind, low, low_member, high, high_member = p .. KEY_SORTED .. name, byte(ARGV[at]), unpack(ARGV, at + 1, at + 4)
     at = at + 5
     local all = call('ZCARD', key)
-    local node = { 'range', name, kind, key = key, all = all, from = 0, to = all, of = name }
+    local node = { 'range', name, kind, key = key, all = all, from = 0, to = all, of = name, nested = nested }
     if low ~= '' then node.from, node.low = rank(key, low, low_member), { tonumber(low), low_member } end
     if high ~= '' then node.to, node.high = rank(key, high, high_member), { tonumber(high), high_member } end
     return node.from < node.to and node or NONE
@@ -122,7 +135,7 @@ local function parse()
     local kind, first, values = byte(ARGV[at]), at + 2, {}
     at = first + ARGV[at + 1]
     for i = first, at - 1 do values[#values + 1] = ARGV[i] end
-    -- Of lists, decimals and floats, records may have other texts than indexes.
+    -- Records may store lists, decimals and floats in other texts than indexes do.
     return one_of(name, values, kind ~= KIND_LIST and kind ~= KIND_DECIMAL and kind ~= KIND_FLOAT)
   elseif operator == 'unique' then
     local first, rows, lists = at + 1, {}, {}
@@ -152,7 +165,7 @@ local function parse_filter(first)
   return parse(), at
 end
 
--- Decides for each range whether its rows are listed, or those that are not in it, or each row is
+-- Decides for each range: its rows are listed, or the rows outside it are listed, or each row is
 -- tested by its record.
 local function settle(node)
   local operator = node[1]
@@ -175,8 +188,8 @@ local function settle(node)
   return node
 end
 
--- A node without wide ranges that has all rows of this one; or, for `less`, none that this one has
--- not.
+-- A node without wide ranges that matches at least the rows of this node; with `less`, at most
+-- these rows.
 local function approximate(node, less)
   if not node.wide then return node end
   local operator = node[1]
