@@ -1,5 +1,5 @@
-//! The derives' input as the rest works with it: names resolved, attributes read, every part with
-//! its span.
+//! The input of the derives, for the later steps: names are resolved, attributes are read, and
+//! every part has its span.
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
@@ -11,7 +11,7 @@ use crate::case::{CASES, Case};
 use crate::duration;
 use crate::errors::Errors;
 
-/// A name as Redis has it, and where the user wrote it.
+/// A name as it is stored in Redis, and where the user wrote it.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) text: String,
@@ -28,7 +28,8 @@ pub(crate) struct Model<'a> {
     pub(crate) name: Stored,
     pub(crate) ttl: Option<Ttl>,
     pub(crate) renew: Option<Ident>,
-    /// All named fields, also the skipped; none where the input is no struct with named fields.
+    /// All named fields, including the skipped ones; empty if the input is not a struct with named
+    /// fields.
     pub(crate) fields: Vec<Field<'a>>,
     /// Whether the input is a struct with named fields.
     pub(crate) is_record: bool,
@@ -40,10 +41,11 @@ pub(crate) struct Ttl {
     pub(crate) milliseconds: u64,
 }
 
-/// A field of a model. An attribute without a value is its token.
+/// A field of a model. An attribute without a value is kept as its token.
 pub(crate) struct Field<'a> {
     pub(crate) ident: &'a Ident,
-    /// The type, with `Self` written out: it also appears where `Self` is another type.
+    /// The type, with `Self` replaced by the model's name: the type also appears where `Self` is
+    /// another type.
     pub(crate) ty: TokenStream,
     pub(crate) name: Stored,
     pub(crate) primary_key: Option<Ident>,
@@ -83,7 +85,7 @@ pub(crate) struct Variant<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) name: Stored,
     pub(crate) rename: Option<Ident>,
-    /// Whether it stands for all values that are no other variant's.
+    /// The token of `other`, if the variant stands for all values that are no other variant's.
     pub(crate) other: Option<Ident>,
 }
 
@@ -155,7 +157,7 @@ impl<'a> Field<'a> {
         self.primary_key.is_some() || self.composite_key.is_some()
     }
 
-    /// What makes the column another than the user's own value, each of which excludes the others.
+    /// The attributes that exclude each other.
     pub(crate) fn specials(&self) -> impl Iterator<Item = &Ident> {
         [&self.auto_increment, &self.unique, &self.version, &self.created_at, &self.updated_at, &self.expires_at]
             .into_iter()
@@ -170,8 +172,7 @@ impl<'a> Field<'a> {
             || self.updated_at.is_some()
     }
 
-    /// Whether the column can be filtered by: it is given an index, or is a part of a composite
-    /// key.
+    /// Whether the column has containers: it is given an index, or is a part of a composite key.
     pub(crate) fn has_index(&self) -> bool {
         self.index.is_some() || self.composite_key.is_some()
     }
@@ -209,7 +210,7 @@ impl<'a> Enum<'a> {
 }
 
 impl<'a> Variant<'a> {
-    /// The type of its only field, if it has one.
+    /// The type of the variant's only field, if it has one.
     pub(crate) fn field(&self) -> Option<&'a Type> {
         match self.fields {
             Fields::Unnamed(fields) => fields.unnamed.first().map(|field| &field.ty),
@@ -241,8 +242,8 @@ impl Stored {
     }
 }
 
-/// The path of the runtime crate. The leading `::` of the default keeps a user's own module of the
-/// name apart.
+/// The path of the runtime crate. The leading `::` of the default keeps it apart from a user's own
+/// module with the same name.
 fn runtime(entries: &Entries, errors: &mut Errors) -> TokenStream {
     match entries.path("crate", errors) {
         Some(path) => path.into_token_stream(),
@@ -250,7 +251,7 @@ fn runtime(entries: &Entries, errors: &mut Errors) -> TokenStream {
     }
 }
 
-/// The milliseconds of a `ttl`; any number where it is none, which is reported.
+/// The milliseconds of a `ttl`. A malformed `ttl` is reported, and any number is returned for it.
 fn lifetime(entries: &Entries, errors: &mut Errors) -> u64 {
     let Some(literal) = entries.string("ttl", errors) else { return 1 };
     duration::milliseconds(&literal.value()).unwrap_or_else(|message| {
@@ -259,7 +260,8 @@ fn lifetime(entries: &Entries, errors: &mut Errors) -> u64 {
     })
 }
 
-/// Writes out `Self`, which may appear in a field's type, such as `Json<Vec<Self>>`.
+/// Replaces `Self` by the model's name. `Self` may appear within a field's type, as in
+/// `Json<Vec<Self>>`.
 fn without_self(tokens: TokenStream, model: &Ident) -> TokenStream {
     tokens
         .into_iter()

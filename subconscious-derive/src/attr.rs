@@ -1,8 +1,7 @@
-//! Parses `#[model(..)]` and `#[column(..)]`: a list of `name` and `name = value`, whose names are
-//! known.
+//! Parses `#[model(..)]` and `#[column(..)]`: a list of `name` and `name = value` with known names.
 //!
-//! What is wrong with one entry does not hide what is wrong with the next, so this does not use
-//! syn's `parse_nested_meta`, which stops at the first mistake.
+//! A mistake in one entry must not hide a mistake in the next. So syn's `parse_nested_meta` was
+//! rejected, as it stops at the first mistake.
 
 use proc_macro2::TokenTree;
 use syn::ext::IdentExt as _;
@@ -71,8 +70,8 @@ pub(crate) const VARIANT: Spec =
 #[derive(Default)]
 pub(crate) struct Entries {
     entries: Vec<Entry>,
-    /// Unknown names that looked like this valid one. The user has been told; what is missing in
-    /// consequence needs no second message.
+    /// The valid names that unknown names looked like. The unknown names were reported, so what is
+    /// missing because of them needs no second message.
     guesses: Vec<&'static str>,
 }
 
@@ -83,7 +82,7 @@ struct Entry {
 
 enum Value {
     Expr(Box<Expr>),
-    /// `name(..)`, which no name takes.
+    /// `name(..)`, which is not valid for any name.
     List(TokenTree),
 }
 
@@ -144,8 +143,8 @@ impl Spec {
             }
             _ => {}
         }
-        // Kept in spite of a mistake in the value: the name is there, so that nothing else reports
-        // it as missing.
+        // The entry is kept even if its value is wrong, so that nothing else reports the name as
+        // missing.
         entries.entries.push(entry);
     }
 
@@ -219,7 +218,7 @@ impl quote::ToTokens for Value {
     }
 }
 
-/// Reports `#[attribute(..)]` where it has no meaning and would be ignored in silence.
+/// Reports `#[attribute(..)]` where it has no meaning and would be ignored silently.
 pub(crate) fn misplaced(attrs: &[Attribute], attribute: &str, advice: &str, errors: &mut Errors) {
     for attr in attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
         errors.on(attr, format_args!("`#[{attribute}(..)]` has no meaning here: {advice}"));
@@ -235,10 +234,10 @@ fn as_string(expr: &Expr) -> Option<LitStr> {
     }
 }
 
-/// Reads one entry and the comma after it, or reports what is wrong and goes on after the next
-/// comma.
+/// Reads one entry and the comma after it. If something is wrong, reports it and continues after
+/// the next comma.
 fn entry(input: ParseStream<'_>, errors: &mut Errors) -> Option<Entry> {
-    // `parse_any` because `crate` and `default` are keywords or may become so.
+    // `parse_any` is needed because `crate` and `default` are keywords or may become keywords.
     let Ok(name) = input.call(Ident::parse_any) else {
         errors.at(input.span(), "expected the name of an attribute");
         skip_to_comma(input);
@@ -270,7 +269,7 @@ fn entry(input: ParseStream<'_>, errors: &mut Errors) -> Option<Entry> {
         return Some(Entry { name, value });
     }
     errors.at(input.span(), "expected `,`");
-    // `index sort` lacks only the comma; anything but a name is more than that.
+    // In `index sort`, only the comma is missing. If no name follows, more is wrong.
     if !input.peek(Ident::peek_any) {
         skip_to_comma(input);
     }
@@ -280,7 +279,7 @@ fn entry(input: ParseStream<'_>, errors: &mut Errors) -> Option<Entry> {
 fn skip_to_comma(input: ParseStream<'_>) {
     while !input.is_empty() {
         let comma = input.peek(Token![,]);
-        // A token tree can always be read where the input is not at its end.
+        // A token tree can always be read before the end of the input.
         let read = input.parse::<TokenTree>();
         if comma || read.is_err() {
             return;

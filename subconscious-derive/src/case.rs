@@ -7,7 +7,7 @@ pub(crate) struct Case {
     apply: fn(&str) -> String,
 }
 
-/// Every case, named by how it looks.
+/// Every case. Each name is written in its own case.
 pub(crate) const CASES: [Case; 8] = [
     Case { name: "lowercase", apply: str::to_lowercase },
     Case { name: "UPPERCASE", apply: str::to_uppercase },
@@ -34,9 +34,9 @@ fn camel(variant: &str) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// The words in lower case. Every upper-case letter begins a word, also within an acronym: the rule
-/// that serde has, so that an enum has the same names in Redis and in JSON. (A rule that keeps
-/// acronyms together reads better and was rejected for that.)
+/// The words of a name in lower case. Every upper-case letter begins a word, even within an
+/// acronym. This is the rule of serde, so an enum has the same names in Redis and in JSON. A rule
+/// that keeps acronyms together reads better, but was rejected for that reason.
 fn words(variant: &str, separator: char) -> String {
     let mut out = String::with_capacity(variant.len() + 4);
     for (at, letter) in variant.char_indices() {

@@ -1,4 +1,5 @@
-//! The rules that one attribute alone can't break. Rules about types are not here: the macro sees
+//! The rules about names, the shape of the input, and attributes that do not go together. Rules
+//! about types are not here: the macro sees
 //! the name of a type, not the type, so they are trait bounds in the generated code.
 
 use std::collections::HashMap;
@@ -8,7 +9,6 @@ use syn::{Data, DeriveInput, Fields, Ident};
 use crate::ast::{Enum, Field, Model, Stored};
 use crate::errors::Errors;
 
-/// Checks a model.
 pub(crate) fn model(model: &Model<'_>, errors: &mut Errors) {
     shape(model, errors);
     generics(model.input, "a model", errors);
@@ -34,7 +34,6 @@ pub(crate) fn model(model: &Model<'_>, errors: &mut Errors) {
     }
 }
 
-/// Checks an enum.
 pub(crate) fn column_enum(input: &Enum<'_>, errors: &mut Errors) {
     generics(input.input, "an enum of a column", errors);
     match &input.input.data {
@@ -131,7 +130,7 @@ fn column_name(name: &Stored, errors: &mut Errors) {
     }
 }
 
-/// A model has one `primary_key`, or two or more `composite_key`.
+/// Checks that a model has one `primary_key`, or two or more `composite_key`.
 fn keys(model: &Model<'_>, errors: &mut Errors) {
     let tokens = |of: fn(&Field<'_>) -> Option<Ident>| model.fields.iter().filter_map(of).collect::<Vec<_>>();
     let primary = tokens(|field| field.primary_key.clone());
@@ -164,7 +163,7 @@ fn keys(model: &Model<'_>, errors: &mut Errors) {
     }
 }
 
-/// A model has one version, and one time of each kind.
+/// Checks that a model has at most one version, and at most one time of each kind.
 fn one_each(model: &Model<'_>, errors: &mut Errors) {
     let kinds: [fn(&Field<'_>) -> Option<Ident>; 4] = [
         |field| field.version.clone(),
@@ -179,7 +178,7 @@ fn one_each(model: &Model<'_>, errors: &mut Errors) {
     }
 }
 
-/// What says how long records live.
+/// Checks the attributes that say how long records live.
 fn lifetime(model: &Model<'_>, errors: &mut Errors) {
     if let (Some(renew), None) = (&model.renew, &model.ttl) {
         errors.on(renew, "`renew` has no meaning without `ttl`");
@@ -193,7 +192,7 @@ fn lifetime(model: &Model<'_>, errors: &mut Errors) {
     }
 }
 
-/// Attributes of one field that exclude each other.
+/// Checks the attributes of one field that exclude each other.
 fn combinations(field: &Field<'_>, errors: &mut Errors) {
     let key = field.primary_key.as_ref().or(field.composite_key.as_ref());
     if let Some(skip) = &field.skip {

@@ -4,8 +4,8 @@
 const UNITS: [(&str, u64); 6] =
     [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-/// Redis keeps expiries in 64 bits of milliseconds and refuses sums that overflow; no record has to
-/// live longer.
+/// The longest lifetime, 10,000 years in milliseconds. Redis keeps expiries in 64 bits of
+/// milliseconds and refuses sums that overflow, and no record has to live longer than this.
 const LONGEST: u64 = 10_000 * 365 * 86_400_000;
 
 /// The duration in milliseconds, or what is wrong with it.

@@ -5,8 +5,8 @@ use quote::ToTokens;
 
 /// The mistakes found so far.
 ///
-/// [`Errors::finish`] must be called: a collector that is forgotten would turn a mistake into code
-/// that compiles. In debug builds its drop checks that.
+/// [`Errors::finish`] must be called: a forgotten collector would let code with a mistake compile.
+/// In debug builds, its drop checks this.
 #[derive(Debug, Default)]
 pub(crate) struct Errors {
     first: Option<syn::Error>,

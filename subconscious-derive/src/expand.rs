@@ -1,8 +1,9 @@
-//! Writes the code of a correct input: constants, and calls into the runtime.
+//! Generates the code for a correct input: constants, and calls into the runtime.
 //!
-//! Whatever judges a field's type has the span of that type or field, so that an unfit type is
-//! reported there. Only the place of those spans is the user's: names resolve as at the derive
-//! ([`Span::mixed_site`]), or a field from a `macro_rules` would bring a `self` of its own.
+//! Code that puts a condition on a field's type has the span of that type or field, so that an
+//! unfit type is reported there. Only the location of these spans is the user's. Names resolve at
+//! the derive ([`Span::mixed_site`]); otherwise, a field from a `macro_rules` would bring a `self`
+//! of its own.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -11,7 +12,7 @@ use syn::spanned::Spanned as _;
 
 use crate::ast::{Enum, Field, Model};
 
-/// `RedisModel` and the struct of columns.
+/// The impl of `RedisModel`, and the struct of columns.
 pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     let p = private(&model.krate);
     let (ident, name) = (model.ident, &model.name.text);
@@ -72,11 +73,11 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// What a column can do: whether it has an index, whether it has an order, and what it is to the
-/// model, if not just a column.
+/// What a column can do: whether it has an index, whether it has an order, and its role in the
+/// model, if it has a special one.
 pub(crate) type Caps = (bool, bool, Option<&'static str>);
 
-/// The struct of a model's columns with what each of them can do.
+/// The struct of a model's columns, with what each of them can do.
 pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> Caps) -> TokenStream {
     let p = private(&model.krate);
     let (ident, vis, columns) = (model.ident, model.vis, columns_ident(model));
@@ -94,7 +95,7 @@ pub(crate) fn columns_struct(model: &Model<'_>, caps: impl Fn(&Field<'_>) -> Cap
         }
     });
     let doc = format!(" The columns of [`{}`], to filter and order by.", ident.unraw());
-    // The model's fields may be private and of private types; their columns have the model's
+    // The model's fields may be private and have private types, but their columns have the model's
     // visibility.
     quote! {
         #[doc = #doc]
@@ -121,8 +122,8 @@ fn role(field: &Field<'_>) -> Option<&'static str> {
     }
 }
 
-/// The type of the id; `u64` where an erroneous input has no key, and no tuple of one where it has
-/// half of one.
+/// The type of the id. For a wrong input, it is `u64` if there is no key, and not a tuple if only
+/// one field is marked as part of a composite key.
 pub(crate) fn id_type(model: &Model<'_>) -> TokenStream {
     let key = model.key().map(|field| &field.ty).collect::<Vec<_>>();
     match (model.key().find(|field| field.primary_key.is_some()), key.as_slice()) {
@@ -138,28 +139,28 @@ pub(crate) fn columns_ident(model: &Model<'_>) -> Ident {
     format_ident!("{}Columns", model.ident.unraw(), span = model.ident.span())
 }
 
-/// The module of the runtime that has all that generated code names.
+/// The module of the runtime that has everything that generated code names.
 pub(crate) fn private(krate: &TokenStream) -> TokenStream {
     quote!(#krate::__private)
 }
 
-/// A user's lints do not judge generated code. Lints that are often forbidden, which nothing can
-/// then allow, are not here: the code has to satisfy them.
+/// Switches off a user's lints for generated code. Lints that users often `forbid` are not in this
+/// list, as nothing can then allow them: the generated code has to satisfy them.
 pub(crate) fn lints() -> TokenStream {
     quote!(#[allow(deprecated, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction)])
 }
 
-/// The place of a field's type with the names of the derive.
+/// A span at the location of a field's type, whose names resolve at the derive.
 fn at(field: &Field<'_>) -> Span {
     field.ty.span().resolved_at(Span::mixed_site())
 }
 
-/// The type of a column, by way of a trait that only types of columns have. All calls about a
-/// column name its type so: where it is no column's type they have the very same error, which rustc
-/// prints once. (A bound of each call would be reported for each call.)
+/// The type of a column, named through a trait that only types of columns have. All calls for a
+/// column name its type in this way. If it can't be the type of a column, all calls have the same
+/// error, which rustc prints once. A bound on each call would be reported for each call.
 fn column_type(p: &TokenStream, field: &Field<'_>) -> TokenStream {
     let ty = &field.ty;
-    // rustc marks all from the first token to the last.
+    // rustc marks everything from the first token to the last.
     let last = ty.clone().into_iter().last().map_or_else(Span::mixed_site, |token| token.span());
     let same = Ident::new("Same", last.resolved_at(Span::mixed_site()));
     quote_spanned!(at(field)=> <#ty as #p::IsColumn>::#same)
@@ -197,7 +198,7 @@ fn id(p: &TokenStream, model: &Model<'_>) -> TokenStream {
     if model.key().any(|field| field.primary_key.is_some()) { quote!(#(#clones)*) } else { quote!((#(#clones),*)) }
 }
 
-/// The value where a stored record lacks the column, if the user gave one.
+/// The value for a stored record that lacks the column, if the user gave one.
 fn default(p: &TokenStream, field: &Field<'_>) -> Option<TokenStream> {
     let default = field.default.as_ref()?;
     Some(default.expr.as_ref().map_or_else(|| std_default(p, field), |expr| quote!(#expr)))
@@ -236,7 +237,7 @@ fn set_automatic(p: &TokenStream, model: &Model<'_>) -> Option<TokenStream> {
     })
 }
 
-/// The column value traits of an enum.
+/// The impls of the column value traits for an enum.
 pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
     let p = private(&input.krate);
     let ident = input.ident;
@@ -259,14 +260,15 @@ pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
             )
         }
         Some((other, Some(ty))) => {
-            // Each names the type in the same way, so that one that does not fit is one error.
+            // Both name the type in the same way, so that a type that does not fit causes one
+            // error.
             let at = ty.span().resolved_at(mixed);
             let text = quote_spanned!(at=> <#ty as #p::OtherValue>::text(text));
             let read = quote_spanned!(at=> <#ty as #p::OtherValue>::read(stored));
             (
                 Some(quote_spanned!(mixed=> Self::#other(text) => #text,)),
                 quote_spanned!(mixed=> #read.map(Self::#other)),
-                // Somebody may have given it the name of a variant.
+                // The text may be the name of a variant, and then has the ordinal of that variant.
                 Some(quote_spanned! {mixed=>
                     Self::#other(text) => match #text {
                         #(#names => #ordinals,)*
@@ -313,8 +315,8 @@ pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
     }
 }
 
-/// What a column of the enum may have. Only an enum that is `Clone` can be a key; the `for` defers
-/// that condition, which without it would be an error here instead of at the key.
+/// The traits that say what a column of the enum may have. Only an enum that is `Clone` can be a
+/// key. The `for` defers that condition: without it, the error would be here instead of at the key.
 pub(crate) fn column_enum_markers(p: &TokenStream, ident: &Ident) -> TokenStream {
     quote! {
         #[automatically_derived]

@@ -1,9 +1,9 @@
-//! Writes what stands in for the code of an input with mistakes, so that uses of the type give no
+//! Generates a stand-in for the code of an input with mistakes, so that uses of the type cause no
 //! further errors.
 //!
-//! It never runs, since the mistakes fail the compile. It promises more than the input asks for,
-//! such as an index on every column: a misspelt `index` must not also be an error at each filter.
-//! Its bodies are `loop {}`, which has every type and needs no name.
+//! The stand-in never runs, since the mistakes fail the compile. It promises more than the input
+//! asks for, such as an index on every column: a misspelt `index` must not also cause an error at
+//! each filter. Its bodies are `loop {}`, which has every type and needs no name.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -11,8 +11,8 @@ use quote::{quote, quote_spanned};
 use crate::ast::{Enum, Model};
 use crate::expand;
 
-/// `RedisModel` without bodies. A generic type gets none: to write its parameters in the right
-/// places is more than a stand-in should need.
+/// The impl of `RedisModel`, without bodies. A generic type gets none: a stand-in is not worth the
+/// work of putting its parameters in the right places.
 pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     if !model.input.generics.params.is_empty() {
         return TokenStream::new();
@@ -20,7 +20,7 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     let p = expand::private(&model.krate);
     let (ident, columns, id_type) = (model.ident, expand::columns_ident(model), expand::id_type(model));
     let columns_struct = expand::columns_struct(model, |field| {
-        // Any column can be set by a patch but the version, which alone can be expected.
+        // A patch can set any column except the version, and only the version has `expected`.
         (true, true, field.version.is_some().then_some("Version"))
     });
     quote_spanned! {Span::mixed_site()=>
@@ -55,7 +55,7 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// The column value traits without bodies; none for a generic type.
+/// The impls of the column value traits, without bodies; none for a generic type.
 pub(crate) fn column_enum(input: &Enum<'_>) -> TokenStream {
     if !input.input.generics.params.is_empty() {
         return TokenStream::new();

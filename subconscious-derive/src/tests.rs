@@ -25,7 +25,7 @@ fn assert_snapshot(name: &str, tokens: TokenStream) {
 
 /// All mistakes of a model, each as its token and the first line of its message.
 fn model_errors(input: &str) -> Vec<(String, String)> {
-    // Not `parse_quote!`, whose tokens have no place.
+    // `parse_quote!` would not do: its tokens have no location.
     let input = parse_str(input).unwrap();
     listed(read_model(&input).1)
 }
@@ -51,7 +51,7 @@ fn assert_errors(found: &[(String, String)], wanted: &[(&str, &str)]) {
     assert_eq!(found, wanted);
 }
 
-/// The errors of a model with a key and these fields besides.
+/// Asserts the errors of a model with a key and these further fields.
 #[track_caller]
 fn assert_field_errors(fields: &str, wanted: &[(&str, &str)]) {
     assert_errors(&model_errors(&format!("struct User {{ #[column(primary_key)] id: u64, {fields} }}")), wanted);
@@ -583,7 +583,7 @@ fn mistakes_of_an_enum() {
         &[("other", "an enum of nothing but `other` knows no value: use a `String`")],
     );
     assert_errors(&enum_errors("enum E { A, #[column(other = 1)] B }"), &[("1", "`other` takes no value")]);
-    // It has no name that another could have, too.
+    // The variant has no stored name, so another variant may have its name.
     assert_errors(&enum_errors("enum E { A, #[column(rename = \"B\")] C, #[column(other)] B }"), &[]);
     let input = parse_str("#[column(rename_all = \"lower\")] enum E { A }").unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What can go wrong, in one enum.
+//! The errors of this crate, in one enum.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::value::ValueError;
 /// The result of every call that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong, with the model, the column and the key where there is one.
+/// Everything that can go wrong, with the model, the column and the key if there is one.
 ///
 /// ```no_run
 /// # use subconscious::{Db, RedisModel};
@@ -22,23 +22,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # Ok(()) }
 /// ```
-/// A message is one sentence that says what is wrong with which model, column and value, and one
-/// that says what to do. No message repeats that of its source.
+/// A message has one sentence that says what is wrong with which model, column and value, and one
+/// sentence that says what to do. No message repeats the message of its source.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The query can't be run: a value in a filter can't be stored, so nothing can equal it, or a
-    /// cursor is one of another query. Nothing was sent.
+    /// cursor belongs to another query. Nothing was sent.
     #[error("the query on {model} cannot be run: {reason}")]
     InvalidQuery {
-        /// The model that was asked for.
+        /// The model of the query.
         model: &'static str,
-        /// What is wrong, with the column.
+        /// What is wrong, and in which column.
         reason: String,
     },
 
-    /// A value can't be stored: it has no stored form, is too long for an id or an index, or is for
-    /// Redis to assign. Nothing was written.
+    /// A value can't be stored: it has no stored form, is too long for an id or an index, or can be
+    /// assigned only by Redis. Nothing was written.
     #[error("{model}.{column}: {reason}")]
     BadData {
         /// The record's model.
@@ -49,8 +49,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// A counter would leave its type: by an `incr` or `decr`, or as a `version` or
-    /// `auto_increment` column has come to the end of its type. Nothing was written.
+    /// A counter would leave the range of its type, by an `incr` or `decr`, or because a `version`
+    /// or `auto_increment` column is at the end of its type. Nothing was written.
     #[error(
         "{model}.{column}: from {stored} it would leave the range of its type, {least} to {greatest}, in {key}. Change it by less, or give the \
          column a larger type"
@@ -71,8 +71,8 @@ pub enum Error {
         greatest: Box<str>,
     },
 
-    /// A stored record lacks a column that is neither nullable nor has a default; or its row
-    /// number, which is called `#`.
+    /// A stored record lacks a column that is neither nullable nor has a default. Or it lacks its
+    /// row number, which is reported as the column `#`.
     #[error("{model}.{column}: the stored record {key} lacks it. {}", if *column == "#" {
         format!("It is the row number: `{model}::repair` gives the record one")
     } else {
@@ -87,8 +87,8 @@ pub enum Error {
         key: String,
     },
 
-    /// Something stored is not what this library stores: a field that its type can't read, or a key
-    /// of another type.
+    /// Stored data is not what this library stores: a field that its type can't read, or a key of
+    /// another type.
     #[error("{model}{}: {reason}, {} {key}. {}",
         column.map(|column| format!(".{column}")).unwrap_or_default(),
         if column.is_some() { "in" } else { "at" },
@@ -101,7 +101,7 @@ pub enum Error {
     Corrupt {
         /// The model the key belongs to.
         model: &'static str,
-        /// The column, where it is one column's value that can't be read.
+        /// The column, if it is the value of one column that can't be read.
         column: Option<&'static str>,
         /// The key, or the beginning that all keys of the model share.
         key: String,
@@ -118,8 +118,8 @@ pub enum Error {
         key: String,
     },
 
-    /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id, or `save` none
-    /// with an id or number that Redis assigned to one. Nothing was written.
+    /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id. Or `save` found
+    /// no record, although Redis has assigned its id or number to one. Nothing was written.
     #[error("{model} {key} does not exist, or not any more. Do without it, or insert it as a new record")]
     NotFound {
         /// The record's model.
@@ -139,7 +139,7 @@ pub enum Error {
         value: String,
     },
 
-    /// The record was changed or removed since it was read: it has another version. Nothing was
+    /// The record was changed or removed after it was read, so it has another version. Nothing was
     /// written.
     #[error("{model} {key} has {}, not version {expected}, as it was changed or removed since it was read. Reload it and decide again", match stored {
         Some(stored) => format!("version {stored}"),
@@ -156,21 +156,21 @@ pub enum Error {
         stored: Option<String>,
     },
 
-    /// The stored indexes or the types of stored columns are not those of this program's model, be
-    /// it another version or another struct of the same name, or indexes are still being built.
+    /// The stored indexes or column types are not those of this program's model, but of another
+    /// version of it or of another struct with the same name. Or indexes are still being built.
     /// Nothing was read or written.
     #[error("{model}: {difference}")]
     Schema {
         /// The model.
         model: &'static str,
-        /// What differs, and which call mends it.
+        /// What differs, and which call resolves it.
         difference: String,
     },
 
-    /// The connection failed after a write was sent and before its answer came, so it is not known
-    /// whether it was done. It was done as a whole or not at all; or a server that did not answer
-    /// in time does it when it gets to it, maybe after a later write over a new connection. With a
-    /// column `version`, it is then refused.
+    /// The connection failed after a write was sent and before its answer arrived, so it is not
+    /// known whether the write was done. It was done as a whole or not at all. A server that did
+    /// not answer in time may also do it later, even after a later write over a new connection.
+    /// With a `version` column, the late write is then refused.
     #[error("{model}: whether {operation} was done is not known, as its answer was lost. {}", if *repeatable {
         "To repeat it is safe"
     } else {
@@ -181,8 +181,9 @@ pub enum Error {
         model: &'static str,
         /// The verb, such as `save`.
         operation: &'static str,
-        /// Whether it is safe to call it again: if it was done, it does not happen twice. `insert`
-        /// and a save with a version then say that the record exists or has changed.
+        /// Whether it is safe to repeat the call: if the write was done, it is not done twice. A
+        /// repeated `insert` then says that the record exists, and a repeated save with a version
+        /// that the record has changed.
         repeatable: bool,
         /// How the connection failed.
         source: RedisFailure,
@@ -198,9 +199,9 @@ pub enum Error {
     Redis(#[from] RedisFailure),
 }
 
-/// A failure of the server or of the connection to it. Its text is what happened and what to do
-/// about it, where that is known, else the words of the server. Its source says what happened in
-/// the words of the server or the system, where the text does not.
+/// A failure of the server or of the connection to it. Its text says what happened and what to do
+/// about it, if that is known; otherwise it has the words of the server. Its source says what
+/// happened in the words of the server or the system, unless the text already does.
 #[derive(Debug, Clone)]
 pub struct RedisFailure {
     hint: Option<String>,
@@ -218,12 +219,12 @@ impl fmt::Display for RedisFailure {
 
 impl std::error::Error for RedisFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // What the user lacks is said in the server's words.
+        // The text already says in the server's words what the user lacks.
         if lacks_rights(&self.source) {
             return None;
         }
-        // The error of the crate redis has the message of its own source, which may have that of
-        // its own.
+        // The message of an error of redis-rs contains that of its source, which may contain that
+        // of its own source.
         let (text, mut next) = (self.to_string(), Some(&self.source as &(dyn std::error::Error + 'static)));
         while let Some(error) = next {
             let (said, below) = (error.to_string(), error.source());
@@ -237,13 +238,13 @@ impl std::error::Error for RedisFailure {
 }
 
 impl RedisFailure {
-    /// What to do about it, where that is known.
+    /// What to do about the failure, if that is known.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
     fn is_connection(&self) -> bool {
-        // A refused password ends the connection, too, but it is the server that refuses.
+        // A refused password also ends the connection, but here the server has refused.
         let refused = self.source.kind() == redis::ErrorKind::AuthenticationFailed;
         !refused
             && (self.source.is_io_error() || self.source.is_unrecoverable_error() || is_without_primary(&self.source))
@@ -287,7 +288,7 @@ impl Error {
         matches!(self, Error::OutcomeUnknown { .. })
     }
 
-    /// Whether the connection failed, rather than the server refused.
+    /// Whether the connection failed, as opposed to a refusal by the server.
     pub fn is_connection(&self) -> bool {
         match self {
             Error::Redis(failure) | Error::OutcomeUnknown { source: failure, .. } => failure.is_connection(),
@@ -295,14 +296,14 @@ impl Error {
         }
     }
 
-    /// Whether the server refuses all writes, for a reason that does not keep it from reading.
+    /// Whether the server refuses all writes for a reason that does not prevent reads.
     pub(crate) fn refuses_writes(&self) -> bool {
         let Error::Redis(failure) = self else { return false };
         matches!(failure.code(), Some("READONLY" | "NOREPLICAS" | "MISCONF"))
     }
 
-    /// An error of a user who may not write, as if the server were a read-only replica: then
-    /// queries do without.
+    /// Turns the error of a user who may not write into that of a read-only replica, so that
+    /// queries run without writing.
     pub(crate) fn without_rights_read_only(self) -> Self {
         match self {
             Error::Redis(failure) if lacks_rights(&failure.source) => {
@@ -314,7 +315,7 @@ impl Error {
         }
     }
 
-    /// An error of a write: if its answer was lost, it may have been done.
+    /// The error of a write. If its answer was lost, the write may have been done.
     pub(crate) fn of_write(
         source: redis::RedisError,
         model: &'static str,
@@ -329,7 +330,7 @@ impl Error {
         }
     }
 
-    /// An error of making a connection, and where to.
+    /// The error of a connection that could not be made, with the address.
     pub(crate) fn connecting(source: redis::RedisError, address: &str) -> Self {
         match Error::from(source) {
             Error::Redis(RedisFailure { hint, source }) if source.is_io_error() => {
@@ -345,22 +346,22 @@ impl Error {
     }
 }
 
-/// Whether sentinels were asked for a primary in vain.
+/// Whether the sentinels were asked for a primary and knew none.
 fn is_without_primary(error: &redis::RedisError) -> bool {
     error.kind() == redis::ErrorKind::MasterNameNotFoundBySentinel
 }
 
-/// Whether a server would not write, as it is a read-only replica.
+/// Whether a server refused to write because it is a read-only replica.
 pub(crate) fn is_read_only(error: &redis::RedisError) -> bool {
     code(error) == Some("READONLY")
 }
 
-/// What servers may refuse a command with in the middle of a script.
+/// The codes by which a server may refuse a command in the middle of a script.
 const REFUSALS: [&str; 9] =
     ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "WRONGTYPE", "BUSY", "LOADING"];
 
-/// The first word of a server's error. A script that caught the error and raised it again has put
-/// another word before it.
+/// The first word of a server's error. If a script caught the error and raised it again, another
+/// word precedes it.
 fn code(error: &redis::RedisError) -> Option<&str> {
     let code = error.code();
     let said = || error.detail()?.split(' ').next().filter(|word| REFUSALS.contains(word));
@@ -414,11 +415,11 @@ impl From<redis::RedisError> for Error {
 /// Names what the user lacks, in the server's words.
 fn rights_hint(source: &redis::RedisError) -> String {
     let said = source.detail().unwrap_or_default();
-    // A script says where in it the error was raised, which is of no use here.
+    // A script adds where in it the error was raised, which is of no use here.
     let after = |said, words| str::rsplit_once(said, words).map_or(said, |(_, said)| said);
     let said = after(after(said, "NOPERM "), IN_SCRIPT);
     let said = said.split(" script: ").next().unwrap_or_default().trim_end();
-    // It may name a whole sentence.
+    // The server's words may be a whole sentence, with a full stop.
     let said = said.trim_end_matches('.');
     format!("the user lacks a right: {said}. {RIGHTS}")
 }

@@ -1,4 +1,4 @@
-//! What reads bytes that something else may have made, for the fuzz targets in `fuzz/`.
+//! Entry points for the fuzz targets in `fuzz/`: they read bytes that something else may have made.
 
 use redis::Value;
 
@@ -11,7 +11,8 @@ use crate::query::request::{OrderKey, Request};
 use crate::value::{SortKey, index_form, list};
 use crate::write::record;
 
-/// Cuts bytes in pieces: each after its length, in a byte; a length of 255 is none.
+/// Cuts bytes into pieces. Each piece follows its length, which is one byte; a length of 255 stands
+/// for `None`.
 fn pieces(mut bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
     let mut pieces = Vec::new();
     while let Some((&length, rest)) = bytes.split_first() {
@@ -22,7 +23,8 @@ fn pieces(mut bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
     pieces
 }
 
-/// A text as a cursor; and forged places, with the tag that makes a cursor one of the query.
+/// Reads a text as a cursor. Also reads forged positions, with the tag that makes them cursors of
+/// the query.
 pub fn cursor<M: RedisModel>(bytes: &[u8]) {
     if let Ok(cursor) = String::from_utf8_lossy(bytes).parse::<Cursor>() {
         assert_eq!(cursor.to_string().parse::<Cursor>().ok(), Some(cursor));
@@ -48,7 +50,7 @@ pub fn cursor<M: RedisModel>(bytes: &[u8]) {
     }
 }
 
-/// The fields of a stored record, and what filters and orders make of them.
+/// Reads the fields of a stored record, and uses them in filters and orders.
 pub fn record<M: RedisModel>(bytes: &[u8]) {
     let schema = M::schema();
     let mut pieces = pieces(bytes).into_iter();
@@ -78,7 +80,7 @@ pub fn record<M: RedisModel>(bytes: &[u8]) {
     }
 }
 
-/// A plan as somebody sent it.
+/// Reads a plan that somebody sent.
 #[cfg(feature = "json")]
 pub fn plan(bytes: &[u8]) {
     if let Ok(plan) = serde_json::from_slice::<crate::Plan>(bytes) {

@@ -40,10 +40,9 @@
 //!   [`save_many`](RedisModel::save_many) and others.
 //! - The [derive](derive@RedisModel#) has the attributes of models and columns: keys, `index`,
 //!   `sort`, `unique`, `version`, `expires_at` and others.
-//! - [`Query`] is what `all`, `query` and `filter_by` make; [`Column`] has the predicates of a
-//!   filter.
-//! - [`ColumnValue`] says which types a column can have, and how to add one of yours; [`Json`]
-//!   takes any serde type.
+//! - `all`, `query` and `filter_by` make a [`Query`]; [`Column`] has the predicates of a filter.
+//! - [`ColumnValue`] says which types a column can have, and how to add your own; [`Json`] takes
+//!   any serde type.
 //! - [`Db`] is the connection, and [`DbBuilder`] has its settings.
 //! - [`Error`] says what went wrong, with model, column and key.
 //! - [`RedisModel::migrate`] changes the indexes of records that are stored; [`RedisModel::check`]
@@ -52,14 +51,15 @@
 //!
 //! # What calls cost, and what happens if one is dropped
 //!
-//! A save, a patch, a load and the first page of a query take one round trip each; every verb says
-//! what it takes. [`RedisModel`] and [`Query`] say what holds for all of their verbs: round trips,
-//! errors, and [cancel safety](RedisModel#cancel-safety). No write is ever repeated by itself: one
-//! whose answer was lost is [`Error::OutcomeUnknown`], which says whether a repeat is safe.
+//! A save, a patch, a load and the first page of a query take one round trip each; every verb names
+//! its round trips. [`RedisModel`] and [`Query`] say what holds for all of their verbs: round
+//! trips, errors, and [cancel safety](RedisModel#cancel-safety). No write is ever repeated
+//! automatically. A write whose answer was lost is [`Error::OutcomeUnknown`], which says whether it
+//! is safe to repeat it.
 //!
-//! A query on a primary writes intermediate bitmaps while it runs, which replicas don't see, but
-//! which count in `rdb_changes_since_last_save`; a replica can be [asked,
-//! too](DbBuilder::read_from).
+//! A query on a primary writes intermediate bitmaps while it runs. Replicas don't see them, but
+//! they count in `rdb_changes_since_last_save`. Queries can also
+//! [ask a replica](DbBuilder::read_from).
 //!
 //! # Features
 //!
@@ -73,7 +73,7 @@
 //! | `tracing` | spans and events of each operation, and a warning of slow queries |
 //! | `testing` | [`testing::TestServer`] |
 
-// So that docs.rs marks what needs a feature.
+// Lets docs.rs mark what needs a feature.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
@@ -113,7 +113,7 @@ pub use value::json::Json;
 pub use write::bulk::{DeleteReport, SaveReport};
 pub use write::patch::{ColumnChange, Patched};
 
-/// What the derives write calls to. Not part of the public interface.
+/// The items that generated code uses. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::model::codec::{RecordReader, RecordWriter, stored};

@@ -38,8 +38,8 @@ pub(crate) mod target;
 /// A struct whose values are records in Redis, with the verbs that save, load, change and find
 /// them.
 ///
-/// `#[derive(RedisModel)]` implements it; the attributes that give a column an index, an order and
-/// more are listed at [the derive](derive@crate::RedisModel#).
+/// `#[derive(RedisModel)]` implements it. [The derive](derive@crate::RedisModel#) lists the
+/// attributes that give a column an index, an order and more.
 ///
 /// ```no_run
 /// use subconscious::{Db, RedisModel};
@@ -64,43 +64,44 @@ pub(crate) mod target;
 /// # Ok(()) }
 /// ```
 ///
-/// An id is given by value or by reference, text also as `&str`, and a composite key as a tuple in
-/// declared order: see [`IntoValue`].
+/// Pass an id by value or by reference, text also as `&str`, and a composite key as a tuple of its
+/// columns in declared order: see [`IntoValue`].
 ///
 /// # Round trips
 ///
 /// Every write is one script, which the server runs as one step: the record and all its index
-/// entries change together or not at all. The number of round trips that a verb names is the usual
-/// one. There is one more for a script that the server does not know yet, two more for the first
-/// record of a model, and one more for a connection that was idle for a second, as it is tried
-/// first.
+/// entries change together or not at all. Each verb names its usual number of round trips. It takes
+/// one more for a script that the server does not know yet, two more for the first record of a
+/// model, and one more for a connection that was idle for a second, because the connection is
+/// tested first.
 ///
 /// # Errors
 ///
-/// Any verb may fail with [`Error::Redis`](crate::Error::Redis): the server refused, or can't be
-/// reached. An id that has no stored form or more than 1,024 bytes is
-/// [`Error::BadData`](crate::Error::BadData). If the stored indexes are not this model's, all verbs
-/// but `load`, `load_many`, `reload`, `exists` and `ttl` fail with
-/// [`Error::Schema`](crate::Error::Schema), until [`migrate`](RedisModel::migrate) has changed
-/// them. Each verb lists what else there is.
+/// Any verb may fail with [`Error::Redis`](crate::Error::Redis): the server refused the call, or
+/// can't be reached. An id that has no stored form or more than 1,024 bytes is
+/// [`Error::BadData`](crate::Error::BadData). If the stored indexes are not this model's, verbs fail
+/// with [`Error::Schema`](crate::Error::Schema), until [`migrate`](RedisModel::migrate) has changed
+/// them. This does not apply to `load`, `load_many`, `reload`, `exists` and `ttl`, nor to a delete
+/// of a record that does not exist. Each verb lists its further errors.
 ///
 /// # Cancel safety
 ///
-/// A future that only reads can be dropped at any time. If that of a write is dropped, the write
-/// was done as a whole or not at all, and which one is not known. Only [`take`](RedisModel::take)
-/// is not cancel safe: the record may be gone, and nobody has it.
+/// A future that only reads can be dropped at any time. If the future of a write is dropped, the
+/// write was done as a whole or not at all, and it is not known which. Only
+/// [`take`](RedisModel::take) is not cancel safe: the record may be removed although nobody
+/// received it.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a model", note = "add `#[derive(RedisModel)]` to it")]
 pub trait RedisModel: Sized + Send + Sync + 'static {
     /// The type of the primary key, or a tuple of the types of the composite key in declared order.
     type Id: ModelId;
 
-    /// The model's columns, each to be filtered and ordered by as its attributes allow.
+    /// The model's columns. Each can be filtered and ordered by as its attributes allow.
     type Columns: Copy;
 
-    /// What the model looks like.
+    /// The schema of the model: its name, its columns and what each of them can do.
     fn schema() -> &'static ModelSchema;
 
-    /// The columns, as the closures of queries and patches get them.
+    /// The columns that the closures of queries and patches receive.
     fn columns() -> Self::Columns;
 
     /// The record's id.
@@ -118,8 +119,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Inserts the record, or replaces the one with the same id. Columns that Redis assigns are
-    /// filled in. One round trip.
+    /// Inserts the record, or replaces the one with the same id. Fills in the columns that Redis
+    /// assigns. One round trip.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -133,25 +134,30 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// ```
     ///
     /// Fields of the stored record that this model does not have are kept: they belong to another
-    /// version of the program. A record that is already there keeps its time to live, unless a
-    /// column with `expires_at` or the model's `ttl` with `renew` sets it.
+    /// version of the program. A record that exists already keeps its time to live, unless a column
+    /// with `expires_at`, or the model's `ttl` with `renew`, sets a new one.
     ///
     /// # Errors
     ///
-    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent. Also
-    /// if an `auto_increment` column has a value that Redis did not assign: nothing is written.
-    /// [`Error::NotFound`](crate::Error::NotFound) if it did, and the record was deleted meanwhile.
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) if a `version` or `auto_increment` column is
-    /// at the end of its type. [`Error::Duplicate`](crate::Error::Duplicate) if another record has
-    /// the value of a `unique` column, [`Error::Conflict`](crate::Error::Conflict) if the record
-    /// has another `version` or was deleted. [`Error::Schema`](crate::Error::Schema) if the stored
-    /// indexes are not this model's. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the
-    /// connection broke before the answer came.
+    /// - [`Error::BadData`](crate::Error::BadData) if a value can't be stored: nothing is sent.
+    ///   Also if an `auto_increment` column has a value that Redis did not assign: nothing is
+    ///   written.
+    /// - [`Error::NotFound`](crate::Error::NotFound) if Redis did assign that value, and the record
+    ///   was deleted meanwhile.
+    /// - [`Error::OutOfRange`](crate::Error::OutOfRange) if a `version` or `auto_increment` column
+    ///   is at the end of its type.
+    /// - [`Error::Duplicate`](crate::Error::Duplicate) if another record has the value of a
+    ///   `unique` column.
+    /// - [`Error::Conflict`](crate::Error::Conflict) if the record has another `version` or was
+    ///   deleted.
+    /// - [`Error::Schema`](crate::Error::Schema) if the stored indexes are not this model's.
+    /// - [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the
+    ///   answer arrived.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the record was written with all its index entries or not at all;
-    /// which one is not known.
+    /// it is not known which.
     fn save(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
         operation(Self::schema(), "save", save(self, db, Verb::Save))
     }
@@ -160,7 +166,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if there is one with the same id;
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if a record with the same id exists;
     /// otherwise as [`save`](Self::save).
     ///
     /// # Cancel safety
@@ -174,7 +180,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is none; otherwise as
+    /// [`Error::NotFound`](crate::Error::NotFound) if no record has the id; otherwise as
     /// [`save`](Self::save).
     ///
     /// # Cancel safety
@@ -184,14 +190,14 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "update", save(self, db, Verb::Update))
     }
 
-    /// Saves many records, in pipelines of 500, two at a time; each pipeline is a round trip. Each
-    /// record is saved as by [`save`](Self::save), in one step of its own; one that fails does not
-    /// keep the others from being saved.
+    /// Saves many records in pipelines of 500, two pipelines at a time. Each pipeline is one round
+    /// trip. Each record is saved in a step of its own, as by [`save`](Self::save): if one fails,
+    /// the others are still saved.
     ///
     /// # Errors
     ///
-    /// If the connection fails: then it is not known which records were saved. What is wrong with
-    /// single records is in the report.
+    /// Returns an error if the connection fails: it is then not known which records were saved.
+    /// Errors of single records are in the report.
     ///
     /// # Cancel safety
     ///
@@ -203,10 +209,10 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Saves the records of a stream, as [`save_many`](Self::save_many) does, and holds two
-    /// pipelines of them at a time. For an iterator, use `futures::stream::iter`. After each
-    /// pipeline, `progress` gets the report so far. What Redis assigns to the records is not told,
-    /// as they are dropped.
+    /// Saves the records of a stream, as [`save_many`](Self::save_many) does. It holds two
+    /// pipelines of records at a time. For an iterator, use `futures::stream::iter`. After each
+    /// pipeline, `progress` receives the report so far. The records are dropped, so the values that
+    /// Redis assigns to them are not returned.
     ///
     /// # Errors
     ///
@@ -226,7 +232,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// The record with the id, or `None`. One round trip, a plain HMGET.
+    /// The record with the id, or `None`. One round trip: a plain HMGET.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -243,7 +249,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::Corrupt`](crate::Error::Corrupt) or
-    /// [`Error::MissingColumn`](crate::Error::MissingColumn) if what is stored is not a record of
+    /// [`Error::MissingColumn`](crate::Error::MissingColumn) if the stored data is not a record of
     /// this model.
     fn load(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<Option<Self>>> + Send {
         let id = id.into_value();
@@ -254,8 +260,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// The records with the ids, in the order of the ids, `None` where there is none. One round
-    /// trip, however many there are.
+    /// The records with the ids, in the order of the ids; `None` for an id without a record. One
+    /// round trip for any number of ids.
     ///
     /// # Errors
     ///
@@ -290,13 +296,13 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Reads the record again, with what others have written since. Columns with `skip` get their
-    /// defaults. One round trip.
+    /// Reads the record again, with all changes that others have made since. Columns with `skip`
+    /// get their defaults. One round trip.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is none any more: the value stays as it
-    /// is. Otherwise as [`load`](Self::load).
+    /// [`Error::NotFound`](crate::Error::NotFound) if the record no longer exists; `self` then
+    /// stays as it is. Otherwise as [`load`](Self::load).
     fn reload(&mut self, db: &Db) -> impl Future<Output = Result<()>> + Send {
         operation(Self::schema(), "reload", async move {
             let target = target::<Self>(db);
@@ -310,19 +316,20 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Removes the record and its index entries. Says whether there was one. One round trip.
+    /// Removes the record and its index entries. Returns whether the record existed. One round
+    /// trip.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`](crate::Error::Conflict) if the model has a `version` and the stored
-    /// record has another one: nothing is removed; [`delete_by_id`](Self::delete_by_id) does not
-    /// compare it. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke
-    /// before the answer came.
+    /// record has another one: nothing is removed. [`delete_by_id`](Self::delete_by_id) does not
+    /// compare versions. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection
+    /// broke before the answer arrived.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the record was removed with all its index entries or not at all;
-    /// which one is not known.
+    /// it is not known which.
     fn delete(&self, db: &Db) -> impl Future<Output = Result<bool>> + Send {
         let (id, record) = (self.id(), encoded(self));
         operation(Self::schema(), "delete", async move {
@@ -348,14 +355,14 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Removes the records with the ids, in pipelines of 500, two at a time; each pipeline is a
-    /// round trip. Each record is removed in one step of its own, as by
+    /// Removes the records with the ids in pipelines of 500, two pipelines at a time. Each pipeline
+    /// is one round trip. Each record is removed in a step of its own, as by
     /// [`delete_by_id`](Self::delete_by_id). The ids are taken from the iterator as they are sent.
     ///
     /// # Errors
     ///
-    /// If the connection fails: then it is not known which records were removed. What is wrong with
-    /// single records is in the report.
+    /// Returns an error if the connection fails: it is then not known which records were removed.
+    /// Errors of single records are in the report.
     ///
     /// # Cancel safety
     ///
@@ -374,8 +381,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Reads and removes the record with the id in one step: of several callers at the same time,
-    /// one gets it. One round trip.
+    /// Reads and removes the record with the id in one step. If several callers take it at the same
+    /// time, one of them gets it. One round trip.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -392,9 +399,9 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the
-    /// answer came: then the record may be gone for good. [`Error::Corrupt`](crate::Error::Corrupt)
-    /// or [`Error::MissingColumn`](crate::Error::MissingColumn) if what was stored is not a record
-    /// of this model; it is removed all the same.
+    /// answer arrived: the record may then be lost. [`Error::Corrupt`](crate::Error::Corrupt) or
+    /// [`Error::MissingColumn`](crate::Error::MissingColumn) if the stored data was not a record of
+    /// this model; it is removed all the same.
     ///
     /// # Cancel safety
     ///
@@ -409,8 +416,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Changes some columns of a record, in one step and without reading it. One round trip, in
-    /// which only these columns travel.
+    /// Changes some columns of a record in one step, without reading it. One round trip, which
+    /// sends only these columns.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -423,26 +430,28 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Ok(()) }
     /// ```
     ///
-    /// `version` goes up and `updated_at` is set, if the model has them. With
-    /// [`Column::expected`](crate::Column::expected) the record is changed only if it has that
-    /// version. The time to live stays as it is, unless the column with `expires_at` is changed or
-    /// the model's `ttl` has `renew`.
-    ///
+    /// If the model has a `version` or `updated_at` column, the patch increases the version and
+    /// sets the time. With [`Column::expected`](crate::Column::expected), the record is changed
+    /// only if it has that version. The time to live stays as it is, unless the patch changes the
+    /// column with `expires_at`, or the model's `ttl` has `renew`.
     /// # Errors
     ///
-    /// Nothing is written, except maybe with the last of these:
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
-    /// [`Error::BadData`](crate::Error::BadData) if a value can't be stored or a column is changed
-    /// twice; [`Error::OutOfRange`](crate::Error::OutOfRange) if a sum is beyond the column's type;
-    /// [`Error::MissingColumn`](crate::Error::MissingColumn) or
-    /// [`Error::Corrupt`](crate::Error::Corrupt) if there is no number to add to;
-    /// [`Error::Duplicate`](crate::Error::Duplicate), [`Error::Conflict`](crate::Error::Conflict),
-    /// and [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) as with [`save`](Self::save): to
-    /// repeat an `incr` is not safe then.
+    /// Nothing is written in any of these cases, except possibly in the last one:
     ///
+    /// - [`Error::NotFound`](crate::Error::NotFound) if there is no such record.
+    /// - [`Error::BadData`](crate::Error::BadData) if a value can't be stored, or a column is
+    ///   changed twice.
+    /// - [`Error::OutOfRange`](crate::Error::OutOfRange) if a sum is beyond the column's type.
+    /// - [`Error::MissingColumn`](crate::Error::MissingColumn) or
+    ///   [`Error::Corrupt`](crate::Error::Corrupt) if there is no number to add to.
+    /// - [`Error::Duplicate`](crate::Error::Duplicate) and
+    ///   [`Error::Conflict`](crate::Error::Conflict) as with [`save`](Self::save).
+    /// - [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) as with [`save`](Self::save): it
+    ///   is then not safe to repeat an `incr`.
     /// # Cancel safety
     ///
-    /// If the future is dropped, all of the changes were made or none; which one is not known.
+    /// If the future is dropped, either all of the changes were made or none; it is not known
+    /// which.
     fn patch<I>(
         db: &Db,
         id: impl IntoValue<Self::Id> + Send,
@@ -460,28 +469,29 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Lets the stored record live for this long from now, by the server's clock, which counts in
-    /// milliseconds: parts of one are rounded up. One round trip.
+    /// Lets the stored record live for this duration from now on, by the server's clock. The
+    /// duration is rounded up to whole milliseconds. One round trip.
     ///
-    /// If the model has a column with `expires_at`, that is set too, in the store and not in
-    /// `self`. A time beyond the year 9999 counts as its end. `version` and `updated_at` stay as
-    /// they are.
+    /// If the model has a column with `expires_at`, the stored column is set as well, but the field
+    /// of `self` is not. A deadline after the year 9999 is set to the end of that year. `version`
+    /// and `updated_at` stay as they are.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound) if there is no such record;
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the connection broke before the
-    /// answer came.
+    /// answer arrived.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, it was done or not; which one is not known.
+    /// If the future is dropped, the deadline was changed or not; it is not known which.
     fn expire(&self, db: &Db, after: Duration) -> impl Future<Output = Result<()>> + Send {
         expire(self, db, Lifetime::After(patch::milliseconds(after)), "expire")
     }
 
-    /// Lets the stored record live until this time, rounded up to milliseconds: see
-    /// [`expire`](Self::expire). If that has passed, the record is gone at once. One round trip.
+    /// Lets the stored record live until this time, rounded up to whole milliseconds: see
+    /// [`expire`](Self::expire). If the time has already passed, the record expires at once. One
+    /// round trip.
     ///
     /// # Errors
     ///
@@ -509,7 +519,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         expire(self, db, Lifetime::Never, "persist")
     }
 
-    /// How long the record still lives; `None` if for ever. One round trip.
+    /// The remaining time to live of the record; `None` if it lives for ever. One round trip.
     ///
     /// # Errors
     ///
@@ -522,15 +532,16 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Removes what is left of records that expired, and says how many there were. One round trip
-    /// for 64 of them.
+    /// Removes the rows and index entries of expired records. Returns how many records it removed.
+    /// One round trip for 64 records.
     ///
-    /// Nobody has to call it: an expired record is in no answer, and saves and deletes remove up to
-    /// 8 of them on their way, queries all of them. A timer that calls it spares them this.
+    /// Calling it is optional: no answer contains an expired record. A save or delete also removes
+    /// up to 8 expired records, and a query removes all of them. A timer that calls this function
+    /// spares them that work.
     ///
     /// # Errors
     ///
-    /// If the connection fails.
+    /// Returns an error if the connection fails.
     ///
     /// # Cancel safety
     ///
@@ -539,25 +550,27 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "purge_expired", async move { purge::purge_expired(db, &target::<Self>(db)).await })
     }
 
-    /// Compares the indexes with the records, both ways, and says what differs. Nothing that this
-    /// library does makes them differ; other programs, evictions and partial restores can.
+    /// Compares the indexes with the records, in both directions, and reports the differences. This
+    /// library never makes them differ, but other programs, evictions and partial restores can.
     ///
-    /// It works in steps of about half a millisecond of the server's time, while others read and
-    /// write; what they do meanwhile is never taken for damage. Records that expired are passed
-    /// over. It takes two round trips for 16 records, one for up to 32 steps through index entries,
-    /// and one for 500 keys of the whole database, through which it goes four times.
+    /// It works in steps of about 0.5 ms of the server's time, while others read and write. Their
+    /// changes are never mistaken for damage. Expired records are skipped. It takes two round trips
+    /// for 16 records, one for up to 32 steps through index entries, and one for 500 keys of the
+    /// whole database, which it scans four times.
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`](crate::Error::Schema) if the stored indexes are those of another version
-    /// of the model, or still being built. What is wrong with keys and records is in the report.
+    /// [`Error::Schema`](crate::Error::Schema) if the stored indexes or the types of columns are
+    /// those of another version of the model, or indexes are still being built. The report lists
+    /// what is wrong with keys and records.
     fn check(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
         operation(Self::schema(), "check", check::check(db, target::<Self>(db), try_to_read::<Self>, false))
     }
 
-    /// Does what [`check`](Self::check) does, at the same cost, and mends what it finds: the
-    /// records are right, and the indexes are made to follow them. Each [`Fault`](crate::Fault)
-    /// says what is done about it. No record's columns are changed, and none is deleted.
+    /// Does what [`check`](Self::check) does, at the same cost, and repairs what it finds. The
+    /// records count as correct, and the indexes are changed to match them. Each
+    /// [`Fault`](crate::Fault) says how it is repaired. No column of a record is changed, and no
+    /// record is deleted.
     ///
     /// # Errors
     ///
@@ -565,13 +578,13 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, what was repaired stays repaired, and the rest as it was.
+    /// If the future is dropped, what was repaired stays repaired; the rest stays as it was.
     fn repair(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
         operation(Self::schema(), "repair", check::check(db, target::<Self>(db), try_to_read::<Self>, true))
     }
 
-    /// Changes the stored indexes and types of columns to those of this model, where they are of
-    /// another version of it. Call it when a new version of the program starts.
+    /// Changes the stored indexes and column types to those of this model, if another version of
+    /// the model stored them. Call it when a new version of the program starts.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -583,44 +596,52 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Ok(()) }
     /// ```
     ///
-    /// It is needed where `index`, `sort` or `unique` come or go, or the type of a column changes.
-    /// A new column without them needs nothing, if it is nullable or has a `default`. Where nothing
-    /// has changed, it is one round trip; otherwise it works in steps of about half a millisecond
-    /// of the server's time, each a round trip, of up to 48 index entries.
+    /// It is needed when a column gains or loses `index`, `sort` or `unique`, or when the type of a
+    /// column changes. A new column without these attributes needs no migration if it is nullable
+    /// or has a `default`. If nothing has changed, the call is one round trip. Otherwise it works
+    /// in steps of up to 48 index entries; each step is one round trip and takes about 0.5 ms of
+    /// the server's time.
     ///
     /// Before it changes anything, it reads the stored values of each column that gets another type
-    /// or an index, eleven round trips for 1,000 records, and refuses if one of them can't be read
-    /// by the new type or be indexed. What a program of the older type writes after its record was
-    /// read so is not noticed: a load then says [`Error::Corrupt`](crate::Error::Corrupt), or, if
-    /// the column is indexed, the migration ends with that error after the change.
+    /// or an index, in eleven round trips for 1,000 records. It refuses to migrate if one of them
+    /// can't be read by the new type or can't be indexed. It does not notice values that a program
+    /// with the older type writes to a record after that record was read. A load of such a record
+    /// fails with [`Error::Corrupt`](crate::Error::Corrupt), or, if the column is indexed, the
+    /// migration ends with that error after the change.
     ///
     /// While it runs and afterwards, programs with the old indexes or types are refused with
     /// [`Error::Schema`](crate::Error::Schema), except for loads. Programs with the new ones can
-    /// write, and can query what is ready: a query that needs an index that is still being built is
-    /// refused. If it is stopped, call it again and it goes on; several callers at the same time
-    /// share the work.
+    /// write, and can use the indexes that are complete: a query that needs an index that is still
+    /// being built is refused. If the migration is stopped, the next call continues it. Several
+    /// callers at the same time share the work.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`](crate::Error::Corrupt) if a stored value can't be read by the column's
-    /// new type, [`Error::BadData`](crate::Error::BadData) if it is too long to be indexed,
-    /// [`Error::MissingColumn`](crate::Error::MissingColumn) if a record lacks a column that gets a
-    /// type or an index, is no `Option` and has no `default`: nothing was changed; change the
-    /// record with the older program and call it again.
-    /// [`Error::Duplicate`](crate::Error::Duplicate) if two records have the same value of a column
-    /// that is to be unique: change one with this program, and call it again.
-    /// [`Error::Schema`](crate::Error::Schema) if the key or the layout has changed, which can't be
-    /// migrated.
+    /// In these cases nothing was changed; change the record with the older program and call it
+    /// again:
+    ///
+    /// - [`Error::Corrupt`](crate::Error::Corrupt) if the column's new type can't read a stored
+    ///   value.
+    /// - [`Error::BadData`](crate::Error::BadData) if a stored value is too long to be indexed.
+    /// - [`Error::MissingColumn`](crate::Error::MissingColumn) if a record lacks a column that gets
+    ///   a type or an index, and that column is no `Option` and has no `default`.
+    ///
+    /// Other errors:
+    ///
+    /// - [`Error::Duplicate`](crate::Error::Duplicate) if two records have the same value of a
+    ///   column that is to be unique: change one of them with this program, and call it again.
+    /// - [`Error::Schema`](crate::Error::Schema) if the key or the layout has changed, which can't
+    ///   be migrated.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the migration stays where it is, until the next call goes on with
-    /// it.
+    /// If the future is dropped, the migration stops where it is, and the next call continues it.
     fn migrate(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
         Self::migrate_with(db, |_| ())
     }
 
-    /// The same as [`migrate`](Self::migrate); after each step, `progress` is told how far it is.
+    /// Does what [`migrate`](Self::migrate) does; after each step, `progress` receives the state of
+    /// the migration.
     ///
     /// # Errors
     ///
@@ -641,7 +662,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         )
     }
 
-    /// A query for all records: nothing is sent until one of its verbs runs it.
+    /// A query for all records. Nothing is sent until one of its verbs runs it.
     fn all() -> Query<Self> {
         Query::new()
     }
@@ -651,16 +672,17 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         Query::new()
     }
 
-    /// A query for the records that match: `User::filter_by(|u| u.age.ge(18) &
-    /// u.country.eq("CH"))`. See [`Query`] and [`Column`](crate::Column).
+    /// A query for the records that match, such as
+    /// `User::filter_by(|u| u.age.ge(18) & u.country.eq("CH"))`. See [`Query`] and
+    /// [`Column`](crate::Column).
     fn filter_by(filter: impl FnOnce(Self::Columns) -> Filter<Self>) -> Query<Self> {
         Query::new().filter(filter)
     }
 }
 
 impl<M: RedisModel> Patched<M> {
-    /// The new value of a column with `incr` or `decr` in the patch, or of the version; `None` for
-    /// other columns.
+    /// The new value of a column that the patch changed by `incr` or `decr`, or of the version;
+    /// `None` for other columns.
     pub fn get<T: ColumnType, C>(&self, column: impl FnOnce(M::Columns) -> Column<M, T, C>) -> Option<T::Value> {
         T::Value::decode(self.stored(column(M::columns()).at())?).ok()
     }

@@ -1,4 +1,4 @@
-//! Queries: built step by step, run by a verb.
+//! Queries: they are built step by step, and a verb runs them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -40,10 +40,10 @@ use select::{Selected, Selection};
 pub(crate) use stats::Stats;
 use stream::RecordStream;
 
-/// Records of a page where the query has no limit.
+/// Records of a page if the query has no limit.
 const PAGE: u64 = 100;
 
-/// Records that are deleted in a step.
+/// Records that `delete` deletes in one step.
 const STEP: u64 = 100;
 
 /// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or
@@ -63,27 +63,29 @@ const STEP: u64 = 100;
 /// # Ok(()) }
 /// ```
 ///
-/// Without `order_by` the records come in row order. A row is a number that a record gets at its
-/// first save and keeps as long as it lives; a new record takes the row of a deleted one first, so
-/// that the order is about that of insertion.
+/// Without `order_by`, records come in row order. A row is a number that a record gets at its first
+/// save and keeps as long as it lives. A new record takes the row of a deleted one, if there is
+/// one, so row order is roughly the order of insertion.
 ///
-/// While others write, a record that is delivered has matched at some moment during the query, none
-/// is delivered twice, and one that matches all the time is delivered, unless the column that is
-/// ordered by changes meanwhile. Of a filter with more than 500 values or conditions, the indexes
-/// are read in several steps: a record that changes from one of its values to another one between
-/// two steps may be passed over.
+/// While others write, a query promises three things. Each record that is delivered matched at some
+/// moment during the query. None is delivered twice. A record that matches all the time is
+/// delivered, unless the column that orders the query changes meanwhile.
+///
+/// There is one exception. The indexes for a filter with more than 500 values or conditions are
+/// read in several steps. A record that changes from one of its values to another between two steps
+/// may be missed.
 ///
 /// # Round trips
 ///
-/// The number that a verb names is the usual one. There are more where many records have to be
-/// looked at for each one that matches, as no call takes longer than
-/// [`query_budget`](crate::DbBuilder::query_budget) on the server; and where many records have just
-/// expired, as they are removed first.
+/// Each verb names its usual number of round trips. There are more if many records have to be
+/// tested for each one that matches, since a call takes no longer than about
+/// [`query_budget`](crate::DbBuilder::query_budget) on the server. There are also more if many
+/// records have just expired, since these are removed first.
 ///
 /// # Cancel safety
 ///
-/// All verbs but [`delete`](Query::delete) only read: a future or a stream that is dropped leaves
-/// nothing behind on the server.
+/// All verbs except [`delete`](Query::delete) only read. If a future or a stream is dropped,
+/// nothing is left behind on the server.
 #[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `delete`, `count`, `exists` or `explain` runs it"]
 pub struct Query<M> {
     request: Request,
@@ -117,17 +119,19 @@ impl<M: RedisModel> Query<M> {
         Self { request: Request::of(Condition::All), limit: None, offset: 0, after: None, model: PhantomData }
     }
 
-    /// Narrows the query to the records that match this filter as well.
+    /// Narrows the query to the records that also match this filter.
     pub fn filter(mut self, filter: impl FnOnce(M::Columns) -> Filter<M>) -> Self {
         self.request.condition = self.request.condition.and(filter(M::columns()).condition);
         self
     }
 
-    /// Orders by a column; called again, by a further one where the columns before are equal.
+    /// Orders the records by a column. Each further call adds a column, which orders the records
+    /// that are equal in the columns before it.
     ///
-    /// By one column, the records come in pages from the index of the column. By several, all
-    /// records that match are found first, and this program holds and sorts their rows and these
-    /// columns; with a limit, it holds no more than are wanted.
+    /// With one column, the records come in pages from the index of the column. With several
+    /// columns, all records that match are found first, and this program holds and sorts their rows
+    /// and their values of these columns; with a limit, the values of at most twice as many as are
+    /// wanted, and of 1,000 more.
     pub fn order_by(mut self, order: impl FnOnce(M::Columns) -> Order<M>) -> Self {
         self.request.order.push(order(M::columns()).key);
         self
@@ -139,22 +143,22 @@ impl<M: RedisModel> Query<M> {
         self
     }
 
-    /// Leaves out this many records first; ignored after a cursor.
+    /// Leaves out this many records first. Ignored after a cursor.
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = offset;
         self
     }
 
-    /// Goes on where a [`page`](Self::page) of the same query ended, or goes back to where it
-    /// began, by one of the cursors of that page; from the beginning if there is no cursor. A
-    /// cursor of another query is refused when the query is run; so is one that leads back, by all
-    /// verbs but `page`.
+    /// Continues after a [`page`](Self::page) of the same query, or goes back to the page before
+    /// it, by one of the cursors of that page. Without a cursor, the query starts from the
+    /// beginning. A cursor of another query is refused when the query is run. A cursor that leads
+    /// back is refused by all verbs except `page`.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
         self.after = cursor.into();
         self
     }
 
-    /// The query as it is run, from where it begins.
+    /// The query as it is run, from its cursor or from the beginning.
     fn execution(&self, db: &Db) -> Result<Execution> {
         let target = Target::new(db, M::schema());
         match &self.after {
@@ -167,7 +171,7 @@ impl<M: RedisModel> Query<M> {
         }
     }
 
-    /// The same for all verbs but `page`, which alone can go back.
+    /// The same for all verbs except `page`: they refuse a cursor that leads back.
     fn forwards(&self, db: &Db) -> Result<Execution> {
         if self.after.as_ref().is_some_and(Cursor::is_backwards) {
             return Err(Error::InvalidQuery {
@@ -193,12 +197,12 @@ impl<M: RedisModel> Query<M> {
         Selected::new(self, &selection)
     }
 
-    /// The least value of a column among the records, or `None` if there are no records or all have
-    /// null. Order, limit, offset and cursor are ignored. One round trip.
+    /// The least value of a column among the records; `None` if there are no records, or if the
+    /// column is null in all of them. Order, limit, offset and cursor are ignored. One round trip.
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch).
+    /// The same as for [`fetch`](Self::fetch).
     pub async fn min<T, C>(
         &self,
         db: &Db,
@@ -216,7 +220,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch).
+    /// The same as for [`fetch`](Self::fetch).
     pub async fn max<T, C>(
         &self,
         db: &Db,
@@ -241,14 +245,15 @@ impl<M: RedisModel> Query<M> {
         T: ColumnType + Send + 'static,
         C: 'static,
     {
-        // Nulls come last.
+        // Nulls come last in both directions, so the first record has a value if any record has
+        // one.
         let request = Request { condition: self.request.condition.clone(), order: vec![order.key], backwards: false };
         let all = Self { request, limit: None, offset: 0, after: None, model: PhantomData };
         let first = all.select(|_| column).first_as(db, name).await?;
         Ok(first.and_then(ColumnType::into_value))
     }
 
-    /// What whole records are made of.
+    /// Delivers whole records.
     fn records() -> Delivery<M> {
         let decode = |hit: Hit| {
             let Some(fields) = hit.fields else { return Ok(None) };
@@ -257,9 +262,9 @@ impl<M: RedisModel> Query<M> {
         Delivery { columns: Some(M::schema().stored.as_slice().into()), decode: Arc::new(decode) }
     }
 
-    /// Runs the query, page by page as the stream is read. One round trip for the first 100
-    /// records, then two for each following 1,000; more where many records have to be looked at for
-    /// each one that matches, as no call takes longer than
+    /// Runs the query, page by page as the stream is read. The first 100 records take one round
+    /// trip, each further 1,000 take two. There are more round trips if many records have to be
+    /// tested for each one that matches, since a call takes no longer than about
     /// [`query_budget`](crate::DbBuilder::query_budget) on the server.
     ///
     /// ```no_run
@@ -276,8 +281,8 @@ impl<M: RedisModel> Query<M> {
     /// # Ok(()) }
     /// ```
     ///
-    /// A record that can't be read is an item of its own, an `Err` with its key, after which the
-    /// stream goes on. `try_next`, `try_collect` and `?` end at it.
+    /// A record that can't be read is an item of its own: an `Err` with its key, after which the
+    /// stream continues. `try_collect`, and a loop with `try_next` and `?`, end at it.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
         self.deliver(db, "stream", Self::records())
     }
@@ -298,18 +303,18 @@ impl<M: RedisModel> Query<M> {
         })
     }
 
-    /// The ids of the records, without reading the records. One round trip for the first 100, then
-    /// one for each following 1,000; see [`stream`](Self::stream).
+    /// The ids of the records, without reading the records. The first 100 take one round trip, each
+    /// further 1,000 take one more; see [`stream`](Self::stream).
     pub fn ids(&self, db: &Db) -> RecordStream<M::Id> {
         let decode = |hit: Hit| M::Id::decode(M::schema(), &hit.id).map(Some);
         let delivery = Delivery { columns: None, decode: Arc::new(decode) };
         self.deliver(db, "ids", delivery)
     }
 
-    /// A page of at most `limit` records, of 100 if the query has no limit, and [`Cursor`]s for the
-    /// pages before and after. One round trip for up to 100 records, two or three for up to 1,000,
-    /// and so on; see [`stream`](Self::stream). One record that can't be read fails the page, as it
-    /// does [`fetch`](Self::fetch).
+    /// A page of at most `limit` records (100 if the query has no limit), with [`Cursor`]s for the
+    /// pages before and after. Up to 100 records take one round trip, up to 1,000 take two or
+    /// three, and so on; see [`stream`](Self::stream). One record that can't be read makes the page
+    /// fail, as it makes [`fetch`](Self::fetch) fail.
     ///
     /// ```no_run
     /// # use subconscious::{Cursor, Db, RedisModel};
@@ -328,7 +333,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch).
+    /// The same as for [`fetch`](Self::fetch).
     pub async fn page(&self, db: &Db) -> Result<Page<M>> {
         self.turn(db, &Self::records()).await
     }
@@ -353,8 +358,8 @@ impl<M: RedisModel> Query<M> {
         }
         let cursor = |position: &Position, backwards| Cursor::new(M::schema(), &self.request, position, backwards);
         let (first, last) = (execution.first().cloned(), execution.position());
-        // Where there is no record, the page before ends with the last one of all, and the one
-        // after begins with the first.
+        // If the page is empty, the edge is the start of the order. The page before then ends with
+        // the last record of all, and the page after begins with the first one.
         let edge = cursor(&first.unwrap_or_default(), !backwards);
         let last = last.map(|last| cursor(last, backwards));
         if backwards {
@@ -365,50 +370,51 @@ impl<M: RedisModel> Query<M> {
         Ok(Page { items, next: last, previous })
     }
 
-    /// Runs the query and holds all its records. For many records, [`stream`](Self::stream) holds
-    /// fewer at a time, at the same cost.
+    /// Runs the query and collects all its records. If there are many, [`stream`](Self::stream)
+    /// holds fewer at a time, at the same cost.
     ///
-    /// One record that can't be read, as another program stored what its columns can't hold, fails
-    /// the whole. A stream tells of it and goes on with the next record:
-    /// `query.stream(&db).filter_map(|found| async { found.ok() })` passes over such records. An
-    /// enum with a variant [`#[column(other)]`](derive@crate::ColumnEnum#) reads values that only
-    /// another version of the program knows.
+    /// One record that can't be read makes the whole call fail. This happens if another program
+    /// stored a value that a column can't hold. A stream delivers an error for such a record, and
+    /// continues with the next one. An enum with a variant
+    /// [`#[column(other)]`](derive@crate::ColumnEnum#) reads values that only another version of
+    /// the program knows.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if a filter has a value that can't be
-    /// stored, or the cursor is one of another query; [`Error::Schema`](crate::Error::Schema) if
-    /// the stored indexes are not this model's, or one that is needed is still being built; what
-    /// [`RedisModel::load`] returns, for the first record that can't be read.
+    /// stored, or the cursor belongs to another query. [`Error::Schema`](crate::Error::Schema) if
+    /// the stored indexes are not those of this model, or an index that is needed is still being
+    /// built. For the first record that can't be read, the error that [`RedisModel::load`] returns.
     pub async fn fetch(&self, db: &Db) -> Result<Vec<M>> {
         self.deliver(db, "fetch", Self::records()).try_collect().await
     }
 
-    /// The first record, or `None`. One round trip; see [`stream`](Self::stream). If the first one
-    /// can't be read, that is an error, and the next is not looked at.
+    /// The first record, or `None`. One round trip; see [`stream`](Self::stream). If the first
+    /// record can't be read, this is an error, and the next one is not tried.
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch).
+    /// The same as for [`fetch`](Self::fetch).
     pub async fn first(&self, db: &Db) -> Result<Option<M>> {
         let first = self.clone().limit(self.limit.unwrap_or(1).min(1));
         first.deliver(db, "first", Self::records()).try_next().await
     }
 
-    /// Deletes the records, as limited by `limit` and `offset`, and says how many. In steps of 100
-    /// records, of two round trips each.
+    /// Deletes the records, as limited by `limit` and `offset`, and returns their number. It works
+    /// in steps of 100 records, each of two round trips.
     ///
-    /// Each record is deleted together with its index entries in one step, and only if it still
-    /// matches at that moment. The whole is not one step.
+    /// Each record is deleted together with its index entries in one atomic step, and only if it
+    /// still matches at that moment. The call as a whole is not atomic.
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch) and [`RedisModel::delete`]; what was deleted until then stays so.
+    /// The same as for [`fetch`](Self::fetch) and [`RedisModel::delete`]. What was deleted before
+    /// the error stays deleted.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, some of the records are deleted. Calling it again deletes the
-    /// others.
+    /// If the future is dropped, some of the records are deleted and the others are not. Calling it
+    /// again deletes the others.
     pub async fn delete(&self, db: &Db) -> Result<u64> {
         let (operation, stats) = self.operation(db, "delete");
         let deleted = async {
@@ -424,14 +430,14 @@ impl<M: RedisModel> Query<M> {
         operation.run(deleted).await
     }
 
-    /// The number of records, as limited by `limit` and `offset`; a cursor is ignored. One round
-    /// trip for each millisecond that the server takes: as a rule, some six million rows. With a
-    /// filter that combines a wide range with other conditions, one for each thousand rows of the
-    /// range.
+    /// The number of records, as limited by `limit` and `offset`. A cursor is ignored. One round
+    /// trip for each millisecond that the server takes, in which it usually counts about six
+    /// million rows. With a filter that combines a wide range with other conditions, one for each
+    /// 1,000 to 4,000 rows of the range.
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch), but records are not read.
+    /// The same as for [`fetch`](Self::fetch), except those of reading records.
     pub async fn count(&self, db: &Db) -> Result<u64> {
         let (operation, stats) = self.operation(db, "count");
         let count = async {
@@ -443,10 +449,10 @@ impl<M: RedisModel> Query<M> {
         operation.run(count).await
     }
 
-    /// The number of records for each value of a column with `index`: pairs of a value and how many
-    /// records have it, the most frequent value first, equally frequent ones in their order and
-    /// null last. Of a list, the records that contain each element. Order, limit, offset and cursor
-    /// are ignored.
+    /// The number of records for each value of a column with `index`, as pairs of a value and the
+    /// number of records that have it. The most frequent value comes first; equally frequent values
+    /// come in their own order, null last. For a list, these are the elements, each with the number
+    /// of records that contain it. Order, limit, offset and cursor are ignored.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -457,14 +463,14 @@ impl<M: RedisModel> Query<M> {
     /// # Ok(()) }
     /// ```
     ///
-    /// With up to 1,000 values, it is counted where the indexes are, in one round trip for each
-    /// millisecond that the server takes: as a rule, some 30 values of a million records. With
-    /// more, and of lists, the column of each record that matches is read.
+    /// Up to 1,000 values are counted by the indexes, in one round trip for each millisecond that
+    /// the server takes. In this time it usually counts about 30 values of a million records. If
+    /// there are more values, and for lists, the column of each record that matches is read.
     ///
     /// # Errors
     ///
-    /// As [`count`](Self::count); [`Error::Corrupt`](crate::Error::Corrupt) if a stored value is
-    /// not one of the column's type.
+    /// The same as for [`count`](Self::count), and [`Error::Corrupt`](crate::Error::Corrupt) if a
+    /// stored value is not one of the column's type.
     pub async fn count_by<T, C>(
         &self,
         db: &Db,
@@ -481,13 +487,13 @@ impl<M: RedisModel> Query<M> {
             .await
     }
 
-    /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and tells how they were
-    /// found and what it took: see [`Plan`]. Then it counts what matches each part of the filter,
-    /// each as [`count`](Self::count) does. Give it a limit, if the query has many records.
+    /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and returns how they were
+    /// found and what that cost: see [`Plan`]. Then it counts the records that match each part of
+    /// the filter, each as [`count`](Self::count) does. Set a limit if the query has many records.
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch), but for records that can't be read.
+    /// The same as for [`fetch`](Self::fetch), but a record that can't be read is not an error.
     pub async fn explain(&self, db: &Db) -> Result<Plan> {
         trace::operation(M::schema(), "explain", self.explained(&db.reading())).await
     }
@@ -512,7 +518,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// As [`fetch`](Self::fetch), but records are not read.
+    /// The same as for [`fetch`](Self::fetch), except those of reading records.
     pub async fn exists(&self, db: &Db) -> Result<bool> {
         if self.limit == Some(0) {
             return Ok(false);
@@ -520,7 +526,7 @@ impl<M: RedisModel> Query<M> {
         let (operation, stats) = self.operation(db, "exists");
         let exists = async {
             let mut execution = self.forwards(&db.reading())?.with_stats(stats);
-            // In whichever order is the cheapest.
+            // The order does not matter, so rows are found in the cheapest one.
             execution.forget_order(self.after.is_some());
             while execution.position().is_some() {
                 if !execution.next(1, 1, None).await?.is_empty() {

@@ -1,4 +1,4 @@
-//! The scripts: their texts, and calls of them. `server/script.rs` makes the calls.
+//! The scripts: their texts, and the commands that call them. `server/script.rs` makes the calls.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -9,17 +9,17 @@ use crate::model::{index, keys, layout};
 use crate::query::plan::cost;
 use crate::value::Kind;
 
-/// A line that begins a stage: see [`Script::new`].
+/// A line that begins a stage: see [`Script::of_text`].
 const STAGE: &str = "-- stage\n";
 
-/// What comes before the name of a file in a line that stands for its text.
+/// Begins a line that includes a file; the name of the file follows.
 const INCLUDE: &str = "-- include ";
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("scripts/", $name)))),*] };
 }
 
-/// The texts of all files.
+/// The names and texts of all files.
 const FILES: &[(&str, &str)] = files![
     "query/bitmaps.lua",
     "query/budget.lua",
@@ -73,8 +73,8 @@ const FILES: &[(&str, &str)] = files![
     "write/schema.lua",
 ];
 
-/// A text with the texts of the files that its lines include, and of those that they do. `within`
-/// has the files on the way to it.
+/// A text in which each line that includes a file is replaced by the text of the file, and so on
+/// for the lines of that text. `within` lists the files that this text is included by.
 fn expand(text: &str, within: &[&str]) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -94,8 +94,8 @@ fn expand(text: &str, within: &[&str]) -> Result<String, String> {
     Ok(out)
 }
 
-/// What the names in capitals stand for that the scripts do not define: numbers and
-/// parts of keys that Rust has, too.
+/// The values of the names in capitals that the scripts use but do not define: numbers and parts of
+/// keys that Rust also uses.
 fn constants() -> HashMap<&'static str, String> {
     let layout = [
         ("SEGMENT", layout::SEGMENT.into()),
@@ -117,14 +117,14 @@ fn constants() -> HashMap<&'static str, String> {
     ];
     let codes = kinds.into_iter().map(|(name, kind)| (name, kind.code())).chain(index::CODES);
     let numbers = layout.into_iter().chain(index::PLAN).map(|(name, number): (_, u64)| (name, number.to_string()));
-    // The scripts compare bytes.
+    // The scripts compare codes as bytes.
     let codes = codes.map(|(name, code)| (name, u32::from(code).to_string()));
     let keys = keys::PARTS.into_iter().map(|(name, part)| (name, format!("'{part}'")));
     let costs = cost::SCRIPTS.into_iter().map(|(name, cost)| (name, cost.to_string()));
     numbers.chain(codes).chain(keys).chain(costs).collect()
 }
 
-/// A text with the values of constants in the place of their names.
+/// A text in which the names of constants are replaced by their values.
 fn substitute(text: &str, constants: &HashMap<&str, String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -132,7 +132,7 @@ fn substitute(text: &str, constants: &HashMap<&str, String>) -> String {
         let is_word = |char: char| char == '_' || char.is_ascii_alphanumeric();
         let length = rest.find(|char| !is_word(char)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(length);
-        // Most words are in small letters: so they need not be looked up.
+        // Most words begin with a small letter, and are not looked up.
         let constant =
             if word.starts_with(|char: char| char.is_ascii_uppercase()) { constants.get(word) } else { None };
         out.push_str(constant.map_or(word, String::as_str));
@@ -156,25 +156,27 @@ impl Script {
     }
 
     fn of_text(text: &str) -> Self {
-        // A test loads them all. If one can't be, the server says why.
+        // A test expands all scripts. If one can't be expanded, the server answers why.
         let text = expand(text, &[]).unwrap_or_else(|why| format!("error('{why}')"));
         let text = substitute(&text, &constants());
-        // What comes after such a line is a function of its own. To make a function, Lua looks for
-        // each variable of the one around it that it uses among all of those that functions use,
-        // one after the other; what is further out it finds at once. With three such lines, the 50
-        // functions of a query are made in 15 us instead of 27.
+        // The text after a stage line becomes a function of its own. When Lua makes a function, it
+        // looks up each local variable of the enclosing function that the new one uses, in a list
+        // of all variables that functions use so far, one after the other. A variable from further
+        // out is found at once. With three stage lines, the 50 functions of a query are made in 15
+        // us instead of 27 us.
         let stages = text.matches(STAGE).count();
         let text = text.replace(STAGE, "return (function()\n") + &"end)()\n".repeat(stages);
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }
 
-    /// A call with one key, as a command. Arguments are added to it.
+    /// A command that calls the script on one key. Its arguments are added later.
     pub(crate) fn call(&self, key: &[u8]) -> Cmd {
         self.call_on([key].into_iter(), 0, 0)
     }
 
-    /// A call with some keys, and room for so many arguments of so many bytes in all.
+    /// A call on several keys, with room for this number of arguments, and for this number of bytes
+    /// in all of them.
     pub(crate) fn call_on<'a>(
         &self,
         keys: impl ExactSizeIterator<Item = &'a [u8]>,
@@ -189,7 +191,7 @@ impl Script {
         call
     }
 
-    /// A call that [`Script::call`] began, with the text of the script.
+    /// The call that [`Script::call`] began, with the text of the script instead of its hash.
     pub(crate) fn whole(&self, call: &Cmd) -> Cmd {
         let mut whole = Cmd::new();
         whole.arg("EVAL").arg(&self.text);
@@ -201,7 +203,7 @@ impl Script {
         whole
     }
 
-    /// The commands that it may call.
+    /// The commands that the script may call.
     fn commands(&self) -> impl Iterator<Item = &str> {
         self.text.split('\'').filter(|word| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()))
     }
@@ -209,13 +211,13 @@ impl Script {
 
 /// The first key of a call.
 pub(crate) fn key_of(call: &Cmd) -> &[u8] {
-    // After the command, the script and the number of keys.
+    // It comes after the command, the script and the number of keys.
     if let Some(Arg::Simple(key)) = call.args_iter().nth(3) { key } else { &[] }
 }
 
 /// A call that asks which commands of these scripts the user may not run: see
-/// [`lacking`](crate::server::reply::lacking). The key is not looked at, but the user has to have a right
-/// to it: some servers refuse scripts that declare no key.
+/// [`lacking`](crate::server::reply::lacking). The script does not use the key, but the user needs
+/// a right to it: some servers refuse scripts that declare no key.
 pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     let commands: BTreeSet<&str> = scripts.iter().flat_map(|script| script.commands()).collect();
     let mut call = RIGHTS.call_on([key].into_iter(), commands.len(), 0);
@@ -225,7 +227,7 @@ pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
     RIGHTS.whole(&call)
 }
 
-/// A call that asks which commands the user lacks to write records: see
+/// A call that asks which commands for writing records the user may not run: see
 /// [`lacking`](crate::server::reply::lacking).
 pub(crate) fn rights_to_write(key: &[u8]) -> Cmd {
     rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE, &REGISTER], key)
@@ -235,7 +237,7 @@ macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
         $(pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| Script::new($file));)*
 
-        /// The files that are scripts, rather than parts of some.
+        /// The files that are scripts, not parts of scripts.
         #[cfg(test)]
         const SCRIPTS: &[&str] = &[$($file),*];
     };

@@ -1,6 +1,6 @@
-//! What Rust and the scripts derive from a stored value has to be the same, also where another
-//! program stored what is no value of the column's kind. Both are fed with the same texts, the
-//! scripts' own text by a server.
+//! Rust and the scripts must derive the same from a stored value, even if another program stored
+//! something that is no value of the column's kind. Both are given the same values. A server runs
+//! the scripts' own text.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,9 @@ use crate::server::reply::bytes;
 use crate::testing::TestServer;
 use crate::value::{Kind, SortKey, index_form, list, parse};
 
-/// For each kind and value: its form in an index, score and tail of its place, whether a sorted set
-/// takes the score, and the elements that it has as a list.
+/// For each kind and value, this answers its form in an index, the score and the tail of its sort
+/// key, the score that a sorted set stores, the tail of the index form, and the elements that it
+/// has as a list.
 const ASK: &str = "
 -- include shared/rows.lua
 -- include shared/plain.lua
@@ -39,7 +40,7 @@ return replies
 const KINDS: [Kind; 8] =
     [Kind::Bytes, Kind::Uuid, Kind::Integer, Kind::Float, Kind::Nanoseconds, Kind::List, Kind::Decimal, Kind::Ordinal];
 
-/// What no program of ours would have stored, beside what it would.
+/// Values that our programs never store, and some that they do store.
 fn strange() -> Vec<Vec<u8>> {
     let digits = |count: usize| "1234567890".repeat(count / 10 + 1)[..count].to_owned();
     let mut texts: Vec<String> = [
@@ -165,7 +166,7 @@ fn values() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A server, and what asks its Lua.
+/// A server, and the script that asks its Lua.
 struct Lua {
     runtime: tokio::runtime::Runtime,
     _server: TestServer,
@@ -197,7 +198,7 @@ impl Lua {
             let key = SortKey::of(*kind, value);
             let (score, tail, taken) = (next(), next(), next());
             let number = |text: &[u8]| parse::<f64>(text).unwrap_or_else(|| panic!("{} for {shown}", escaped(text)));
-            // 0.0 and -0.0 are one score.
+            // 0.0 and -0.0 are the same score.
             assert_eq!(number(&score), number(&key.score), "score of {shown}");
             assert_eq!(number(&taken), number(&key.score), "score of {shown} in a sorted set");
             assert_eq!(escaped(&tail), escaped(&key.tail), "tail of {shown}");

@@ -9,7 +9,7 @@ use super::{DELETE, FILES, INCLUDE, QUERY, SAVE, SCRIPTS, Script, constants, exp
 use crate::server::reply::{Answer, Refusal};
 use crate::upkeep::check::Fault;
 
-/// The head of a script, from which a reader learns how to call it.
+/// The comment at the head of a script, which tells how to call it.
 fn head(text: &str) -> String {
     text.lines().take_while(|line| line.starts_with("--")).collect::<Vec<_>>().join("\n")
 }
@@ -24,13 +24,13 @@ fn every_file_says_what_it_is_for() {
         assert!(head.starts_with(&format!("-- {file}: ")), "{name} does not begin with its name and what it does");
         let body = &text[head.len()..];
         included.extend(body.lines().filter_map(|line| line.trim().strip_prefix(INCLUDE)));
-        // A part has the arguments of the script that includes it.
+        // A part uses the arguments of the script that includes it.
         let words: &[&str] =
             if SCRIPTS.contains(name) { &["KEYS[1]", "ARGV[1]", "Returns"] } else { &["KEYS", "ARGV"] };
         for word in words {
             assert!(head.contains(word), "{name}: no {word} in its head");
         }
-        // The greatest fixed argument that the code reads is described.
+        // The head describes the greatest fixed argument that the code reads.
         let fixed = |text: &str| (1..=30).filter(|at| text.contains(&format!("ARGV[{at}]"))).max();
         if SCRIPTS.contains(name) {
             assert!(fixed(&head) >= fixed(body), "{name} reads an argument that its head does not describe");
@@ -61,8 +61,7 @@ fn what_a_script_includes_is_in_its_text() {
     assert!(expand("-- include write/put.lua\n", &["write/put.lua"]).unwrap_err().contains("never ends"));
 }
 
-/// No name in capitals is left in a script that nothing defines, and no constant is left that no
-/// script uses.
+/// Every constant is used by a script, and its value stands in the place of its name.
 #[test]
 fn names_of_constants_are_replaced_by_their_values() {
     let constants = constants();
@@ -73,7 +72,7 @@ fn names_of_constants_are_replaced_by_their_values() {
         for word in words {
             unused.remove(word);
         }
-        // A word of a command would be replaced, too.
+        // A command with the name of a constant would be replaced too.
         for name_of in constants.keys() {
             assert!(!code.contains(&format!("'{name_of}'")), "{name}: {name_of}");
         }
@@ -91,8 +90,8 @@ fn scripts_have_hashes_of_their_own() {
     assert_eq!(SAVE.hash.len(), 40);
 }
 
-/// Some managed services refuse a script that declares none, and a cluster would not know where to
-/// send it.
+/// Some managed services refuse a script that declares no key, and a cluster would not know which
+/// node to send it to.
 #[test]
 fn what_asks_for_rights_declares_a_key() {
     let call = super::rights_to_write(b"{User}:t:0");
@@ -101,9 +100,9 @@ fn what_asks_for_rights_declares_a_key() {
     assert!(matches!(arguments[..3], [redis::Arg::Simple(b"EVAL"), _, redis::Arg::Simple(b"1")]));
 }
 
-/// No global that nothing defines, nothing that is unused within a file. Parts shadow each other,
-/// and not every script uses all of a part. By `luacheck`, where it is installed;
-/// `LUACHECK=required` makes it an error if it is not.
+/// No script uses a global that nothing defines. Unused locals are allowed, since not every script
+/// uses all of a part. `luacheck` does it, if it is installed; with `LUACHECK=required` it has to
+/// be.
 #[test]
 fn the_linter_has_nothing_to_say() {
     let settings = [
@@ -143,7 +142,7 @@ fn the_linter_has_nothing_to_say() {
     }
 }
 
-/// The words that come after this in the scripts.
+/// The words that follow this text in the files.
 fn words_after(before: &str) -> BTreeSet<&'static str> {
     let texts = FILES.iter().flat_map(|(_, text)| text.split(before).skip(1));
     texts.filter_map(|rest| rest.split('\'').next()).collect()

@@ -1,6 +1,7 @@
 //! The connection to a server.
 //!
-//! It knows no models: it sends commands and pipelines, and turns addresses into connections.
+//! It knows nothing of models. It sends commands and pipelines, and opens connections from
+//! addresses.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,10 +29,10 @@ pub(crate) use script::run_both;
 pub(crate) use traffic::ROUND_TRIPS;
 pub(crate) use traffic::Traffic;
 
-/// What one call of a query's script may take.
+/// The default budget of a query.
 const QUERY_BUDGET: Duration = Duration::from_millis(1);
 
-/// What is slow for a query.
+/// The default time after which a query counts as slow.
 const SLOW_QUERY: Duration = Duration::from_millis(100);
 
 /// A database: a connection to a Redis-compatible server, and the namespace that this program's
@@ -46,65 +47,69 @@ const SLOW_QUERY: Duration = Duration::from_millis(100);
 /// # Ok(()) }
 /// ```
 ///
-/// One is enough for a program: cloning is cheap, and clones share one connection, over which
-/// commands of many tasks travel at the same time. It needs Tokio, and belongs to the runtime that
-/// it was opened in.
+/// One `Db` is enough for a program. Cloning is cheap, and clones share one connection, which
+/// carries the commands of many tasks at the same time. A `Db` needs Tokio, and belongs to the
+/// runtime in which it was opened.
 ///
-/// A connection that [`open`](Db::open) made is made again by itself if it breaks, if nothing came
-/// over it within the [`response_timeout`](DbBuilder::response_timeout), or if its server became a
-/// replica. One that was idle for a second is tried by a `PING` before anything is entrusted to it.
+/// A connection that [`open`](Db::open) made is replaced automatically if it breaks, if nothing
+/// arrives over it within the [`response_timeout`](DbBuilder::response_timeout), or if its server
+/// has become a replica. A connection that was idle for a second is tested by a `PING` before it is
+/// used.
 #[derive(Clone)]
 pub struct Db {
     server: Server,
-    /// Where loads and queries go instead.
+    /// The server that loads and queries use instead.
     replica: Option<Server>,
     namespace: Arc<str>,
     query_budget: Duration,
     slow_query: Duration,
-    /// Whether the scripts of queries are to say how long they took.
+    /// Whether the scripts of queries report how long they took.
     timed: bool,
-    /// Where it is counted what is sent, if somebody wants to know.
+    /// Counts what is sent, if this was asked for.
     traffic: Option<Arc<Traffic>>,
-    /// What stands for the models whose types were compared, but that can't be registered by who
-    /// may not write.
+    /// One text for each model whose types were compared, but which can't be registered because
+    /// nothing can be written.
     compared: Arc<RwLock<HashSet<String>>>,
 }
 
 impl Db {
     /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..`
-    /// (TLS, feature `tls`) or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, besides
-    /// those of the connection itself. [`Db::builder`] has settings other than the defaults.
+    /// (TLS, feature `tls`) or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, in
+    /// addition to those of the connection itself. [`Db::builder`] has settings other than the
+    /// defaults.
     ///
-    /// `?protocol=resp3` asks for the newer protocol; nothing else changes by it.
+    /// `?protocol=resp3` selects the newer protocol, and changes nothing else.
     ///
-    /// For TLS, the process' `CryptoProvider` of rustls is used; where none is set, this sets
-    /// ring's. The server's certificate has to be for the address' host;
+    /// TLS uses the rustls `CryptoProvider` of the process. If none is set, this call sets ring's.
+    /// The server's certificate must be valid for the host of the address;
     /// [`DbBuilder::root_certificates`] says who may have signed it.
     ///
-    /// A user who is not allowed everything needs the rights that the chapter "Users and their
-    /// rights" of the guide lists; the shorter of its two lists is enough for loads and queries.
-    /// One who lacks a command of the longer one is refused every write.
+    /// A user with restricted rights needs those that the chapter "Users and their rights" of the
+    /// guide lists. The shorter of its two lists is enough for loads and queries. A user who lacks
+    /// a command of the longer list is refused every write.
     ///
     /// # Errors
     ///
-    /// [`Error::Redis`] if no server answers or it refuses the password; [`Error::Unsupported`] if
-    /// the server is older than Redis 7.0 or Valkey 7.2, or the address can't be read, as with a
-    /// password that is not percent-encoded, or needs a feature that is off.
+    /// [`Error::Redis`] if no server answers, or if the server refuses the password.
+    /// [`Error::Unsupported`] if the server is older than Redis 7.0 or Valkey 7.2, if the address
+    /// can't be read (for example because its password is not percent-encoded), or if the address
+    /// needs a feature that is off.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, there is no connection.
+    /// If the future is dropped, no connection remains.
     pub async fn open(url: &str) -> Result<Self> {
         Self::builder().open(url).await
     }
 
-    /// A database with settings other than the defaults, to be opened by [`DbBuilder::open`].
+    /// A builder for a database with settings other than the defaults. [`DbBuilder::open`] opens
+    /// the database.
     pub fn builder() -> DbBuilder {
         DbBuilder::new()
     }
 
-    /// Uses a connection manager of the caller's, which then sees to timeouts and lost connections.
-    /// One round trip.
+    /// Uses a connection manager of the caller, which is then responsible for timeouts and lost
+    /// connections. One round trip.
     ///
     /// # Errors
     ///
@@ -113,8 +118,8 @@ impl Db {
         Server::checked(Connection::Manager(manager)).await.map(Self::over)
     }
 
-    /// Uses a multiplexed connection of the caller's. If it is lost, all further calls fail: prefer
-    /// a manager. One round trip.
+    /// Uses a multiplexed connection of the caller. If the connection is lost, all further calls
+    /// fail: prefer a connection manager. One round trip.
     ///
     /// # Errors
     ///
@@ -136,7 +141,7 @@ impl Db {
         }
     }
 
-    /// The database as loads and queries see it: see [`DbBuilder::read_from`].
+    /// The database that loads and queries use: see [`DbBuilder::read_from`].
     pub(crate) fn reading(&self) -> Self {
         let server = self.replica.as_ref().unwrap_or(&self.server).clone();
         Self { server, ..self.clone() }
@@ -153,30 +158,31 @@ impl Db {
         Self { query_budget: budget, ..self.clone() }
     }
 
-    /// The same connection, whose scripts say how long they took, which takes them longer.
+    /// The same connection, with scripts that report how long they took. The report makes them
+    /// slower.
     pub(crate) fn timed(&self) -> Self {
         Self { timed: true, ..self.clone() }
     }
 
-    /// The same connection, which counts what is sent over this handle and its clones.
+    /// The same connection; `traffic` counts what is sent over this handle and its clones.
     pub(crate) fn counting(&self, traffic: &Arc<Traffic>) -> Self {
         Self { traffic: Some(Arc::clone(traffic)), ..self.clone() }
     }
 
-    /// Notes that the types of a model were compared, for which the text stands, and that it can't
-    /// be registered.
+    /// Notes that the types of a model were compared, and that it can't be registered. The text
+    /// stands for the model.
     pub(crate) fn note_compared(&self, model: String) {
         self.compared.write().unwrap_or_else(PoisonError::into_inner).insert(model);
     }
 
-    /// Whether that was noted of the model for which the text stands, which is made only if it was
-    /// of any.
+    /// Whether `note_compared` was called with this text. The text is built only if at least one
+    /// was noted.
     pub(crate) fn was_compared(&self, model: impl FnOnce() -> String) -> bool {
         let compared = self.compared.read().unwrap_or_else(PoisonError::into_inner);
         !compared.is_empty() && compared.contains(&model())
     }
 
-    /// How long a query may be waited for until it is slow.
+    /// How long a query may take before it counts as slow.
     #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nobody watches"))]
     pub(crate) fn slow_query(&self) -> Duration {
         self.slow_query
@@ -186,16 +192,16 @@ impl Db {
         self.query_budget
     }
 
-    /// Microseconds that one call of a query may take, as the scripts read it.
+    /// The budget in microseconds, in the form that the scripts read.
     pub(crate) fn budget(&self) -> String {
         format!("{}{}", if self.timed { "+" } else { "" }, self.query_budget.as_micros())
     }
 
-    /// The same connection with another namespace; the empty one is none.
+    /// The same connection with another namespace. The empty namespace means none.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for a name with a brace in it: it would move the hash tag of every
+    /// [`Error::Unsupported`] if the name contains a brace, which would move the hash tag of every
     /// key.
     pub fn with_namespace(&self, namespace: &str) -> Result<Self> {
         check_namespace(namespace)?;
@@ -207,18 +213,18 @@ impl Db {
         &self.namespace
     }
 
-    /// Refuses to write for a user who lacks one of the commands that writes take.
+    /// Returns an error if the user lacks one of the commands that writes need.
     pub(crate) async fn may_write(&self, keys: &Keys) -> Result<(), RedisError> {
         self.server.may_write(keys).await
     }
 
-    /// Sends one command. The reply is never an error.
+    /// Sends one command. An error reply becomes an `Err`.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         traffic::count(self.traffic.as_deref(), 1);
         self.server.send(command).await
     }
 
-    /// Sends many commands at once and gives one result for each.
+    /// Sends many commands at once, and returns one result for each.
     pub(crate) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
         traffic::count(self.traffic.as_deref(), pipeline.len());
         self.server.send_all(pipeline).await
@@ -226,7 +232,7 @@ impl Db {
 }
 
 impl std::fmt::Debug for Db {
-    // The connection holds a password.
+    // The connection is left out, as it holds a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Db").field("namespace", &self.namespace).finish_non_exhaustive()
     }

@@ -1,10 +1,11 @@
 //! Private servers for tests and demos: see [`TestServer`].
 //!
-//! The server must end when its owner does, also when that is killed or keeps it in a static that
-//! is never dropped, and without unsafe code. So its parent is not this process but a small shell
-//! whose standard input is a pipe from here: whatever ends this process closes the pipe, and the
-//! shell then kills the server and removes its folder. A parent-death signal would be shorter, but
-//! is Linux' alone, needs unsafe code, and fires when the thread that started it ends.
+//! The server must end when its owner ends, without unsafe code. This must also hold if the owner
+//! is killed, or keeps the server in a static that is never dropped. So the server's parent is a
+//! small shell whose standard input is a pipe from this process. Whatever ends this process closes
+//! the pipe, and the shell then kills the server and removes its folder. A parent-death signal
+//! would be shorter, but was rejected: it exists only on Linux, needs unsafe code, and fires when
+//! the thread that started the server ends.
 #![cfg(unix)]
 
 use std::ffi::{OsStr, OsString};
@@ -30,27 +31,29 @@ use crate::error::{Error, Result};
 
 /// The environment variable that names the server's binary.
 const BINARY_VARIABLE: &str = "SUBCONSCIOUS_SERVER";
-/// The binaries looked for on `PATH`, best first.
+/// The binaries to look for on `PATH`, best first.
 const BINARIES: [&str; 2] = ["valkey-server", "redis-server"];
-/// A start takes 20-70 ms; a machine that is busy with compiling takes longer.
+/// How long a start may take. It takes 20 to 70 ms, and longer on a machine that is busy with
+/// compiling.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(3);
-/// How often a start is tried when another process takes the port that was free a moment ago.
+/// How often a start is tried if another process takes the port that was free a moment ago.
 const PORT_ATTEMPTS: usize = 5;
-/// The longest folder name: a unix socket's path is limited to 103 bytes on macOS and 107 on Linux.
+/// The longest path of a folder for the server's folder. The path of a unix socket is limited to
+/// 103 bytes on macOS and 107 bytes on Linux.
 const FOLDER_MAX: usize = 80;
 
-/// `$1` is the server's folder, the rest its command line.
+/// `$1` is the server's folder; the other arguments are its command line.
 ///
-/// - The server holds descriptor 3, so that its end is the end of the pipe that we read the process
-///   id from.
-/// - Signals are ignored, so that nothing but the end of the input ends the shell before it has
-///   cleaned up; among them the one for a pipe that nobody reads, since we may be gone before the
-///   process id is written.
-/// - The server is killed hard: it has nothing to save, and may not have set its handler for softer
-///   signals yet.
-/// - The last line ends what else is in the process group: a server that a wrapper script started,
-///   or a child that saves.
+/// - The server holds descriptor 3, so the pipe from which we read the process id ends when the
+///   server ends.
+/// - The shell ignores signals, so that only the end of its input ends it, and it can clean up
+///   first. Among them is the signal for a pipe that nobody reads, since we may have ended before
+///   the process id is written.
+/// - The shell kills the server with SIGKILL: the server has nothing to save, and may not have set
+///   its handlers for softer signals yet.
+/// - The last line kills the rest of the process group: a server that a wrapper script started, or
+///   a child that saves.
 const KEEPER: &str = r#"
 trap '' HUP INT PIPE QUIT TERM
 folder=$1
@@ -66,16 +69,16 @@ rm -rf "$folder"
 kill -9 "-$$"
 "#;
 
-/// A private Redis-compatible server, for tests and demos; it keeps nothing, so it is not for
+/// A private Redis-compatible server for tests and demos. It keeps nothing, so it is not for
 /// production.
 ///
 /// It is a child process with a folder of its own (mode 0700), listens on a unix socket there, and
 /// writes nothing to disk but its log. It ends when the value is dropped, and also when this
 /// process ends in any way: by a panic, by `SIGKILL`, or while the value is in a static.
 ///
-/// The binary is that of the environment variable `SUBCONSCIOUS_SERVER`, else `valkey-server` or
-/// else `redis-server` on `PATH`. There are such servers on unix only, so this module is there on
-/// unix only.
+/// The binary is the one that the environment variable `SUBCONSCIOUS_SERVER` names, else
+/// `valkey-server` on `PATH`, else `redis-server` on `PATH`. Such servers exist only on unix, so
+/// this module exists only on unix.
 ///
 /// ```no_run
 /// # use subconscious::RedisModel;
@@ -93,15 +96,15 @@ kill -9 "-$$"
 /// }
 /// ```
 ///
-/// Many tests start faster with one server in a static, a `Db` for each test, and a
-/// [`namespace`](crate::DbBuilder::namespace) for each.
+/// Many tests start faster if one server in a static serves them all, and each test has its own
+/// `Db` and [`namespace`](crate::DbBuilder::namespace).
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
 pub struct TestServer {
     url: String,
     port: Option<u16>,
     pid: u32,
-    /// Only held: dropping it ends the server.
+    /// Never read: dropping it ends the server.
     _keeper: Keeper,
 }
 
@@ -110,12 +113,12 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] when no server is installed, or it did not start; then with the end
-    /// of its log.
+    /// [`Error::Unsupported`] if no server is installed, or if it did not start. In the second
+    /// case, the error has the end of the server's log.
     ///
     /// # Cancel safety
     ///
-    /// A server whose start is dropped half-way is ended.
+    /// If the future is dropped half-way, the server is ended.
     pub async fn start() -> Result<Self> {
         Self::builder().start().await
     }
@@ -129,7 +132,7 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] when there is none; it says what to install.
+    /// [`Error::Unsupported`] if there is none; the error says what to install.
     pub fn find_binary() -> Result<PathBuf> {
         if let Some(path) = std::env::var_os(BINARY_VARIABLE).filter(|path| !path.is_empty()) {
             return Ok(path.into());
@@ -163,16 +166,15 @@ impl TestServer {
         self.pid
     }
 
-    /// Ends the server and returns when it is gone.
+    /// Ends the server, and returns when it has ended.
     ///
-    /// Dropping does the same, but blocks its thread for the few milliseconds.
+    /// Dropping does the same, but blocks the thread for a few milliseconds.
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the server ends whether or not this is polled further; dropped before, it ends
-    /// too.
+    /// The server ends even if the future is dropped, whether or not it was polled before.
     pub async fn stop(self) {
-        // It can only fail where the runtime is shutting down, and then the drop has happened as
+        // This can fail only if the runtime is shutting down. The value has then been dropped as
         // well.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
@@ -196,12 +198,12 @@ pub struct TestServerBuilder {
 }
 
 impl TestServerBuilder {
-    /// A setting of the server with its value, such as `--maxmemory` and `10mb`.
+    /// Adds a setting of the server with its value, such as `--maxmemory` and `10mb`.
     pub fn arg(self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.args([name.as_ref(), value.as_ref()])
     }
 
-    /// Arguments as they are, for settings with other than one value.
+    /// Adds arguments as they are, for settings that do not take exactly one value.
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
@@ -223,12 +225,12 @@ impl TestServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] when no server is installed, or it did not start; then with the end
-    /// of its log.
+    /// [`Error::Unsupported`] if no server is installed, or if it did not start. In the second
+    /// case, the error has the end of the server's log.
     ///
     /// # Cancel safety
     ///
-    /// A server whose start is dropped half-way is ended.
+    /// If the future is dropped half-way, the server is ended.
     pub async fn start(self) -> Result<TestServer> {
         let binary = match &self.binary {
             Some(path) => path.clone(),
@@ -239,8 +241,8 @@ impl TestServerBuilder {
             let port =
                 if self.tcp { Some(free_port().map_err(|error| failed(&binary, &error.to_string()))?) } else { None };
             match start_once(&binary, &self.args, port).await {
-                // No way to reserve a port for another process exists: whoever lost the race tries
-                // another.
+                // A port can't be reserved for another process. If another process took it, another
+                // port is tried.
                 Err(reason) if reason.contains("Address already in use") && self.tcp && attempt < PORT_ATTEMPTS => {
                     attempt += 1
                 }
@@ -250,14 +252,14 @@ impl TestServerBuilder {
     }
 }
 
-/// The shell that the server is a child of.
+/// The shell that is the server's parent.
 #[derive(Debug)]
 struct Keeper(Child);
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // Closes the shell's input first, at which it ends the server. To wait is to know that the
-        // server is gone.
+        // `wait` first closes the shell's input, upon which the shell ends the server. When `wait`
+        // returns, the server has ended.
         let _ = self.0.wait();
     }
 }
@@ -275,20 +277,20 @@ async fn start_once(binary: &Path, args: &[OsString], port: Option<u16>) -> Resu
     let socket = folder.path().join("s");
     let mut command = Command::new("/bin/sh");
     command.args(["-c", KEEPER, "sh"]).arg(folder.path()).arg(binary);
-    // The socket is there with a port too: in our own folder nobody else's server can be what
-    // answers.
+    // The socket is used even if there is a port: in our own folder, no other server can answer.
     command.arg("--unixsocket").arg(&socket).args(["--unixsocketperm", "700"]);
     command.args(["--bind", "127.0.0.1", "--port", &port.unwrap_or(0).to_string()]);
     command.arg("--dir").arg(folder.path()).args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
     command.args(args);
-    // An own group keeps Ctrl-C from the server, which its owner may need for its own last writes.
-    // The null device keeps the shell from holding the pipes of a test runner that waits for their
-    // end.
+    // A process group of its own keeps Ctrl-C from the server, which the owner may need for its
+    // last writes. The null device keeps the shell from holding the pipes of a test runner that
+    // waits for the end of these pipes.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut shell = command.spawn().map_err(|error| format!("/bin/sh can't be run: {error}"))?;
     let output = shell.stdout.take();
     let keeper = Keeper(shell);
-    // From here on the shell removes the folder, later than we would, and also if we are killed.
+    // From here on the shell removes the folder. It does so later than we would, and even if this
+    // process is killed.
     let folder = folder.keep();
 
     let output = output.ok_or("its shell has no output")?;
@@ -313,7 +315,8 @@ async fn start_once(binary: &Path, args: &[OsString], port: Option<u16>) -> Resu
 
 fn make_folder() -> io::Result<TempDir> {
     let folder = std::env::temp_dir();
-    // Other characters would need escapes in the address, and a long name does not fit a socket's.
+    // Other characters would need escapes in the address, and a long name does not fit in the path
+    // of a socket.
     let plain = |path: &str| {
         path.len() <= FOLDER_MAX && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
     };
@@ -338,7 +341,7 @@ async fn wait_for_answer(socket: &Path) {
     }
 }
 
-/// Whether the server answers, be it with a refusal: some arguments ask for a password or for a
+/// Whether the server answers, even if it refuses: with some arguments, it requires a password or a
 /// primary.
 async fn answers(socket: &Path) -> io::Result<bool> {
     let mut stream = UnixStream::connect(socket).await?;

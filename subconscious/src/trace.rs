@@ -1,9 +1,10 @@
-//! Spans and events for the crate `tracing`, with the feature of that name; without it, nothing.
+//! Spans and events for the crate `tracing`, with the feature of that name. Without it, nothing is
+//! reported.
 //!
 //! Each operation has a span `subconscious` at the level `DEBUG`, with the fields of
-//! [`Operation::new`], and in it an event when it has ended. A query that took longer than
-//! [`DbBuilder::slow_query`](crate::DbBuilder::slow_query) has an event at the level `WARN`, which
-//! says how it was answered. In words for users: `docs/src/tracing.md`.
+//! [`Operation::new`]. When the operation ends, the span gets an event. A query that took longer
+//! than [`DbBuilder::slow_query`](crate::DbBuilder::slow_query) has an event at the level `WARN`,
+//! which says how it was answered. `docs/src/tracing.md` explains this to users.
 
 #[cfg(not(feature = "tracing"))]
 mod off;

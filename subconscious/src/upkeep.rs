@@ -1,4 +1,4 @@
-//! Upkeep: check and repair, changes of the schema, and what is left of records that expired.
+//! Upkeep: check and repair, schema changes, and the removal of expired records.
 
 pub(crate) mod check;
 pub(crate) mod migrate;

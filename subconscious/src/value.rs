@@ -1,12 +1,13 @@
 //! Column values: how a Rust type becomes the bytes of a hash field, and how those bytes are
 //! ordered.
 //!
-//! A type with [`ColumnValue`] can be that of a column; the other traits say what such a column may
-//! have, as `index` or `sort`.
+//! A type that implements [`ColumnValue`] can be the type of a column. The other traits say which
+//! attributes such a column may have, such as `index` or `sort`.
 //!
 //! A value has one stored form, chosen so that a person can read it with `HGETALL`. Everything else
-//! is derived from the stored form by its [`Kind`], here and, for the old values of a record, in
-//! `scripts/shared/rows.lua`: its name in an index and its place in a sorted set.
+//! is derived from the stored form by its [`Kind`]: its name in an index and its place in a sorted
+//! set. The scripts do it for records (`scripts/shared/rows.lua`), Rust does it for filters, bounds
+//! and orders.
 
 use std::borrow::Cow;
 
@@ -15,11 +16,11 @@ use crate::text::Excerpt;
 
 /// A type that can be the value of a column. An `Option` of it makes the column nullable.
 ///
-/// These are: integers, `f32` and `f64` (NaN is refused), `bool`, `char`, `String`, `Vec<u8>`,
-/// `Uuid`, `SystemTime`, enums with [`ColumnEnum`](derive@crate::ColumnEnum#), `Vec<T>` and
-/// `BTreeSet<T>` of most of these, and any serde type as `Json<T>`; by features the dates and times
-/// of `chrono`, `time` and `jiff`, `Decimal` of `rust_decimal` and `Bytes` of `bytes`. All come
-/// back to the last bit, but for an `OffsetDateTime`, which comes back in UTC.
+/// These types implement it: integers, `f32` and `f64` (NaN is refused), `bool`, `char`, `String`,
+/// `Vec<u8>`, `Uuid`, `SystemTime`, enums with [`ColumnEnum`](derive@crate::ColumnEnum#), `Vec<T>`
+/// and `BTreeSet<T>` of most of these, and any serde type as `Json<T>`. Features add the dates and
+/// times of `chrono`, `time` and `jiff`, `Decimal` of `rust_decimal`, and `Bytes` of `bytes`. Every
+/// value is read back exactly as it was saved, except that an `OffsetDateTime` is read back in UTC.
 ///
 /// Implement it for a type of your own by delegating to a type that has it:
 ///
@@ -38,8 +39,8 @@ use crate::text::Excerpt;
 /// impl IndexValue for Email {} // so that a column of it may have `index` and `unique`
 /// ```
 ///
-/// What else a column of it may have is said by [`SortValue`] (`sort`), [`KeyValue`] (a key) and
-/// [`ElementValue`] (in a list).
+/// Other traits allow such a column more: [`SortValue`] (`sort`), [`KeyValue`] (a key) and
+/// [`ElementValue`] (an element of a list).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
@@ -47,33 +48,31 @@ use crate::text::Excerpt;
     note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
-    /// The type's name in the stored schema and in messages. If it changes, columns of the type
-    /// have to be
-    /// [migrated](crate::RedisModel::migrate), which a key can't be.
+    /// The type's name in the stored schema and in messages. If the name changes, columns of the
+    /// type have to be [migrated](crate::RedisModel::migrate). A key can't be migrated.
     const TYPE: &'static str;
 
-    /// How the stored form is read by indexes and orders.
+    /// How indexes and orders read the stored form.
     const KIND: Kind;
 
-    /// Appends the stored form, from which [`decode`](Self::decode) makes the same value again.
-    /// Equal values of an [`IndexValue`] have equal stored forms; in the kinds
-    /// [`Float`](Kind::Float) and [`Decimal`](Kind::Decimal), equal numbers are one value for an
-    /// index in any form.
+    /// Appends the stored form. [`decode`](Self::decode) must make the same value of it again.
+    /// Equal values of an [`IndexValue`] must have equal stored forms. In the kinds
+    /// [`Float`](Kind::Float) and [`Decimal`](Kind::Decimal), forms may differ: an index treats
+    /// equal numbers as one value in any form.
     ///
     /// # Errors
     ///
-    /// If the value has no stored form, such as NaN.
+    /// Returns an error if the value has no stored form, such as NaN.
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError>;
 
     /// Reads the stored form back.
     ///
     /// # Errors
     ///
-    /// If the bytes are not the stored form of a value of this type.
+    /// Returns an error if the bytes are not the stored form of a value of this type.
     fn decode(stored: &[u8]) -> Result<Self, ValueError>;
 
-    /// Reads the stored form back and may keep its bytes, which saves copying them. The same as
-    /// [`decode`](Self::decode) otherwise.
+    /// Does the same as [`decode`](Self::decode), but may keep the bytes, which saves copying them.
     ///
     /// # Errors
     ///
@@ -82,15 +81,15 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
         Self::decode(&stored)
     }
 
-    /// The place of the value among all values of a type of kind [`Kind::Ordinal`]; 0 for every
-    /// other type.
+    /// The ordinal of the value, its place among all values of the type, if the type is of kind
+    /// [`Kind::Ordinal`]; 0 for every other type.
     fn ordinal(&self) -> u16 {
         0
     }
 }
 
-/// A type whose values are found by equality: a column of it may have `index` and `unique`. Equal
-/// values have equal stored forms: see [`ColumnValue::encode`].
+/// A type whose values can be compared by equality: a column of it may have `index` and `unique`.
+/// Equal values have equal stored forms: see [`ColumnValue::encode`].
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` cannot be compared by equality",
     label = "not one comparable value",
@@ -99,8 +98,8 @@ pub trait ColumnValue: Sized + Send + Sync + 'static {
 )]
 pub trait IndexValue: ColumnValue {}
 
-/// A column type that may have `sort`: its values have a total order, the one of its stored form's
-/// [`Kind`].
+/// A column type that may have `sort`. Its values have a total order: that of the [`Kind`] of their
+/// stored forms.
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` cannot have `sort`: its values have no order",
     label = "has no order",
@@ -108,7 +107,7 @@ pub trait IndexValue: ColumnValue {}
 )]
 pub trait SortValue: ColumnValue {}
 
-/// A column type whose stored form is its text, so that it can be searched by how it begins.
+/// A column type whose stored form is its text, so that it can be searched by prefix.
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` is not text",
     label = "not text",
@@ -117,7 +116,7 @@ pub trait SortValue: ColumnValue {}
 pub trait TextValue: SortValue {}
 impl TextValue for String {}
 
-/// A column type that may be the key or a part of it. A list or an `Option` never is.
+/// A column type that may be the key or a part of it. A list or an `Option` never can.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key",
     label = "cannot be a key",
@@ -132,12 +131,12 @@ pub trait KeyValue: IndexValue + Clone {}
     note = "use u64 or another integer type of at least 16 bits"
 )]
 pub trait AutoIncrementValue: ColumnValue {
-    /// The greatest value of a type of less than 64 bits, in its stored form; "" for wider ones, as
-    /// Redis counts to 2^63 - 1.
+    /// The greatest value of a type of less than 64 bits, in its stored form; "" for wider types,
+    /// because Redis counts only to 2^63 - 1.
     const GREATEST: &'static str;
 }
 
-/// An integer: a column of it can be incremented by a patch.
+/// An integer type: a column of it can be incremented by a patch.
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` is not an integer",
     label = "not an integer",
@@ -167,11 +166,11 @@ impl<T: IntegerValue> VersionValue for T {}
     note = "use SystemTime, DateTime<Utc> (feature `chrono`), OffsetDateTime (feature `time`), Timestamp (feature `jiff`), or i64 or u64 for milliseconds since the Unix epoch"
 )]
 pub trait TimeValue: ColumnValue {
-    /// What the stored form counts since the Unix epoch.
+    /// The unit in which the stored form counts from the Unix epoch.
     const UNIT: TimeUnit;
 }
 
-/// What the stored form of a time counts since the Unix epoch.
+/// The unit in which the stored form of a time counts from the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeUnit {
     /// Nanoseconds.
@@ -181,7 +180,7 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// The unit as the scripts know it.
+    /// The name of the unit in the scripts.
     pub(crate) fn code(self) -> &'static str {
         match self {
             TimeUnit::Nanoseconds => "ns",
@@ -190,8 +189,8 @@ impl TimeUnit {
     }
 }
 
-/// A column type that may have `default`: any that is not nullable. A hash can't tell a null from a
-/// column that it was stored without, and a default must not take the place of a null.
+/// A column type that may have `default`: any type that is not nullable. In a hash, a null looks
+/// the same as a column that was not stored, and a default must not take the place of a null.
 #[diagnostic::on_unimplemented(
     message = "a nullable column cannot have `default`",
     label = "is null where a stored record lacks the column",
@@ -201,11 +200,11 @@ pub trait DefaultValue: ColumnValue {}
 
 impl<T: ColumnValue> DefaultValue for T {}
 
-/// How the stored form of a type is read by indexes and orders.
+/// How indexes and orders read the stored form of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Bytes, ordered as bytes: text, binary.
+    /// Text and binary data, ordered as bytes.
     Bytes,
     /// A UUID in its hyphenated lower-case form: fixed width, ordered as bytes.
     Uuid,
@@ -215,17 +214,18 @@ pub enum Kind {
     Float,
     /// A time as decimal nanoseconds since the Unix epoch.
     Nanoseconds,
-    /// Several values: each ends with a comma; in it `\c` is a comma and `\\` a backslash.
+    /// Several values, each followed by a comma. Within a value, `\c` stands for a comma and `\\`
+    /// for a backslash.
     List,
-    /// A decimal number such as `-12.50`, with at most 127 digits before the point. Zeros that end
-    /// the fraction and the sign of a zero are kept, and do not count in indexes and orders.
+    /// A decimal number such as `-12.50`, with at most 127 digits before the point. Trailing zeros
+    /// of the fraction and the sign of a zero are stored, but do not count in indexes and orders.
     Decimal,
     /// One of few values, ordered by [`ColumnValue::ordinal`]: enums, bool, integers of 8 bits.
     Ordinal,
 }
 
 impl Kind {
-    /// The kind as the scripts know it.
+    /// The code of the kind in the scripts.
     pub(crate) fn code(self) -> char {
         match self {
             Kind::Bytes | Kind::Uuid => 't',
@@ -242,7 +242,8 @@ impl Kind {
         if self == Kind::Uuid { 16 } else { 0 }
     }
 
-    /// Refuses a stored value that is too long to be indexed; of a list, each element.
+    /// Refuses a stored value that is too long to be indexed. In a list, this applies to each
+    /// element.
     pub(crate) fn check_indexed(self, stored: &[u8]) -> Result<(), ValueError> {
         if self == Kind::List {
             let elements = list::elements(stored).unwrap_or_default();
@@ -266,7 +267,7 @@ impl Kind {
 pub struct ValueError(Cow<'static, str>);
 
 impl ValueError {
-    /// An error that says what is wrong with the value, to be read after the column's name.
+    /// An error that says what is wrong with the value. A message has it after the column's name.
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
         Self(reason.into())
     }
@@ -276,7 +277,8 @@ impl ValueError {
         Self(format!("{} is not {wanted}", Excerpt(stored)).into())
     }
 
-    /// The variant of an enum stands for values that it does not know.
+    /// The error for a variant that can't be saved, because it stands for values that the enum does
+    /// not know.
     #[doc(hidden)]
     pub fn other_variant(variant: &str) -> Self {
         Self(
@@ -288,14 +290,15 @@ impl ValueError {
         )
     }
 
-    /// The stored bytes name none of the variants of an enum.
+    /// The error for stored bytes that are not the name of a variant of an enum.
     #[doc(hidden)]
     pub fn unknown_variant(stored: &[u8], variants: &[&str]) -> Self {
         Self(format!("{} is none of {}", Excerpt(stored), variants.join(", ")).into())
     }
 }
 
-/// The place of the values that an enum does not know, after all that it knows.
+/// The ordinal of values that an enum does not know. It comes after the ordinals of all that it
+/// knows.
 #[doc(hidden)]
 pub const OTHER: u16 = u16::MAX;
 
@@ -314,7 +317,7 @@ pub trait OtherValue: ColumnValue {
     ///
     /// # Errors
     ///
-    /// If it is no text.
+    /// Returns an error if the bytes are not text.
     fn read(stored: &[u8]) -> Result<Self, ValueError> {
         Self::decode(stored)
     }
@@ -328,7 +331,7 @@ impl OtherValue for String {
 
 /// The type of a column: a [`ColumnValue`], or an `Option` of one, which makes the column nullable.
 ///
-/// Nothing outside of this crate implements it; implement [`ColumnValue`].
+/// It is not implemented outside this crate; implement [`ColumnValue`] instead.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
@@ -344,13 +347,13 @@ pub trait ColumnType: Sized {
     fn value(&self) -> Option<&Self::Value>;
     /// The value itself, or `None` for null.
     fn into_value(self) -> Option<Self::Value>;
-    /// The column from a value, or `None` where it is null and can't be.
+    /// Makes the column from a value; `None` if the value is null and the column can't be null.
     fn from_value(value: Option<Self::Value>) -> Option<Self>;
 }
 
-/// The type of a column, as the derive writes it: `<T as IsColumn>::Same` is `T`, if that is a
-/// [`ColumnType`]. All calls about a column name its type so, which makes one error of a type that
-/// is none.
+/// The type of a column in generated code: `<T as IsColumn>::Same` is `T`, if `T` is a
+/// [`ColumnType`]. All calls for a column name its type in this way, so a type that can't be a
+/// column causes only one error.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
@@ -395,8 +398,9 @@ impl<T: ColumnValue> ColumnType for Option<T> {
     }
 }
 
-/// What may be compared with a column of type `T` or name a record whose id is `T`: a `T`, a
-/// reference to one, for text and bytes their slices, and for a composite key a tuple of these.
+/// A value that may be compared with a column of type `T`, or may name a record whose id is `T`: a
+/// `T` or a reference to one. For text and bytes, it may also be a slice; for a composite key, it
+/// is a tuple of such values.
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot be compared with a column of type `{T}`",
     label = "not a `{T}`",

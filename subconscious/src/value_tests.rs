@@ -17,14 +17,14 @@ fn round_trip<T: ColumnValue + PartialEq + Debug>(value: &T) {
     assert_eq!(&T::decode(&stored(value)).unwrap(), value);
 }
 
-/// What a sorted set compares: scores, then members, which end in the row.
+/// The order of a sorted set: by score, then by member, which ends with the row.
 fn order<T: ColumnValue>(left: &T, right: &T) -> Ordering {
     let place = |value: &T, row: u32| {
         let key = SortKey::of(T::KIND, &stored(value));
         let score: f64 = std::str::from_utf8(&key.score).unwrap().parse().unwrap();
         (score, [key.tail, row.to_be_bytes().to_vec()].concat())
     };
-    // Rows that would decide the other way if the value did not.
+    // The rows are compared both ways round: they decide only if the values are equal.
     let by_row = |left_row, right_row| {
         let (left, right) = (place(left, left_row), place(right, right_row));
         left.0.partial_cmp(&right.0).unwrap().then(left.1.cmp(&right.1))
@@ -41,7 +41,7 @@ fn same_order<T: ColumnValue + Ord>(left: &T, right: &T) {
     assert_eq!(left_key.compare(&right_key), left.cmp(right));
 }
 
-/// Integers near the ends, near 2^53 and all over.
+/// Integers near the limits of the types, near 2^53, and anywhere.
 fn integers() -> impl Strategy<Value = i128> {
     let near = |middle: i128| (-3i128..=3).prop_map(move |step| middle.saturating_add(step));
     prop_oneof![
@@ -142,7 +142,7 @@ proptest! {
     }
 }
 
-/// Times whose milliseconds a double holds, and far beyond.
+/// Times whose milliseconds a double can hold exactly, and times far beyond.
 fn system_times() -> impl Strategy<Value = SystemTime> {
     let near = |middle: i128| (-3_000_000i128..3_000_000).prop_map(move |step| middle + step);
     let exact = 1_000_000i128 << 53;
@@ -246,7 +246,7 @@ mod time_crate {
             round_trip(&left.date());
             same_order(&left.date(), &right.date());
             if let Some(elsewhere) = left.checked_to_offset(UtcOffset::from_hms(hours, 0, 0).unwrap()) {
-                // Equal as an instant.
+                // The two are equal as instants.
                 round_trip(&elsewhere);
                 same_order(&elsewhere, &OffsetDateTime::from(right));
                 prop_assert!(OffsetDateTime::decode(&stored(&elsewhere)).unwrap().offset().is_utc());
@@ -326,7 +326,7 @@ mod jiff_crate {
     }
 }
 
-/// A program may change from one crate of dates to another.
+/// A program may change from one date crate to another.
 #[cfg(all(feature = "chrono", feature = "time", feature = "jiff"))]
 mod all_dates {
     use super::*;
@@ -380,8 +380,8 @@ mod decimals {
     use super::*;
     use rust_decimal::Decimal;
 
-    /// Few digits, many digits, neighbours of powers of ten and of what a double tells apart, at
-    /// all scales.
+    /// Numbers with few and many digits, and neighbours of powers of ten and of the limits up to
+    /// which doubles differ, at all scales.
     fn decimals() -> impl Strategy<Value = Decimal> {
         const MOST: i128 = (1 << 96) - 1;
         let near = |middle: i128| (-3i128..=3).prop_map(move |step| (middle + step).clamp(-MOST, MOST));
@@ -419,7 +419,7 @@ mod decimals {
         #[test]
         fn decimals_keep_every_digit_and_order(left in decimals(), right in decimals(), zeros in 0u32..=28) {
             all_agree(left, right);
-            // The same number with another scale, and its neighbours there.
+            // The same number with another scale, and its neighbours at that scale.
             let mut other = left;
             other.rescale(zeros);
             all_agree(left, other);
@@ -475,7 +475,7 @@ mod decimals {
             "0.00000000000000000000000000001",
         ] {
             assert!(Decimal::decode(form.as_bytes()).is_err(), "{form:?}");
-            // Neither do they bring anything down where they are compared as they are.
+            // Making a sort key of them must not panic either.
             SortKey::of(Kind::Decimal, form.as_bytes());
         }
         SortKey::of(Kind::Decimal, &[b'9'; 300]);
@@ -559,7 +559,7 @@ mod json {
         refused(deep(128), "127 levels");
         let stored = stored(&Json(deep(127)));
         assert!(Json::<Deep>::decode(&stored).is_ok());
-        // Levels of an enum's variants, which are objects of one field.
+        // Each variant of an enum is an object of one field, and so takes a level.
         let wrapped = |levels: u32| (0..levels).fold(Part::Nothing, |inner, _| Part::Wrapped(Box::new(inner)));
         round_trip(&Json(wrapped(127)));
         refused(wrapped(128), "127 levels");

@@ -1,4 +1,4 @@
-//! Writes: one record, some columns of one, and many.
+//! Writes: one record, some columns of one record, and many records.
 
 pub(crate) mod bulk;
 pub(crate) mod call;

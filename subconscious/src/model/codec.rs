@@ -1,4 +1,4 @@
-//! Records as fields of a hash: what a model writes, and how it is read back.
+//! Encodes records as the fields of a hash, and decodes them.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use crate::model::schema::ModelSchema;
 use crate::text::printable;
 use crate::value::{ColumnType, ColumnValue, DefaultValue, ValueError};
 
-/// Collects the columns of a record in their stored forms. The derive writes the calls.
+/// Collects the columns of a record in their stored forms. The derive generates the calls.
 #[derive(Debug)]
 pub struct RecordWriter {
     pub(crate) schema: &'static ModelSchema,
     /// The stored forms of all columns so far, one after the other.
     bytes: Vec<u8>,
-    /// Where in `bytes` each column so far is, `None` for null, and its ordinal.
+    /// For each column so far: its range in `bytes`, or `None` for null, and its ordinal.
     values: Vec<(Option<Range<usize>>, u16)>,
 }
 
@@ -29,8 +29,7 @@ impl RecordWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::BadData`] for a value that has no stored form, or is too long for the column's
-    /// index.
+    /// [`Error::BadData`] if the value has no stored form, or is too long for the column's index.
     pub fn column<T: ColumnType>(&mut self, value: &T) -> Result<()> {
         let column = &self.schema.columns()[self.values.len()];
         let Some(value) = value.value() else {
@@ -57,7 +56,7 @@ impl RecordWriter {
         self.values[at].1
     }
 
-    /// Gives a column that is null the value.
+    /// Sets the column at the position to the value, if it is null.
     pub(crate) fn fill(&mut self, at: usize, stored: &[u8]) {
         if self.values[at].0.is_none() {
             let begin = self.bytes.len();
@@ -85,14 +84,15 @@ impl RecordWriter {
     }
 }
 
-/// Reads the columns of a stored record in declared order. The derive writes the calls.
+/// Reads the columns of a stored record in declared order. The derive generates the calls.
 #[derive(Debug)]
 pub struct RecordReader<'a> {
     schema: &'static ModelSchema,
     /// The columns to read, as positions.
     columns: &'a [usize],
     next: usize,
-    /// The id's text, the value of a key of one column; `None` where no record is read.
+    /// The text of the id, which is also the value of a key of one column; `None` if the values are
+    /// not those of a record.
     id: Option<&'a [u8]>,
     values: std::vec::IntoIter<Value>,
     key: &'a [u8],
@@ -114,7 +114,8 @@ impl<'a> RecordReader<'a> {
         Self::values(schema, &schema.automatic, key, values)
     }
 
-    /// Reads values of these columns that come from no record; `key` is where they are from.
+    /// Reads values of these columns that do not belong to one record; `key` is the key that they
+    /// are from.
     pub(crate) fn values(
         schema: &'static ModelSchema,
         columns: &'a [usize],
@@ -124,7 +125,7 @@ impl<'a> RecordReader<'a> {
         Self { schema, columns, next: 0, id: None, values, key }
     }
 
-    /// Reads some columns of a record from the values of those that are fields.
+    /// Reads some columns of a record, from the values of those columns that are stored as fields.
     pub(crate) fn some(
         schema: &'static ModelSchema,
         columns: &'a [usize],
@@ -135,13 +136,13 @@ impl<'a> RecordReader<'a> {
         Self { id: Some(id), ..Self::values(schema, columns, key, fields) }
     }
 
-    /// The next column. Where a record was stored without it, it is the column's default, or 0 if
+    /// The next column. If the record was stored without it, this is the column's default, or 0 if
     /// Redis fills the column.
     ///
     /// # Errors
     ///
-    /// [`Error::MissingColumn`] if there is no such field, the column is not nullable and has no
-    /// default; [`Error::Corrupt`] if the field is not the stored form of the column's type.
+    /// [`Error::MissingColumn`] if there is no such field, and the column is neither nullable nor
+    /// has a default; [`Error::Corrupt`] if the field is not the stored form of the column's type.
     pub fn column<T: ColumnType>(&mut self) -> Result<T> {
         let (at, value) = self.next_value::<T::Value>()?;
         let column = &self.schema.columns()[at];
@@ -153,7 +154,7 @@ impl<'a> RecordReader<'a> {
         })
     }
 
-    /// The next column, or the default where a record was stored without it.
+    /// The next column, or the default if the record was stored without it.
     ///
     /// # Errors
     ///
@@ -172,8 +173,8 @@ impl<'a> RecordReader<'a> {
             key: printable(self.key),
             reason: reason.to_string(),
         };
-        // A key of one column is the id. It may be a field, too; where its index is younger than
-        // the record it is not yet.
+        // A key of one column is read from the id. The column may also be stored as a field, but a
+        // record that is older than the column's index does not have that field yet.
         if let Some(id) = self.id.filter(|_| self.schema.key == [at]) {
             if column.is_stored() {
                 self.values.next();

@@ -1,15 +1,16 @@
-//! Columns as `meta` describes them: `columns` has those that indexes depend on, `types` has all.
+//! Descriptions of columns in `meta`: its field `columns` lists the columns that indexes depend on,
+//! its field `types` lists all columns.
 //!
-//! Each has a line: name, type and the code of its kind, with `:` between them, then words for what
-//! it can do. A name has no `:`.
+//! Each column has one line: its name, its type and the code of its kind, separated by `:`, then a
+//! word for each of its abilities. A name contains no `:`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// One line.
+/// One line of a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
-    /// All of it.
+    /// The whole line.
     pub(crate) text: &'a str,
     pub(crate) name: &'a str,
     type_name: &'a str,
@@ -37,7 +38,7 @@ impl<'a> Line<'a> {
         ["index", "sort", "unique"].iter().any(|word| self.has(word))
     }
 
-    /// Whether the stored values are those of the same type.
+    /// Whether both columns have the same stored type.
     pub(crate) fn has_type_of(&self, other: &Line<'_>) -> bool {
         (self.type_name, self.kind) == (other.type_name, other.kind)
     }
@@ -53,26 +54,27 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The columns of a description; its other lines are not about a column.
+/// The columns of a description. Lines that are not about a column are skipped.
 pub(crate) fn lines(description: &str) -> impl Iterator<Item = Line<'_>> {
     description.lines().filter_map(Line::parse)
 }
 
-/// The columns of `ours` that are stored with another type, each after what is stored.
+/// The columns of `ours` that are stored with another type: pairs of the stored line and the line
+/// of `ours`.
 pub(crate) fn changed<'a>(stored: &'a str, ours: &'a str) -> Vec<(Line<'a>, Line<'a>)> {
     let known: BTreeMap<&str, Line<'_>> = lines(stored).map(|line| (line.name, line)).collect();
     let pairs = lines(ours).filter_map(|line| Some((*known.get(line.name)?, line)));
     pairs.filter(|(stored, line)| !stored.has_type_of(line)).collect()
 }
 
-/// The types of all columns of either; where both have one, `ours` counts.
+/// Merges the types of all columns. For a column that both sides have, `ours` counts.
 pub(crate) fn merged(stored: &str, ours: &str) -> String {
     let all: BTreeMap<&str, &str> = lines(stored).chain(lines(ours)).map(|line| (line.name, line.text)).collect();
     all.into_values().collect::<Vec<_>>().join("\n")
 }
 
-/// What types of columns there are, by what indexes depend on alone: all that is known of records
-/// from before types were stored.
+/// The types of the columns on which indexes depend. Nothing else is known about records that were
+/// stored before `types` existed.
 pub(crate) fn types(description: &str) -> String {
     let line = |line: Line<'_>| {
         let mut types = format!("{}:{}", line.typed(), line.kind);

@@ -1,5 +1,5 @@
-//! Ids: how the value of a key, or the tuple of a composite key, becomes the name of a record and
-//! back.
+//! Ids: converts the value of a key, or the tuple of a composite key, to the text that names a
+//! record, and back.
 
 use crate::error::{Error, Result};
 use crate::model::schema::ModelSchema;
@@ -7,7 +7,7 @@ use crate::text::printable;
 use crate::value::{IntoValue, KeyValue, Kind};
 use uuid::Uuid;
 
-/// Bytes that an id may have at most.
+/// The most bytes that an id may have.
 pub(crate) const LONGEST_ID: usize = 1024;
 
 /// The id of a model's records: the type of the primary key, or a tuple of the types of a composite
@@ -21,7 +21,7 @@ pub trait ModelId: Sized + Send + Sync + 'static {
     /// Appends the id's text, which ends the key of the record.
     #[doc(hidden)]
     fn encode(&self, schema: &'static ModelSchema, out: &mut Vec<u8>) -> Result<()>;
-    /// The id of the text.
+    /// Reads the id from its text.
     #[doc(hidden)]
     fn decode(schema: &'static ModelSchema, text: &[u8]) -> Result<Self>;
 }
@@ -86,8 +86,8 @@ composite!(A P 0, B Q 1, C R 2, D S 3);
 composite!(A P 0, B Q 1, C R 2, D S 3, E T 4);
 composite!(A P 0, B Q 1, C R 2, D S 3, E T 4, F U 5);
 
-/// The text of an id from the stored forms of its parts: the only part as it is; several as
-/// [`push_part`] has them.
+/// The text of an id, from the stored forms of its parts. A single part is taken as it is;
+/// [`push_part`] joins several.
 pub(crate) fn text<P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
     if let [only] = parts {
         return only.as_ref().to_vec();
@@ -99,8 +99,8 @@ pub(crate) fn text<P: AsRef<[u8]>>(parts: &[P]) -> Vec<u8> {
     out
 }
 
-/// Appends a part of a composite id: `:` stands between two, and `:` and `\` within one are marked
-/// by a `\`, so that no two ids share a text.
+/// Appends a part of a composite id. A `:` separates two parts, and a `\` escapes each `:` and `\`
+/// within a part, so that no two ids share a text.
 fn push_part(out: &mut Vec<u8>, at: usize, part: &[u8]) {
     if at > 0 {
         out.push(b':');
@@ -113,7 +113,7 @@ fn push_part(out: &mut Vec<u8>, at: usize, part: &[u8]) {
     }
 }
 
-/// The parts of a composite id's text, as [`push_part`] put them together.
+/// The parts of a composite id, from the text that [`push_part`] built.
 fn parts(text: &[u8]) -> Vec<Vec<u8>> {
     let mut parts = vec![Vec::new()];
     let mut bytes = text.iter();
@@ -151,7 +151,7 @@ pub(crate) fn to_directory(schema: &ModelSchema, text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The text of an id from its form in the row directory; `None` where the directory has no entry.
+/// The text of an id, from its form in the row directory; `None` if the directory has no entry.
 pub(crate) fn from_directory(schema: &ModelSchema, stored: Vec<u8>) -> Option<Vec<u8>> {
     if schema.id_width == 0 {
         return Some(stored);

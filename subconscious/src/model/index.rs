@@ -1,10 +1,10 @@
-//! How the scripts index a column: which keys its index has, as a spec says it to
-//! `scripts/write/index.lua`.
+//! How the scripts index a column. The index spec tells `scripts/write/index.lua` which keys the
+//! column's index has.
 
 /// Which keys an index has, besides those of unique values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Index {
-    /// None.
+    /// No keys.
     None,
     /// A container for each value.
     Containers,
@@ -12,7 +12,7 @@ pub(crate) enum Index {
     Sorted,
     /// Containers and a sorted set.
     Both,
-    /// Containers, and the values that have one in the order of their ordinals.
+    /// Containers, and a sorted set of the values that have one, in the order of their ordinals.
     Ordinals,
 }
 
@@ -28,14 +28,15 @@ impl Index {
     }
 }
 
-/// What stands in a spec of a unique column, and of another one.
+/// The character of an index spec that says whether the column is unique.
 pub(crate) const UNIQUE: char = 'u';
 pub(crate) const NOT_UNIQUE: char = '-';
 
-/// Bytes of a spec before the ordinal: the index, the kind, and whether it is unique.
+/// The number of bytes of an index spec before the ordinal: the index, the kind, and whether the
+/// column is unique.
 pub(crate) const BEFORE_ORDINAL: usize = 3;
 
-/// The codes by the names that the scripts have for them.
+/// The codes, by their names in the scripts.
 pub(crate) const CODES: [(&str, char); 5] = [
     ("INDEX_NONE", Index::None.code()),
     ("INDEX_SORTED", Index::Sorted.code()),
@@ -44,7 +45,7 @@ pub(crate) const CODES: [(&str, char); 5] = [
     ("INDEX_UNIQUE", UNIQUE),
 ];
 
-/// The plan of index.lua: what a step changes, and where in it what is said of it stands.
+/// The plan of changes that `index.lua` makes: the codes of its steps, and the slots of a step.
 pub(crate) const PLAN: [(&str, u64); 15] = [
     ("STEP_BITMAP", 1),
     ("STEP_SET", 2),

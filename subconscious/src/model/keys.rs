@@ -1,25 +1,25 @@
 //! Every key of a model.
 //!
-//! All keys of a model begin with the same text, `{User}:`, whose part in braces is the hash tag
-//! that keeps them on one node of a cluster. A namespace, if there is one, stands before it:
-//! `staging:{User}:`. What a user stored comes last in a key, so that no byte of it can be taken
-//! for structure; names of columns have no `:`.
+//! All keys of a model begin with the same text, such as `{User}:`. The part in braces is the hash
+//! tag, which keeps the keys on one node of a cluster. A namespace precedes it: `staging:{User}:`.
+//! A value that a user stored is always the last part of a key, so none of its bytes can be taken
+//! for structure. Names of columns contain no `:`.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `r:<id>` | hash | a record: a field for each column that is not null, and its row number in `#` |
-//! | `i:<column>:<segment>:<value>` | set | the rows of the segment that have the value, while few; of a list, those that contain it |
-//! | `b:<column>:<segment>:<value>` | bitmap | the same once many |
-//! | `i:<column>:<segment>`, `b:<column>:<segment>` | | the same for null |
+//! | `i:<column>:<segment>:<value>` | set | container: the rows of the segment that have the value, while they are few; for a list, the rows whose list contains it |
+//! | `b:<column>:<segment>:<value>` | bitmap | the same container when the rows are many |
+//! | `i:<column>:<segment>`, `b:<column>:<segment>` | set, bitmap | the containers of null |
 //! | `s:<column>` | sorted set | rows in the order of a `sort` column |
-//! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal × 65,536 + segments with the value |
+//! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal × 65,536 + number of segments with the value |
 //! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |
-//! | `d:<row / 65,472>` | string | row directory with ids of fixed width: entry after entry |
+//! | `d:<row / 65,472>` | string | row directory with ids of fixed width: one entry after the other |
 //! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
-//! | `free` | sorted set | segments with rows to be used again, and how many |
+//! | `free` | sorted set | segments with freed rows: score = number of these rows |
 //! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds |
-//! | `x:<row / 128>` | hash | what the removal of such a record needs, as its hash is gone by then: row % 128 → MessagePack of the values of the indexed columns by name, and the id by the empty name |
+//! | `x:<row / 128>` | hash | what is needed to remove such a record after its hash is gone: row % 128 → MessagePack of the values of the indexed columns by name, and the id by the empty name |
 //! | `meta` | hash | see below |
 //! | `t:<n>` | bitmap | intermediate results, only while a script runs |
 //!
@@ -27,19 +27,19 @@
 //!
 //! | field | holds |
 //! | --- | --- |
-//! | `schema` | fingerprint of the schema that the indexes have, with a `+` at its end while a migration to it is under way |
-//! | `columns` | what the fingerprint stands for: [`ModelSchema::description`] |
-//! | `types` | all columns that any program has stored, and their types: [`ModelSchema::types`]; not there where the records are older than this field, until a program registers |
-//! | `programs` | registrations of the programs that may read and write, with spaces between them: [`ModelSchema::registration`] |
-//! | a registration | `1`: the program's indexes are those that are stored, and its columns have the types that are stored; `+`: the same, while a migration to its indexes is under way |
-//! | `rows`, `count` | rows handed out, records |
-//! | `due` | when the next record expires, or earlier; not there if none does |
+//! | `schema` | fingerprint of the schema of the stored indexes, followed by `+` while a migration to it is under way |
+//! | `columns` | the text whose fingerprint `schema` holds: [`ModelSchema::description`] |
+//! | `types` | all columns that any program has stored, and their types: [`ModelSchema::types`]; absent if the records are older than this field, until a program registers |
+//! | `programs` | registrations of the programs that may read and write, separated by spaces: [`ModelSchema::registration`] |
+//! | a registration | `1`: the program's indexes and column types are the stored ones; `+`: the same, while a migration to its indexes is under way |
+//! | `rows`, `count` | number of rows handed out, number of records |
+//! | `due` | the deadline of the record that expires next, or an earlier time; absent if no record expires |
 //! | `seq:<column>` | the last number assigned |
-//! | `dropping`, `building` | during a migration: columns whose old indexes are being deleted, whose new ones are being filled, as `:name:name:` |
-//! | `built` | during a migration: rows that have been gone through |
+//! | `dropping`, `building` | during a migration: the columns whose old indexes are being deleted, and those whose new indexes are being built, as `:name:name:` |
+//! | `built` | during a migration: number of rows that are done |
 //!
-//! The keys of indexes depend on the row number, which only the server knows while it writes. So
-//! scripts build keys, too: from the same beginnings, [`PARTS`], which are substituted into them.
+//! The keys of an index depend on the row, which only the server knows during a write. So the
+//! scripts build keys as well, from the same [`PARTS`], which are substituted into them.
 
 use crate::model::schema::ModelSchema;
 use crate::value::parse;
@@ -58,7 +58,7 @@ const EXPIRING: &str = "x:";
 const META: &str = "meta";
 const TEMPORARY: &str = "t:";
 
-/// What comes after the prefix of a model, by the names that the scripts have for it.
+/// The parts of keys that follow the prefix of a model, by their names in the scripts.
 pub(crate) const PARTS: [(&str, &str); 13] = [
     ("KEY_RECORD", RECORD),
     ("KEY_SET", SET),
@@ -75,12 +75,12 @@ pub(crate) const PARTS: [(&str, &str); 13] = [
     ("KEY_TEMPORARY", TEMPORARY),
 ];
 
-/// What a key of a model is; names of columns and numbers are as they stand in it.
+/// A parsed key of a model. Names of columns and numbers are as they stand in the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key<'a> {
-    /// With the text of the id.
+    /// The hash of a record, with the text of the id.
     Record(&'a [u8]),
-    /// The rows of a segment that have a value of a column, or null.
+    /// A container. Its value is `None` for null.
     Container {
         bitmap: bool,
         column: &'a [u8],
@@ -108,7 +108,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(namespace: &str, schema: &ModelSchema) -> Self {
-        // Built for every call: no formatting machinery.
+        // Every call builds a prefix, so this avoids the cost of `format!`.
         let mut prefix = String::with_capacity(namespace.len() + schema.name().len() + 4);
         if !namespace.is_empty() {
             prefix.push_str(namespace);
@@ -120,14 +120,14 @@ impl Keys {
         Self { prefix }
     }
 
-    /// The hash of the record with the id, in its text form.
+    /// The key of the hash of the record with the id, given as text.
     pub(crate) fn record(&self, id: &[u8]) -> Vec<u8> {
         let mut key = self.records(id.len());
         key.extend_from_slice(id);
         key
     }
 
-    /// What comes before the id in the hash of a record, with room for an id.
+    /// The part of a record's key before the id, with room for an id of `room` bytes.
     pub(crate) fn records(&self, room: usize) -> Vec<u8> {
         let mut key = Vec::with_capacity(self.prefix.len() + RECORD.len() + room);
         key.extend_from_slice(self.prefix.as_bytes());
@@ -160,8 +160,8 @@ impl Keys {
         format!("{}{TTL}", self.prefix)
     }
 
-    /// The key that scripts of queries are called on. It is never there, and may be written by
-    /// users who may write no other.
+    /// The key that scripts of queries are called on. It never exists. Users who may write no other
+    /// key may write this one.
     pub(crate) fn temporary(&self) -> String {
         format!("{}{TEMPORARY}0", self.prefix)
     }
@@ -171,13 +171,13 @@ impl Keys {
         format!("{}{META}", self.prefix)
     }
 
-    /// The key of the bitmap in whose place the key of this set is.
+    /// The key of the bitmap that replaces this set: it has the same column, segment and value.
     pub(crate) fn bitmap_of(&self, set: &[u8]) -> Vec<u8> {
         let rest = set.get(self.prefix.len() + SET.len()..).unwrap_or_default();
         [self.prefix.as_bytes(), BITMAP.as_bytes(), rest].concat()
     }
 
-    /// What a key is; `None` if it is none of a model.
+    /// Parses a key; `None` if it is not a key of the model.
     pub(crate) fn parse<'a>(&self, key: &'a [u8]) -> Option<Key<'a>> {
         let rest = key.strip_prefix(self.prefix.as_bytes())?;
         let after = |part: &str| rest.strip_prefix(part.as_bytes());

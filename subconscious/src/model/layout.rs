@@ -1,30 +1,30 @@
 //! The numbers of the stored layout, which Rust and the scripts share.
 
-/// Rows of a segment. A bitmap of one takes 32,736 bytes, and fits its allocation class together
-/// with its header.
+/// Rows in a segment. The bitmap of a segment takes 32,736 bytes, and fits its allocation class
+/// together with its header.
 pub(crate) const SEGMENT: u32 = 261_888;
 
-/// Rows from which on a container is a bitmap.
+/// The most rows of a container that is a set. With one more row, it becomes a bitmap.
 pub(crate) const PROMOTE: u32 = 512;
 
-/// Rows from which on it is one in a segment that is not full, if it has its share of [`PROMOTE`].
+/// The same in a segment that is not full, if the container has its share of [`PROMOTE`] rows.
 pub(crate) const PROMOTE_EARLY: u32 = 128;
 
-/// Rows down to which it stays a bitmap.
+/// The rows at which a bitmap becomes a set again.
 pub(crate) const DEMOTE: u32 = 64;
 
-/// Rows of a string of the row directory.
+/// Rows in a string of the row directory.
 pub(crate) const DIRECTORY: u32 = 65_472;
 
-/// Rows of a hash of the row directory.
+/// Rows in a hash of the row directory.
 pub(crate) const CHUNK: u32 = 128;
 
 /// The greatest number that a row may have.
 pub(crate) const LAST_ROW: u32 = i32::MAX as u32;
 
-/// The end of the year 9999 in milliseconds: a record that is to live longer lives until then.
+/// The end of the year 9999, in milliseconds since the Unix epoch: the latest deadline of a record.
 pub(crate) const LAST_DEADLINE: u64 = 253_402_300_799_999;
 
-/// Bytes that an indexed value may have at most: it becomes part of a key or of a sorted set's
-/// member.
+/// The most bytes that an indexed value may have: it becomes part of a key or of a member of a
+/// sorted set.
 pub(crate) const LONGEST_INDEXED: usize = 1024;

@@ -1,5 +1,5 @@
-//! Whether a program may read and write a model: its columns have the types that are stored, and its
-//! indexes are those that are stored. See "Schema changes" in ARCHITECTURE.md.
+//! Registration: whether a program may read and write a model. Its column types and indexes must be
+//! the stored ones. See "Schema changes" in ARCHITECTURE.md.
 
 use redis::{Arg, Cmd, Value};
 
@@ -10,11 +10,11 @@ use crate::scripts::{DESCRIBE, REGISTER};
 use crate::server::Db;
 use crate::server::reply::{self, Answer, Refusal, is_wrong_type};
 
-/// What a call was refused for the want of, before it did anything.
+/// What a refused call lacked. The call has done nothing.
 pub(crate) enum Wanted {
-    /// The model has no records yet, and so no schema.
+    /// The stored schema: the model has no records yet.
     Description,
-    /// The program is not registered: the stored types of columns.
+    /// The program's registration. Holds the stored types of columns.
     Registration(String),
 }
 
@@ -34,8 +34,8 @@ impl Wanted {
 }
 
 impl Target {
-    /// Does what a call was refused for the want of. If another program was faster, the next call
-    /// says so. One round trip.
+    /// Provides what a refused call lacked. If another program was faster, the next call says so.
+    /// One round trip.
     pub(crate) async fn provide(&self, db: &Db, wanted: Wanted) -> Result<()> {
         match wanted {
             Wanted::Description => self.describe(db).await,
@@ -53,7 +53,7 @@ impl Target {
         DESCRIBE.run(db, &command).await.map(drop).map_err(|error| self.wrong_type(error))
     }
 
-    /// Registers this program, whose types were compared with those that are stored.
+    /// Registers this program. Its types must have been compared with the stored ones.
     pub(crate) async fn register(&self, db: &Db, types: &str) -> Result<()> {
         let schema = self.schema;
         let mut command = REGISTER.call(self.keys.meta().as_bytes());
@@ -75,19 +75,19 @@ impl Target {
         let values = match reply {
             Ok(Value::Array(values)) => values,
             Err(error) if !is_wrong_type(&error) => return Err(error.into()),
-            // What is wrong with the key, a check says itself.
+            // The check itself reports what is wrong with the key.
             _ => return Ok(()),
         };
         let texts: Vec<Vec<u8>> = values.into_iter().map(reply::bytes).collect();
         match &texts[..] {
-            // The types of a model without records are those of any program.
+            // A model without records has no types that a program could contradict.
             [types, count] if !matches!(&count[..], b"" | b"0") => self.compare(&String::from_utf8_lossy(types)),
             _ => Ok(()),
         }
     }
 
-    /// What the scripts of queries know this program's schema by: where it can't be registered, the
-    /// fingerprint alone, once its types were compared.
+    /// The text by which the scripts of queries know this program's schema. It is the registration,
+    /// or the fingerprint alone if the types were compared but the program can't be registered.
     pub(crate) fn reader(&self, db: &Db) -> &'static str {
         let schema = self.schema;
         if db.was_compared(|| self.compared()) { &schema.fingerprint } else { &schema.registration }
@@ -97,9 +97,9 @@ impl Target {
         format!("{}{}", self.keys.prefix, self.schema.registration)
     }
 
-    /// Registers this program, if that is what a call of a query was refused for; where it can't
-    /// be, the types are compared all the same. Says whether the call is to be made again. Mostly
-    /// no round trip.
+    /// Registers this program if a call of a query was refused because it is not registered. If it
+    /// can't be registered, the types are compared all the same. Returns whether the call must be
+    /// made again. Usually no round trip.
     pub(crate) async fn admit(&self, db: &Db, reply: &Value, call: &mut Cmd) -> Result<bool> {
         let Some(Wanted::Registration(types)) = Wanted::of(reply) else { return Ok(false) };
         self.compare(&types)?;
@@ -110,8 +110,8 @@ impl Target {
             }
         }
         db.note_compared(self.compared());
-        // The registration is the second argument, after the name of the command, the script, the
-        // number of keys and the key.
+        // The registration is the second argument of the script. It follows the name of the
+        // command, the script, the number of keys, the key and the first argument.
         let mut other = Cmd::new();
         for (at, argument) in call.args_iter().enumerate() {
             match argument {

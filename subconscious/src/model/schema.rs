@@ -1,9 +1,9 @@
-//! What a model looks like: its name, its columns and what each of them can do: see
+//! The schema of a model: its name, its columns and what each of them can do. See
 //! [`RedisModel::schema`](crate::RedisModel::schema).
 //!
-//! The derive writes the calls that build a [`ModelSchema`], once per process and model; everything
-//! behind the typed surface works from it, so that the core is compiled once and not once per
-//! model.
+//! The derive generates the calls that build a [`ModelSchema`], once per process and model.
+//! Everything behind the typed surface works from the schema, so that the core is compiled once and
+//! not once per model.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::value::{
     SortValue, TimeUnit, TimeValue, ValueError, VersionValue, parse,
 };
 
-/// The schema of a model, built once by what the derive writes.
+/// The schema of a model, built once by generated code.
 #[derive(Debug)]
 pub struct ModelSchema {
     name: &'static str,
@@ -31,32 +31,31 @@ pub struct ModelSchema {
     /// Positions of the columns that make up the id.
     pub(crate) key: Vec<usize>,
     /// The part of the schema that the stored indexes depend on: the layout, then a line for each
-    /// column of the key or with an index: see [`ColumnSchema::description`].
+    /// column that is part of the key or has an index. See [`ColumnSchema::description`].
     pub(crate) description: String,
-    /// Stands for the description. It is compared on every call, so that a program with other
-    /// indexes is refused instead of answered wrongly.
+    /// Stands for the description. A program with another one is refused instead of answered
+    /// wrongly.
     pub(crate) fingerprint: String,
     /// All columns and their types, a line each, sorted: see [`description`].
     pub(crate) types: String,
-    /// What scripts know this program's schema by: the fingerprint, `:`, and that of `types`. It is
-    /// the name of a field of `meta` that says that this program may read and write: its indexes
-    /// are those that are stored, its columns have the types that are stored. So a script that runs
-    /// for a registered program has nothing to compare.
+    /// The text by which the scripts know this program's schema: the fingerprint, `:`, and the
+    /// fingerprint of `types`. If `meta` has a field of this name, this program may read and write:
+    /// its indexes and column types are the stored ones. So a script has nothing to compare for a
+    /// registered program.
     pub(crate) registration: String,
-    /// Bytes of the names of the stored columns.
+    /// Length of the names of all stored columns, in bytes.
     pub(crate) names_length: usize,
-    /// Milliseconds that a new record lives, and whether a write starts them anew.
+    /// Time to live of a new record in milliseconds, and whether each write restarts it.
     pub(crate) ttl: Option<(u64, bool)>,
     /// Position of the column that says when the record expires.
     pub(crate) expires_at: Option<usize>,
     /// Position of the column with the record's version.
     pub(crate) version: Option<usize>,
-    /// Width in bytes of a fixed-width entry of the row directory; 0 where the directory is made of
-    /// hashes.
+    /// Width of an entry of the row directory in bytes; 0 if the directory consists of hashes.
     pub(crate) id_width: usize,
 }
 
-/// The version of the layout of keys and values. A change of either changes it.
+/// The version of the layout of keys and values. Increase it when either changes.
 const LAYOUT: &str = "2";
 
 impl ModelSchema {
@@ -110,16 +109,15 @@ impl ModelSchema {
         }
     }
 
-    /// Gives each new record so many milliseconds to live; `renew` starts them anew with each save
-    /// and patch.
+    /// Gives each new record this time to live; with `renew`, each save and patch restarts it.
     #[doc(hidden)]
     #[must_use]
     pub fn ttl(self, milliseconds: u64, renew: bool) -> Self {
         Self { ttl: Some((milliseconds, renew)), ..self }
     }
 
-    /// Which columns are stored with another type, and what to do about it; `None` if all have the
-    /// types that are stored, as far as these are known.
+    /// Says which columns are stored with another type, and what to do about it; `None` if all
+    /// columns have the stored types, as far as these are known.
     pub(crate) fn conflict(&self, types: &str) -> Option<String> {
         let differences = self.type_differences(types);
         if differences.is_empty() {
@@ -141,7 +139,7 @@ impl ModelSchema {
         changed.map(difference).collect()
     }
 
-    /// What else may be the reason of a difference.
+    /// Names another possible reason of a difference: two structs may share the name.
     fn sharing(&self) -> String {
         format!(
             "if two structs share the name `{}`, give one of them another by `#[model(name = \"..\")]`, or a namespace of its own",
@@ -149,7 +147,7 @@ impl ModelSchema {
         )
     }
 
-    /// What differs from the stored schema, and which call mends it.
+    /// How this schema differs from the stored one, and which call resolves that.
     pub(crate) fn difference(&self, stored: &str, types: &str) -> String {
         let lines = |description: &str| description.lines().map(str::to_owned).collect::<Vec<_>>();
         let (stored, ours) = (lines(stored), lines(&self.description));
@@ -189,7 +187,7 @@ impl ModelSchema {
     }
 }
 
-/// A short text that differs where the descriptions do.
+/// A short hash of a description.
 fn fingerprint(description: &str) -> String {
     format!("{:016x}", fnv(description.as_bytes()))
 }
@@ -202,9 +200,9 @@ pub(crate) fn fnv(bytes: &[u8]) -> u64 {
 /// What Redis assigns to a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Automatic {
-    /// The next number, once.
+    /// The next number, at the first save.
     Increment,
-    /// One more with each write.
+    /// A number that each write increases by 1.
     Version,
     /// The time of the first save.
     CreatedAt,
@@ -215,8 +213,8 @@ pub(crate) enum Automatic {
 /// Makes the stored form of a default.
 type Default = fn() -> Option<Vec<u8>>;
 
-/// What a record has that was stored before Redis filled the column: nothing is counted yet, no
-/// time is known.
+/// The default for records that were stored before Redis filled the column: nothing is counted yet,
+/// and no time is known.
 const ZERO: Default = || Some(b"0".to_vec());
 
 /// The schema of one column.
@@ -232,15 +230,16 @@ pub struct ColumnSchema {
     unique: bool,
     pub(crate) automatic: Option<Automatic>,
     expires_at: bool,
-    /// The greatest number that can be assigned, or "" where Redis itself ends before it.
+    /// The greatest number that Redis may assign, or "" if Redis can't count beyond the type.
     pub(crate) greatest: &'static str,
-    /// From a version to the next one, or nothing if the type ends.
+    /// Computes the next version from a version; `None` at the end of the type.
     next: fn(&[u8]) -> Option<Vec<u8>>,
-    /// The least and the greatest value of an integer, else empty.
+    /// The least and the greatest value of a `version`, else empty.
     pub(crate) bounds: (&'static str, &'static str),
-    /// What a time of the column counts.
+    /// The unit of the column's times.
     pub(crate) unit: TimeUnit,
-    /// The stored form of what a record has that lacks the column, if that is not null.
+    /// Makes the stored form of the value that a record without the column has, unless that is
+    /// null.
     pub(crate) default: Option<Default>,
     ordinal: fn(&[u8]) -> Option<u16>,
     read: fn(&[u8]) -> Result<(), ValueError>,
@@ -323,7 +322,7 @@ impl ColumnSchema {
         Self { unique: true, ..self }
     }
 
-    /// Counts the writes of a record.
+    /// Lets the column count the writes of its record.
     #[doc(hidden)]
     #[must_use]
     pub fn version<T: VersionValue>(self) -> Self {
@@ -335,7 +334,7 @@ impl ColumnSchema {
         Self { automatic: Some(Automatic::Version), next, bounds, default: Some(ZERO), ..self }
     }
 
-    /// Has the time of the first save.
+    /// Lets the column hold the time of the first save.
     #[doc(hidden)]
     #[must_use]
     pub fn created_at<T>(self) -> Self
@@ -346,7 +345,7 @@ impl ColumnSchema {
         self.time(Automatic::CreatedAt, T::Value::UNIT)
     }
 
-    /// Has the time of the last write.
+    /// Lets the column hold the time of the last write.
     #[doc(hidden)]
     #[must_use]
     pub fn updated_at<T>(self) -> Self
@@ -362,7 +361,7 @@ impl ColumnSchema {
         Self { automatic: Some(automatic), unit, default, ..self }
     }
 
-    /// Has the time when the record expires.
+    /// Lets the column hold the time when the record expires.
     #[doc(hidden)]
     #[must_use]
     pub fn expires_at<T>(self) -> Self
@@ -373,7 +372,7 @@ impl ColumnSchema {
         Self { expires_at: true, unit: T::Value::UNIT, ..self }
     }
 
-    /// Has a value where a stored record lacks the column.
+    /// Gives the column a value for stored records that lack it.
     #[doc(hidden)]
     #[must_use]
     pub fn or(self, default: Default) -> Self {
@@ -420,13 +419,13 @@ impl ColumnSchema {
         self.unique
     }
 
-    /// Whether the column is a field of the record's hash. A key that nothing indexes is only in
-    /// the name of the hash.
+    /// Whether the column is a field of the record's hash. A key column without an index is only
+    /// part of the key of the hash.
     pub(crate) fn is_stored(&self) -> bool {
         !self.key || self.is_indexed()
     }
 
-    /// The column in the list of all types.
+    /// The column's line in [`ModelSchema::types`].
     fn typed(&self) -> String {
         let name = self.name.replace('\n', " ");
         let mut typed = format!("{name}:{}:{}", self.type_name.replace([':', '\n'], " "), self.kind.code());
@@ -438,8 +437,8 @@ impl ColumnSchema {
         typed
     }
 
-    /// The column as the stored schema has it: name, type and abilities, with `:` between them. A
-    /// name has no `:`.
+    /// The column's line in [`ModelSchema::description`]: its name, its type and the code of its
+    /// kind, separated by `:`, then its abilities. A name contains no `:`.
     pub(crate) fn description(&self) -> String {
         let mut description =
             format!("{}:{}:{}", self.name, self.type_name.replace([':', '\n'], " "), self.kind.code());
@@ -457,10 +456,10 @@ impl ColumnSchema {
         description
     }
 
-    /// How the scripts index the column, and the ordinal of its new value: see
-    /// `scripts/write/index.lua`.
+    /// The index spec, with the ordinal of the column's new value: see `scripts/write/index.lua`.
     pub(crate) fn index_spec(&self, ordinal: u16) -> Cow<'_, str> {
-        // Most have no ordinal, and a save makes one of these for each indexed column.
+        // Most values have no ordinal, and a save needs an index spec for each indexed column. So
+        // this avoids an allocation.
         if ordinal == 0 {
             Cow::Borrowed(&self.spec)
         } else {
@@ -468,7 +467,7 @@ impl ColumnSchema {
         }
     }
 
-    /// The spec with the ordinal 0.
+    /// The index spec with the ordinal 0.
     fn spec(&self) -> String {
         let index = match (self.index, self.has_sorted_set()) {
             _ if self.has_values() => Index::Ordinals,
@@ -494,7 +493,7 @@ impl ColumnSchema {
     /// Refuses a stored value that the column's type can't read.
     pub(crate) fn try_read(&self, stored: &[u8]) -> Result<(), ValueError> {
         (self.read)(stored)?;
-        // The scripts read numbers more strictly than a type of the user's own may.
+        // A user-defined type may accept numbers that the scripts do not.
         let digits = stored.strip_prefix(b"-").unwrap_or(stored);
         let is_number = match self.kind {
             Kind::Integer | Kind::Nanoseconds => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
@@ -504,7 +503,7 @@ impl ColumnSchema {
         if is_number || !self.is_indexed() { Ok(()) } else { Err(ValueError::not("a number", stored)) }
     }
 
-    /// Refuses a stored value that the column's index, where it has one, can't have.
+    /// Refuses a stored value that is too long for the column's index, if it has one.
     pub(crate) fn try_index(&self, stored: &[u8]) -> Result<(), ValueError> {
         if self.is_indexed() { self.kind.check_indexed(stored) } else { Ok(()) }
     }
@@ -515,7 +514,7 @@ impl ColumnSchema {
         description::lines(&typed).map(|line| line.type_text().into_owned()).collect()
     }
 
-    /// Where a value stands in the column's order; `None` for one that is none of its type.
+    /// The sort key of a stored value; `None` if the value is not of the column's type.
     pub(crate) fn sort_key(&self, stored: &[u8]) -> Option<SortKey> {
         if self.kind == Kind::Ordinal {
             let score = self.ordinal_of(stored)?.to_string().into_bytes();
@@ -533,7 +532,7 @@ impl ColumnSchema {
         self.sort && self.kind != Kind::Ordinal
     }
 
-    /// The values of such a column are kept in order.
+    /// Whether the column's values are kept in the order of their ordinals.
     pub(crate) fn has_values(&self) -> bool {
         self.sort && self.kind == Kind::Ordinal
     }

@@ -1,4 +1,4 @@
-//! A model in a namespace, and where its records are.
+//! A model in a namespace, and the addresses of its records.
 
 use redis::{Cmd, RedisError};
 
@@ -17,7 +17,7 @@ pub(crate) struct Target {
     pub(crate) keys: Keys,
 }
 
-/// Where a record is: the key of its hash, which ends with the text of its id.
+/// The address of a record: the key of its hash, which ends with the text of its id.
 pub(crate) struct Address {
     pub(crate) key: Vec<u8>,
     id_at: usize,
@@ -34,7 +34,7 @@ impl Target {
         Self { schema, keys: Keys::new(db.namespace(), schema) }
     }
 
-    /// Where the record is whose id's text `append` appends.
+    /// The address of a record; `append` appends the text of its id.
     pub(crate) fn address(&self, append: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<Address> {
         let mut key = self.keys.records(40);
         let id_at = key.len();
@@ -43,7 +43,7 @@ impl Target {
         Ok(Address { key, id_at })
     }
 
-    /// Adds the names of the indexed columns and how each is indexed.
+    /// Adds the names and the index specs of the indexed columns.
     pub(crate) fn push_indexes(&self, command: &mut Cmd) {
         let columns = self.schema.columns();
         for &at in &self.schema.indexed {
@@ -54,12 +54,12 @@ impl Target {
         }
     }
 
-    /// Names the model of a key that holds a value of another type.
+    /// Turns an error about a key with a value of another type into one that names the model.
     pub(crate) fn wrong_type(&self, error: RedisError) -> Error {
         wrong_type_at(self.schema, self.keys.prefix.as_bytes(), error)
     }
 
-    /// Refuses a reply that no server makes to what was asked.
+    /// The error for a reply that does not fit the request.
     pub(crate) fn unexpected(&self, reply: &impl std::fmt::Debug) -> Error {
         let Self { schema, keys } = self;
         let reason = format!("the server answered {reply:?}");
@@ -67,7 +67,8 @@ impl Target {
     }
 }
 
-/// Names the key, or the model of a key, that holds a value of another type.
+/// Turns an error about a value of another type into one that names the key, or the prefix of a
+/// model's keys.
 pub(crate) fn wrong_type_at(schema: &'static ModelSchema, key: &[u8], error: RedisError) -> Error {
     if !is_wrong_type(&error) {
         return error.into();

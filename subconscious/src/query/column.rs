@@ -8,8 +8,8 @@ use crate::query::request::OrderKey;
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
 use crate::write::patch::{ChangeRequest, ColumnChange};
 
-/// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes gave it.
-/// The closures of queries and patches get one for each column: `|u| u.age.ge(18)`.
+/// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes give it.
+/// The closures of queries and patches get a handle for each column: `|u| u.age.ge(18)`.
 ///
 /// | a column with | has |
 /// | --- | --- |
@@ -20,28 +20,29 @@ use crate::write::patch::{ChangeRequest, ColumnChange};
 /// | `sort`, of a `String` | [`starts_with`](Column::starts_with) |
 /// | `sort`, for an order | [`asc`](Column::asc), [`desc`](Column::desc) |
 ///
-/// In a [`patch`](crate::RedisModel::patch), all columns but keys and those that Redis assigns have
-/// [`set`](Column::set); an `Option` has [`clear`](Column::clear) and
-/// [`set_or_clear`](Column::set_or_clear), an integer [`incr`](Column::incr) and
-/// [`decr`](Column::decr), and the version [`expected`](Column::expected).
+/// In a [`patch`](crate::RedisModel::patch), all columns have [`set`](Column::set), except keys and
+/// columns that Redis assigns. An `Option` also has [`clear`](Column::clear) and
+/// [`set_or_clear`](Column::set_or_clear), an integer also has [`incr`](Column::incr) and
+/// [`decr`](Column::decr). The version has [`expected`](Column::expected).
 ///
-/// Values are compared in their own type; a column that is an `Option` is compared with what is in
-/// it.
+/// A column is compared with values of its own type. An `Option` column is compared with values of
+/// the type inside it.
 pub struct Column<M, T, C> {
     at: usize,
     types: Types<M, T, C>,
 }
 
-/// As a function's result, so that a column is `Send` and `Sync` whatever its types are.
+/// The types of a column as the result of a function, so that the column is `Send` and `Sync`
+/// whatever they are.
 type Types<M, T, C> = PhantomData<fn() -> (M, T, C)>;
 
-/// What a column's attributes let it do: `index`, `sort`, and what it is to its model.
+/// What a column's attributes let it do: `index`, `sort`, and its role in the model.
 #[derive(Debug)]
 pub struct Caps<const INDEX: bool, const SORT: bool, R = roles::Plain>(PhantomData<R>);
 
-/// What a column is to its model.
+/// The role of a column in its model.
 pub(crate) mod roles {
-    /// A column like others.
+    /// A column without another role.
     #[derive(Debug)]
     pub struct Plain;
     /// A column with `unique`.
@@ -86,7 +87,7 @@ impl<const SORT: bool> Found for Caps<false, SORT, roles::Unique> {}
 pub trait Sorted {}
 impl<const INDEX: bool, R> Sorted for Caps<INDEX, true, R> {}
 
-/// A column that a patch can set: not a part of the key, and not one that Redis assigns.
+/// A column that a patch can set: neither a part of the key nor a column that Redis assigns.
 #[diagnostic::on_unimplemented(
     message = "this column cannot be set by a patch",
     label = "is a key, or Redis assigns it",
@@ -129,7 +130,7 @@ impl<M, T, C> fmt::Debug for Column<M, T, C> {
 }
 
 impl<M, T, C> Column<M, T, C> {
-    /// The column at the position in the model's schema.
+    /// The column at this position in the model's schema.
     #[doc(hidden)]
     #[must_use]
     pub const fn new(at: usize) -> Self {
@@ -138,8 +139,8 @@ impl<M, T, C> Column<M, T, C> {
 }
 
 impl<M, T: ColumnType, C> Column<M, T, C> {
-    /// The stored form and ordinal of a value to compare with, or the condition that no record can
-    /// meet.
+    /// The stored form and the ordinal of a value to compare with, or [`Condition::Invalid`] if the
+    /// value can't be stored or indexed.
     fn stored(self, value: &T::Value) -> Result<(Vec<u8>, u16), Condition> {
         let mut stored = Vec::new();
         value
@@ -169,7 +170,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         })
     }
 
-    /// Sets the column to the value, in a patch.
+    /// Sets the column to the value in a patch.
     pub fn set(self, value: impl IntoValue<T::Value>) -> ColumnChange<M>
     where
         C: Settable,
@@ -183,7 +184,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         ColumnChange::new(self.at, encoded.map(|()| ChangeRequest::Set { stored, ordinal: value.ordinal() }))
     }
 
-    /// Makes the column null, in a patch.
+    /// Makes the column null in a patch.
     pub fn clear(self) -> ColumnChange<M>
     where
         C: Settable,
@@ -192,7 +193,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         ColumnChange::new(self.at, Ok(ChangeRequest::Clear))
     }
 
-    /// Sets the column to the value, or makes it null if there is none, in a patch.
+    /// Sets the column to the value in a patch, or makes it null if there is no value.
     pub fn set_or_clear(self, value: Option<T::Value>) -> ColumnChange<M>
     where
         C: Settable,
@@ -204,9 +205,9 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         }
     }
 
-    /// Adds to the column, in a patch, and exactly so in every integer type; a sum beyond the type
-    /// is [`Error::OutOfRange`](crate::Error::OutOfRange). Null counts as 0.
-    /// [`Patched::get`](crate::Patched::get) has the sum.
+    /// Adds to the column in a patch. The sum is exact for every integer type. If it is outside the
+    /// range of the type, the patch fails with [`Error::OutOfRange`](crate::Error::OutOfRange).
+    /// Null counts as 0. [`Patched::get`](crate::Patched::get) has the sum.
     pub fn incr(self, by: T::Value) -> ColumnChange<M>
     where
         C: Settable,
@@ -215,7 +216,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.add(&by, false)
     }
 
-    /// Subtracts from the column, in a patch: see [`incr`](Self::incr).
+    /// Subtracts from the column in a patch: see [`incr`](Self::incr).
     pub fn decr(self, by: T::Value) -> ColumnChange<M>
     where
         C: Settable,
@@ -242,7 +243,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         )
     }
 
-    /// Lets a patch change the record only if it has this version; otherwise it is
+    /// Lets a patch change the record only if it has this version. Otherwise the patch fails with
     /// [`Error::Conflict`](crate::Error::Conflict).
     pub fn expected(self, version: T::Value) -> ColumnChange<M>
     where
@@ -267,7 +268,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(self.equals(&value.into_value()))
     }
 
-    /// Records whose column has one of the values; no record if there are no values.
+    /// Records whose column has one of the values. Without values, no record matches.
     pub fn is_in<I>(self, values: I) -> Filter<M>
     where
         C: Found,
@@ -288,7 +289,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(self.has(&value.into_value()))
     }
 
-    /// Records whose list contains at least one of the values; no record if there are no values.
+    /// Records whose list contains at least one of the values. Without values, no record matches.
     pub fn contains_any<I>(self, values: I) -> Filter<M>
     where
         C: Indexed,
@@ -300,8 +301,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(parts.fold(Condition::Nothing, Condition::or))
     }
 
-    /// Records whose list contains all of the values; all records, also those whose column is null,
-    /// if there are no values.
+    /// Records whose list contains all of the values. Without values, all records match, also those
+    /// whose column is null.
     pub fn contains_all<I>(self, values: I) -> Filter<M>
     where
         C: Indexed,
@@ -320,7 +321,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         let mut stored = Vec::new();
         match element.encode(&mut stored).and_then(|()| Kind::Bytes.check_indexed(&stored)) {
             Ok(()) => {
-                // The element's name in the index, as the script finds it in the list.
+                // An index names an element by its own stored form, as the scripts read it from the
+                // list.
                 Condition::Equals { column: self.at, stored }
             }
             Err(reason) => Condition::Invalid { column: self.at, reason },
@@ -345,7 +347,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         !self.is_none()
     }
 
-    /// Records whose column is less than the value. Null is not.
+    /// Records whose column is less than the value. Null never matches.
     pub fn lt(self, value: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Sorted,
@@ -353,7 +355,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(None, Some((value.into_value(), false)))
     }
 
-    /// Records whose column is at most the value. Null is not.
+    /// Records whose column is at most the value. Null never matches.
     pub fn le(self, value: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Sorted,
@@ -361,7 +363,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(None, Some((value.into_value(), true)))
     }
 
-    /// Records whose column is greater than the value. Null is not.
+    /// Records whose column is greater than the value. Null never matches.
     pub fn gt(self, value: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Sorted,
@@ -369,7 +371,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(Some((value.into_value(), false)), None)
     }
 
-    /// Records whose column is at least the value. Null is not.
+    /// Records whose column is at least the value. Null never matches.
     pub fn ge(self, value: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Sorted,
@@ -377,8 +379,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(Some((value.into_value(), true)), None)
     }
 
-    /// Records whose column is at least `low` and at most `high`: both ends belong to it. No record
-    /// if `low` is greater.
+    /// Records whose column is at least `low` and at most `high`: both ends are included. If `low`
+    /// is greater than `high`, no record matches.
     pub fn between(self, low: impl IntoValue<T::Value>, high: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Sorted,
@@ -386,8 +388,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         self.range(Some((low.into_value(), true)), Some((high.into_value(), true)))
     }
 
-    /// Records whose text begins with this, byte for byte, so upper and lower case differ. Null
-    /// does not.
+    /// Records whose text begins with this one. Bytes are compared, so upper and lower case differ.
+    /// Null never matches.
     pub fn starts_with(self, beginning: impl AsRef<str>) -> Filter<M>
     where
         C: Sorted,
@@ -396,7 +398,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(Condition::StartsWith { column: self.at, beginning: beginning.as_ref().into() })
     }
 
-    /// From the least value to the greatest; nulls last, ties by row.
+    /// From the least value to the greatest. Nulls come last. Equal values are in row order.
     pub fn asc(self) -> Order<M>
     where
         C: Sorted,
@@ -404,7 +406,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Order::new(self.at, false)
     }
 
-    /// From the greatest value to the least; nulls last, ties by row, the latest first.
+    /// From the greatest value to the least. Nulls come last. Equal values are in descending row
+    /// order.
     pub fn desc(self) -> Order<M>
     where
         C: Sorted,
@@ -425,7 +428,7 @@ impl<M> Order<M> {
         Self { key: OrderKey { column, descending, nulls_first: false }, model: PhantomData }
     }
 
-    /// Puts the records whose column is null before all others; otherwise they come last, in both
+    /// Puts the records whose column is null before all others. Without it, they come last in both
     /// directions.
     pub fn nulls_first(mut self) -> Self {
         self.key.nulls_first = true;

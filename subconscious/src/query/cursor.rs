@@ -1,4 +1,4 @@
-//! Pages that a user turns: where one ended, as text.
+//! Pages of a query, and cursors between them.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -17,32 +17,35 @@ use crate::value::{SortKey, parse};
 pub struct Page<M> {
     /// The records, at most as many as the query's limit.
     pub items: Vec<M>,
-    /// Where the next page begins; `None` if this is the last one. A full page may have one even if
-    /// nothing follows.
+    /// Where the next page begins; `None` if this is the last page. A full page may have a cursor
+    /// even if nothing follows.
     pub next: Option<Cursor>,
-    /// Where the page before ends; `None` if this is the first one. It may have one even if nothing
-    /// comes before.
+    /// Where the page before ends; `None` if this is the first page. There may be a cursor even if
+    /// nothing comes before.
     pub previous: Option<Cursor>,
 }
 
 impl<M> Page<M> {
-    /// The same page with each item as `change` makes it.
+    /// The same page, with each item changed by `change`.
     pub fn map<T>(self, change: impl FnMut(M) -> T) -> Page<T> {
         Page { items: self.items.into_iter().map(change).collect(), next: self.next, previous: self.previous }
     }
 }
 
-/// Where a page ended or began, for [`Query::after`](crate::Query::after): printable, and read back
-/// by [`str::parse`].
+/// Where a page ended or began, for [`Query::after`](crate::Query::after). It can be printed, and
+/// [`str::parse`] reads it back.
 ///
-/// It is the place of the page's last or first record in the query's order, not a number of
-/// records, so records that come and go before it move nothing, and cursors of one place are equal.
-/// It stands for one query, and any other refuses it; limit and offset may change. It is not
-/// encrypted: who has it can read that record's values of the columns that are ordered by.
+/// A cursor is the position of the page's last or first record in the query's order, not a number
+/// of records. So records that are added or removed before it move nothing, and cursors of the same
+/// position are equal. A cursor belongs to one query, and any other query refuses it; limit and
+/// offset may change.
+///
+/// A cursor is not encrypted: whoever has it can read that record's values of the columns that
+/// order the query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
 
-/// Bytes of the tag that a cursor begins with: a hash of the query and the place.
+/// Bytes of the tag that a cursor begins with. The tag is a hash of the query and the position.
 const TAG: usize = 8;
 
 impl Cursor {
@@ -65,12 +68,12 @@ impl Cursor {
         Self(bytes)
     }
 
-    /// Whether it leads to the page before.
+    /// Whether the cursor leads to the page before.
     pub(crate) fn is_backwards(&self) -> bool {
         self.0.get(TAG).is_some_and(u8::is_ascii_uppercase)
     }
 
-    /// The position, if the cursor is one of this query.
+    /// The position, if the cursor belongs to this query.
     pub(crate) fn position(&self, schema: &ModelSchema, request: &Request) -> Result<Position, Error> {
         let read = || {
             let (found, place) = self.0.split_at_checked(TAG)?;
@@ -79,7 +82,7 @@ impl Cursor {
             }
             let [code, high, low, rest @ ..] = place else { return None };
             let (first, second) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
-            // A tag can be forged: what the script takes for numbers are some.
+            // A tag can be forged. So what the script takes for numbers is checked here.
             let row = |bytes: &[u8]| parse::<u32>(bytes).filter(|row| *row <= 1 << 31);
             let is_score = |bytes: &[u8]| parse::<f64>(bytes).is_some_and(|score| !score.is_nan());
             match (code.to_ascii_lowercase(), first, second) {
@@ -109,19 +112,19 @@ impl Cursor {
     }
 }
 
-/// The code of the place before all records.
+/// The code of the position before all records.
 const BEGINNING: u8 = b'b';
 
-/// A score as the shortest text of its double, as a server's answer and what is stored are
-/// different texts of one number. A whole number, as an ordinal is, stays one.
+/// A score as the shortest text of its double: the server's answer and the stored value may be
+/// different texts of one number. A whole number, such as an ordinal, stays a whole number.
 fn one_form(score: &[u8]) -> Vec<u8> {
     let Some(score) = parse::<f64>(score) else { return score.to_vec() };
-    // Adding makes 0.0 of -0.0.
+    // Adding 0.0 turns -0.0 into 0.0.
     let text = format!("{:?}", score + 0.0);
     text.strip_suffix(".0").unwrap_or(&text).as_bytes().to_vec()
 }
 
-/// Stands for a query and a place in it.
+/// A hash of a query and a position in it.
 fn tag(schema: &ModelSchema, request: &Request, place: &[u8]) -> [u8; TAG] {
     let mut parts = vec![schema.name().as_bytes().to_vec(), schema.fingerprint.clone().into_bytes()];
     for key in &request.order {
@@ -130,7 +133,8 @@ fn tag(schema: &ModelSchema, request: &Request, place: &[u8]) -> [u8; TAG] {
     }
     parts.extend(Node::of(schema, &request.condition).words(schema));
     parts.push(place.to_vec());
-    // With their lengths, so that no two lists of parts are one text.
+    // Each part comes after its length, so that two different lists of parts never make the same
+    // text.
     let text: Vec<u8> = parts.iter().flat_map(|part| [&part.len().to_be_bytes()[..], part].concat()).collect();
     fnv(&text).to_be_bytes()
 }
@@ -148,8 +152,8 @@ impl FromStr for Cursor {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for what is no cursor. Whether it is one of a query is found out when
-    /// the query is run.
+    /// [`Error::Unsupported`] if the text is not a cursor. Whether it belongs to a query is checked
+    /// when the query is run.
     fn from_str(text: &str) -> Result<Self, Error> {
         let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
         let byte = |pair: &[u8]| match pair {

@@ -1,7 +1,7 @@
-//! Runs a query, call by call, in its order.
+//! Runs a query call by call, in its order.
 //!
-//! A way owns what it needs to go on; [`Context`] has what all ways share. Each finds some of the
-//! rows that follow, and an [`Execution`] chooses which way is taken next.
+//! A way finds the next rows, and owns what it needs to continue. [`Context`] has what all ways
+//! share. An [`Execution`] chooses which way is taken next.
 
 use std::sync::Arc;
 
@@ -40,19 +40,19 @@ use row_scan::RowScan;
 use script_scan::{GoOn, ScriptScan};
 use top_k::TopK;
 
-/// Rows up to this number come with their fields in the same round trip; more are read by a
-/// pipeline, which costs the server a third.
+/// Up to this number of rows, a script reads the fields in the same round trip. The fields of more
+/// rows are read by a pipeline, which costs the server a third of that.
 const IN_SCRIPT: usize = 100;
 
-/// What is delivered of each row.
+/// What a query delivers for each row.
 pub(crate) struct Delivery<T> {
-    /// Positions of the columns to read, with all of the filter among them; `None` if the ids are
+    /// Positions of the columns to read, including all columns of the filter; `None` if the ids are
     /// enough.
     pub(crate) columns: Option<Arc<[usize]>>,
     pub(crate) decode: Decode<T>,
 }
 
-/// Makes an item of a row; `None` if its record is gone.
+/// Makes an item from a row; `None` if its record is gone.
 type Decode<T> = Arc<dyn Fn(Hit) -> Result<Option<T>> + Send + Sync>;
 
 impl<T> Clone for Delivery<T> {
@@ -67,7 +67,7 @@ pub(crate) struct Execution {
     way: Way,
 }
 
-/// How the rows that follow are found.
+/// How the next rows are found.
 enum Way {
     Script(ScriptScan),
     Rows(RowScan),
@@ -80,57 +80,59 @@ impl Execution {
         Self::from(db, target, request, Position::Start, 0)
     }
 
-    /// Begins after a position, and leaves out so many of the rows that match.
+    /// Begins after the position `from`, and leaves out the first `skip` rows that match.
     pub(crate) fn from(db: &Db, target: Target, request: Request, from: Position, skip: u64) -> Result<Self> {
         let context = Context::new(db, target, request, from, skip)?;
         Ok(Self { context, way: Way::Script(ScriptScan::default()) })
     }
 
-    /// Keeps exact positions of the first and the last row.
+    /// Keeps the exact positions of the first and the last row.
     pub(crate) fn keep_positions(&mut self) {
         self.context.exact_positions = true;
     }
 
-    /// Writes down what it takes from now on, if there is somebody who wants to know.
+    /// Notes from now on what the query costs, if there are statistics to note it in.
     pub(crate) fn with_stats(mut self, stats: Option<Stats>) -> Self {
         self.context.set_stats(stats);
         self
     }
 
-    /// Lets the scripts tell how long they took.
+    /// Makes the scripts report how long they took.
     pub(crate) fn timed(mut self) -> Self {
         self.context.db = self.context.db.timed();
         self
     }
 
-    /// Where to go on; `None` if nothing follows.
+    /// The position to continue from; `None` if nothing follows.
     pub(crate) fn position(&self) -> Option<&Position> {
         self.context.next.as_ref()
     }
 
-    /// Where the first row is that was found.
+    /// The position of the first row that was found.
     pub(crate) fn first(&self) -> Option<&Position> {
         self.context.first.as_ref()
     }
 
-    /// Leaves the order away where it does not matter, as only whether there is a row is asked;
-    /// after a cursor it does.
+    /// Drops the order for a caller that only asks whether there is a row. After a cursor, the
+    /// order matters and is kept.
     pub(crate) fn forget_order(&mut self, after_cursor: bool) {
         if !after_cursor {
             self.context.request.order.clear();
         }
     }
 
-    /// The items that follow: see [`next`](Self::next).
+    /// The next items: see [`next`](Self::next).
     pub(crate) async fn items<T>(&mut self, rows: usize, left: u64, delivery: &Delivery<T>) -> Result<Vec<Result<T>>> {
         let hits = self.next(rows, left, delivery.columns.as_deref()).await?;
         Ok(hits.into_iter().filter_map(|hit| (delivery.decode)(hit).transpose()).collect())
     }
 
-    /// Finds up to `rows` of the rows that follow, fewer or none where a call ended before; `left`
-    /// is how many will be wanted in all, and the columns to read are those of the order and more.
-    /// One round trip for up to [`IN_SCRIPT`] rows, as a rule; else three or four: bitmaps, members
-    /// of the order, ids, records.
+    /// Finds up to `rows` of the rows that follow. It finds fewer, or none, if a call ended before.
+    /// `left` is the number of rows that will be wanted in all. `columns` are those to read, which
+    /// include the columns of the order.
+    ///
+    /// Up to [`IN_SCRIPT`] rows usually take one round trip. More rows take three or four: for
+    /// bitmaps, members of the order, ids, and records.
     pub(crate) async fn next(&mut self, rows: usize, left: u64, columns: Option<&[usize]>) -> Result<Vec<Hit>> {
         let Self { context, way } = self;
         let Some(from) = context.next.clone() else { return Ok(Vec::new()) };
@@ -165,7 +167,7 @@ impl Execution {
             }
             Way::Ordered(scan) => {
                 let hits = scan.next(context, rows, left, columns).await;
-                // The null ones at the end of an order are found by the script.
+                // The script finds the nulls at the end of an order.
                 if matches!(context.next, Some(Position::Null(_))) {
                     *way = Way::Script(ScriptScan::of_order());
                 }
@@ -173,7 +175,8 @@ impl Execution {
             }
             Way::TopK(top_k) => {
                 let hits = top_k.next(context, rows, columns).await;
-                // Where some of those that were sorted matched no more, it begins again after them.
+                // If some of the sorted rows no longer match, more rows are wanted, and the search
+                // begins again after them.
                 if top_k.is_done() {
                     *way = Way::Script(ScriptScan::default());
                 }
@@ -183,7 +186,7 @@ impl Execution {
     }
 }
 
-/// The way to go without calling `query.lua`, where there is one.
+/// The way to take without a call of `query.lua`, if there is one.
 async fn instead_of_script(
     context: &mut Context,
     from: &Position,
@@ -217,7 +220,7 @@ async fn instead_of_script(
     order_in_program(context, GoOn { key, from: from.clone(), left, begun: None }).await
 }
 
-/// The cheapest way to go on with an order in this program; `None` if the script does it best.
+/// The cheapest way to continue an order in this program; `None` if the script is cheaper.
 async fn order_in_program(context: &mut Context, go_on: GoOn) -> Result<Option<Way>> {
     let GoOn { key, from, left, begun } = go_on;
     let (range, others) = context.filter.split_range(key.column);

@@ -1,4 +1,4 @@
-//! How a query was answered: what `explain` tells.
+//! Plans: how a query was answered.
 
 use std::fmt::{self, Write as _};
 
@@ -33,29 +33,29 @@ use crate::text::Excerpt;
 pub struct Plan {
     /// The model's name.
     pub model: String,
-    /// The keys of the order, such as `created_at desc`; empty for row order.
+    /// The columns of the order, such as `created_at desc`; empty for row order.
     pub order: Vec<String>,
-    /// Greatest number of records.
+    /// The greatest number of records to deliver.
     pub limit: Option<u64>,
-    /// Records left out first.
+    /// The number of records to leave out first.
     pub offset: u64,
     /// The ways that were taken, one after the other.
     pub steps: Vec<PlanStep>,
-    /// Records that were estimated to match, by two segments or by the rows that were met, where
-    /// there was a choice between ways.
+    /// The estimated number of records that match, if there was a choice between ways. It is
+    /// estimated from two segments, or from the rows that were met.
     pub estimated_rows: Option<u64>,
-    /// Records that were delivered.
+    /// The number of records that were delivered.
     pub rows: u64,
-    /// Rows that were looked at one by one: not many more than `rows`, if the indexes fit the
-    /// query.
+    /// The number of rows that were looked at one by one. It is not much greater than `rows` if the
+    /// indexes fit the query.
     pub looked_at: u64,
-    /// Times that a request waited for its reply.
+    /// The number of times that a request waited for its reply.
     pub round_trips: u64,
-    /// Commands sent; the call of a script is one.
+    /// The number of commands sent. The call of a script is one command.
     pub commands: u64,
-    /// Microseconds that the scripts kept the server.
+    /// Microseconds that the scripts kept the server busy.
     pub script_microseconds: u64,
-    /// Bytes of ids and fields that came back.
+    /// Bytes that came back: of ids, fields, bitmaps, and members of sorted sets.
     pub bytes: u64,
     /// The filter, with the number of records that match each part of it; `None` for all records.
     pub filter: Option<PlanFilter>,
@@ -68,7 +68,7 @@ pub struct Plan {
 pub struct PlanFilter {
     /// `and`, `or`, `not`, or a condition such as `age >= 18`.
     pub condition: String,
-    /// Records that match it.
+    /// The number of records that match it.
     pub rows: u64,
     /// Its parts.
     pub parts: Vec<PlanFilter>,
@@ -87,13 +87,13 @@ pub(crate) struct WatchedQuery {
 
 #[cfg(feature = "tracing")]
 impl WatchedQuery {
-    /// The filter in words.
+    /// The filter as text.
     pub(crate) fn filter(&self) -> String {
         in_words(self.schema, &self.request.condition, NESTED)
     }
 }
 
-/// So deep a filter is told in words.
+/// Nested levels of a filter that are shown as text; `..` stands for deeper ones.
 #[cfg(feature = "tracing")]
 const NESTED: usize = 4;
 
@@ -136,12 +136,12 @@ impl Plan {
     }
 }
 
-/// Counts what matches a condition and each part of it.
+/// Counts the records that match a condition and each of its parts.
 pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> Result<Option<PlanFilter>> {
     if *condition == Condition::All {
         return Ok(None);
     }
-    // Parents before their parts; each knows how many parts it has.
+    // Each condition comes before its parts, with the number of its parts.
     let (mut parts, mut todo) = (Vec::new(), vec![condition]);
     while let Some(condition) = todo.pop() {
         let rows = Execution::new(db, target.clone(), Request::of(condition.clone()))?.count().await?;
@@ -149,7 +149,7 @@ pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> R
         parts.push((PlanFilter { condition, rows, parts: Vec::new() }, children.len()));
         todo.extend(children.into_iter().rev());
     }
-    // From the end, so that the parts of each are whole.
+    // From the end, so that the parts of a condition are complete before it.
     let mut whole = Vec::<PlanFilter>::new();
     while let Some((mut filter, count)) = parts.pop() {
         for _ in 0..count {
@@ -160,7 +160,7 @@ pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> R
     Ok(whole.pop())
 }
 
-/// A condition in words, and its parts.
+/// A condition as text, and its parts.
 fn described<'a>(schema: &ModelSchema, condition: &'a Condition) -> (String, Vec<&'a Condition>) {
     let name = |column: usize| schema.columns()[column].name();
     let text = match condition {
@@ -186,7 +186,7 @@ fn described<'a>(schema: &ModelSchema, condition: &'a Condition) -> (String, Vec
             };
             let values: Option<Vec<_>> = parts.iter().map(value).collect();
             match values.as_deref() {
-                // One column's values are one condition, as they were written.
+                // Several values of one column are one condition, as in `is_in`.
                 Some([(column, first), rest @ ..]) if rest.iter().all(|(other, _)| other == column) => {
                     let mut text = format!("{} in ({}", name(*column), Excerpt(first));
                     for (_, value) in rest.iter().take(9) {

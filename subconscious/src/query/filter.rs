@@ -1,4 +1,4 @@
-//! Filters: typed without, an expression over stored forms within.
+//! Filters: typed by the model on the outside, an expression over stored forms on the inside.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,8 +20,8 @@ use crate::value::ValueError;
 /// # Ok(()) }
 /// ```
 ///
-/// `!` is the complement among the model's records: it includes those in which the column is null.
-/// `&` binds tighter than `|`; `&&` and `||` are for `bool` alone.
+/// `!` is the complement among the model's records, so it includes the records in which the column
+/// is null. `&` binds tighter than `|`. `&&` and `||` are for `bool` alone.
 #[must_use = "a filter does nothing until a query is made with it"]
 pub struct Filter<M> {
     pub(crate) condition: Condition,
@@ -67,7 +67,7 @@ impl<M> Not for Filter<M> {
     }
 }
 
-/// A bound of a range: the stored form of a value and its ordinal, and whether the value itself is
+/// A bound of a range: the stored form and the ordinal of a value, and whether the value itself is
 /// in the range.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bound {
@@ -76,7 +76,7 @@ pub(crate) struct Bound {
     pub(crate) inclusive: bool,
 }
 
-/// A condition, by positions of columns and stored forms of values.
+/// A condition, with columns by their positions and values in their stored forms.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Condition {
     All,
@@ -101,20 +101,20 @@ pub(crate) enum Condition {
     And(Parts),
     Or(Parts),
     Not(Box<Condition>),
-    /// More than [`DEEPEST`] levels. What it was made of is dropped, so that nothing that goes
-    /// through a condition can run out of stack.
+    /// A condition of more than [`DEEPEST`] levels. Its parts are dropped, so that no recursion
+    /// over a condition overflows the stack.
     TooDeep,
-    /// A value that can't be stored was compared with.
+    /// A comparison with a value that can't be stored.
     Invalid {
         column: usize,
         reason: ValueError,
     },
 }
 
-/// Levels of AND, OR and NOT within each other that a filter may have.
+/// Greatest number of nested levels of AND, OR and NOT in a filter.
 pub(crate) const DEEPEST: u16 = 300;
 
-/// What is joined by an AND or an OR, and the most levels that one of the parts has.
+/// The parts of an AND or an OR, and the number of levels of the deepest part.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Parts {
     list: Vec<Condition>,
@@ -155,11 +155,11 @@ impl Parts {
 }
 
 impl Condition {
-    /// Levels of AND, OR and NOT within each other.
+    /// Number of nested levels of AND, OR and NOT.
     fn levels(&self) -> u16 {
         match self {
             Self::And(parts) | Self::Or(parts) => parts.deepest + 1,
-            // Never one within another.
+            // A NOT is never directly within a NOT, so this recursion ends after one step.
             Self::Not(inner) => inner.levels() + 1,
             _ => 0,
         }
@@ -206,7 +206,7 @@ impl Condition {
         }
     }
 
-    /// Adds the columns that it is about.
+    /// Adds the columns that the condition uses.
     pub(crate) fn columns(&self, found: &mut BTreeSet<usize>) {
         match self {
             Self::All | Self::Nothing | Self::TooDeep => {}
@@ -222,8 +222,8 @@ impl Condition {
         }
     }
 
-    /// Why it can't be asked: a value that it compares with can't be stored, or it has too many
-    /// levels.
+    /// The reason if the condition is refused: it compares with a value that can't be stored, or it
+    /// has too many levels.
     pub(crate) fn refusal(&self, schema: &ModelSchema) -> Option<String> {
         match self {
             Self::Invalid { column, reason } => Some(format!("{}: {reason}", schema.columns()[*column].name())),

@@ -20,8 +20,7 @@ use crate::value::{ColumnType, IndexValue};
     label = "has no values that can be compared"
 )]
 pub trait Grouping: ColumnType {
-    /// What the records of a group have in common: the value of the column, or an element of a
-    /// list.
+    /// What the records of a group share: the value of the column, or an element of a list.
     type Group: ColumnType + Send + 'static;
 }
 
@@ -44,7 +43,7 @@ impl<T: ElementValue + Ord> Grouping for Option<BTreeSet<T>> {
     type Group = T;
 }
 
-/// The number of matching records for each value of a column, the greatest first.
+/// The number of matching records for each value of a column, the greatest number first.
 pub(crate) async fn count_by<T: Grouping>(
     db: &Db,
     target: Target,

@@ -1,4 +1,4 @@
-//! How a filter is run, and which way is the cheapest. Pure: no connection.
+//! How a filter is run, and which way is the cheapest. Nothing here needs a connection.
 
 pub(crate) mod cost;
 pub(crate) mod program;

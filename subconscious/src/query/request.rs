@@ -25,28 +25,29 @@ impl OrderKey {
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) condition: Condition,
-    /// Row order without.
+    /// Empty for row order.
     pub(crate) order: Vec<OrderKey>,
-    /// From the last row to the first, where there is no order.
+    /// Whether rows are read from the last to the first, if there is no order.
     pub(crate) backwards: bool,
 }
 
 impl Request {
-    /// In row order.
+    /// A request in row order.
     pub(crate) fn of(condition: Condition) -> Self {
         Self { condition, order: Vec::new(), backwards: false }
     }
 
-    /// The columns that it is about, and these, as far as they are fields of the record's hash.
+    /// The columns of the filter and the order, and `others`, as far as they are fields of the
+    /// record's hash.
     pub(crate) fn fields(&self, schema: &ModelSchema, others: &[usize]) -> Vec<usize> {
         let mut columns: BTreeSet<usize> = others.iter().copied().collect();
         self.condition.columns(&mut columns);
         columns.extend(self.order.iter().map(|key| key.column));
-        // A key that is not a field can't be a part of a filter or an order.
+        // A key that is not a field can't be part of a filter or an order.
         columns.into_iter().filter(|at| schema.stored.contains(at)).collect()
     }
 
-    /// The same from the end to the beginning.
+    /// The same request, from the end to the beginning.
     pub(crate) fn reversed(&self) -> Self {
         let turned = |key: &OrderKey| OrderKey { descending: !key.descending, nulls_first: !key.nulls_first, ..*key };
         Self {

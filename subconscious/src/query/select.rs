@@ -72,8 +72,9 @@ tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5);
 tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6);
 tuple!(A K 0, B L 1, C N 2, D O 3, E P 4, F Q 5, G R 6, H S 7);
 
-/// A query for some columns of records, made by [`Query::select`]: only these travel, besides those
-/// of filter and order. Its verbs cost what those of [`Query`] do, and are as safe to drop.
+/// A query for some columns of records, made by [`Query::select`]. Only these columns and those of
+/// filter and order are sent. Its verbs cost as much as those of [`Query`], and are as safe to
+/// drop.
 #[must_use = "a query does nothing until one of `stream`, `fetch`, `page` or `first` runs it"]
 pub struct Selected<M, S> {
     query: Query<M>,
@@ -100,8 +101,8 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
 
     fn delivery(&self) -> Delivery<S::Item> {
         let schema = M::schema();
-        // Beyond what is selected, what filter and order are about: it is looked at again where
-        // reading takes a round trip of its own.
+        // Besides the selected columns, those of filter and order are read: if reading takes a
+        // round trip of its own, the record is tested again.
         let columns: Arc<[usize]> = self.query.request.fields(schema, &self.columns).into();
         let (selected, read) = (self.columns.clone(), Arc::clone(&columns));
         let decode = move |hit: Hit| {
@@ -119,21 +120,21 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
         self.query.deliver(db, "stream", self.delivery())
     }
 
-    /// A page of what it delivers: see [`Query::page`]. Its cursors are those of the query,
+    /// A page of the selected columns: see [`Query::page`]. Its cursors are those of the query,
     /// whatever is selected.
     ///
     /// # Errors
     ///
-    /// As [`Query::page`].
+    /// The same as for [`Query::page`].
     pub async fn page(&self, db: &Db) -> Result<Page<S::Item>> {
         self.query.turn(db, &self.delivery()).await
     }
 
-    /// Runs the query and holds all that it delivers: see [`Query::fetch`].
+    /// Runs the query and collects all that it delivers: see [`Query::fetch`].
     ///
     /// # Errors
     ///
-    /// As [`Query::fetch`].
+    /// The same as for [`Query::fetch`].
     pub async fn fetch(&self, db: &Db) -> Result<Vec<S::Item>> {
         self.query.deliver(db, "fetch", self.delivery()).try_collect().await
     }
@@ -142,7 +143,7 @@ impl<M: RedisModel, S: Selection<M>> Selected<M, S> {
     ///
     /// # Errors
     ///
-    /// As [`Query::fetch`].
+    /// The same as for [`Query::fetch`].
     pub async fn first(&self, db: &Db) -> Result<Option<S::Item>> {
         self.first_as(db, "first").await
     }

@@ -1,11 +1,11 @@
-//! What a query takes, written down while it runs.
+//! What a query costs, noted while it runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::query::way::{PlanStep, PlanWay};
 use crate::server::Traffic;
 
-/// The statistics of a query that is running, shared with who wants to know.
+/// The statistics of a running query, shared with whoever reads them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stats {
     query: Arc<Mutex<QueryStats>>,
@@ -13,7 +13,7 @@ pub(crate) struct Stats {
     traffic: Arc<Traffic>,
 }
 
-/// What a query took, besides its traffic: see [`Plan`](crate::Plan).
+/// What a query cost, besides its traffic: see [`Plan`](crate::Plan).
 #[derive(Debug, Default)]
 pub(crate) struct QueryStats {
     pub(crate) steps: Vec<PlanStep>,
@@ -28,7 +28,7 @@ impl Stats {
         note(&mut self.query.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What it took until now.
+    /// Takes what was noted so far.
     pub(crate) fn take(&self) -> QueryStats {
         std::mem::take(&mut self.query.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! Pages as a stream.
+//! The pages of a query as a stream.
 
 use std::fmt;
 use std::pin::{Pin, pin};
@@ -12,25 +12,26 @@ use crate::error::Result;
 use crate::query::exec::{Delivery, Execution};
 use crate::trace::Operation;
 
-/// The first page is small, so that it comes in one round trip and early; the following ones are
-/// large.
+/// The first page is small, so that it takes one round trip and arrives early. The following pages
+/// are large.
 pub(crate) const FIRST_PAGE: u64 = 100;
 pub(crate) const PAGE: u64 = 1_000;
 
-/// What a query delivers, one after the other: records, made by
-/// [`Query::stream`](crate::Query::stream), or ids, made by [`Query::ids`](crate::Query::ids).
+/// The records or ids that a query delivers, one after the other.
+/// [`Query::stream`](crate::Query::stream) makes a stream of records,
+/// [`Query::ids`](crate::Query::ids) one of ids.
 ///
-/// Records come in pages: one of 100 and then some of up to 1,000. The second one is asked for when
-/// half of the first has been used, each further one while the one before is, and no more than two
-/// are held.
+/// Records come in pages: the first has up to 100, each further one up to 1,000. The second page is
+/// requested when half of the first has been used, each further page while the page before it is
+/// used. No more than two pages are held.
 ///
 /// A record that changes meanwhile is delivered at most once, and only if it matched at some moment
-/// since the stream began; one whose column to order by changes may be passed over, and one that is
-/// deleted and saved anew is another record.
+/// since the stream began. It may be missed if the column that orders the query changes. A record
+/// that is deleted and saved again is another record.
 ///
-/// An item is a `Result`: a stored record that can't be read is an `Err`, after which the stream
-/// goes on; an error of the connection ends it. Dropping the stream leaves nothing behind on the
-/// server.
+/// Each item is a `Result`. A stored record that can't be read is an `Err`, after which the stream
+/// continues. An error of the connection ends the stream. Dropping the stream leaves nothing behind
+/// on the server.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RecordStream<T> {
     items: BoxStream<'static, Result<T>>,
@@ -80,10 +81,10 @@ impl<T: Send + 'static> RecordStream<T> {
                     }
                 };
                 let mut execution = Some(execution).filter(|execution| execution.position().is_some());
-                // Of the first page, half may be all that is wanted; later on, the next page comes
-                // while this one is decoded.
+                // The reader may want only half of the first page. Every later page is requested
+                // while the page before it is decoded.
                 let begin = if first { hits.len() / 2 } else { 0 };
-                // Unless some of these are gone.
+                // Records that are wanted after this page, if none of its records is gone.
                 let more = left - hits.len() as u64;
                 let mut ahead = pin!(Fuse::terminated());
                 let mut ready = None;
@@ -102,7 +103,7 @@ impl<T: Send + 'static> RecordStream<T> {
                 }
                 batch = match (ready, execution) {
                     (Some(batch), _) => batch,
-                    // There was nothing, or something was gone.
+                    // The page was empty, or some of its records were gone.
                     (None, Some(execution)) if left > 0 => read(execution, left.min(PAGE), left).await,
                     (None, _) if ahead.is_terminated() => return,
                     (None, _) => ahead.await,

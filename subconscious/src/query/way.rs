@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// A way that a query took, and in how many calls.
+/// A way that a query took, and the number of its calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PlanStep {
     /// The way.
     pub way: PlanWay,
-    /// Calls of scripts; 0 where plain commands do it.
+    /// Number of calls of scripts; 0 if plain commands did the work.
     pub calls: u64,
 }
 
@@ -18,22 +18,24 @@ pub struct PlanStep {
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum PlanWay {
-    /// Segment after segment, in row order.
+    /// A row scan: segment after segment, in row order.
     Scan,
-    /// Along the sorted set of the first column of the order, looking which rows match.
+    /// An ordered scan by the server: it reads the sorted set of the first column of the order, and
+    /// tests each row.
     Walk,
-    /// Along the values of a column of few values, intersecting the rows of each with those that
-    /// match.
+    /// A scan of the values of a column of few values, in order: the rows of each value are
+    /// intersected with those that match.
     Values,
-    /// The few rows that match were gathered and sorted on the server.
+    /// A top-k by the server: it gathers and sorts the few rows that match.
     Gather,
-    /// Only how many rows match was looked at, to choose one of the ways below.
+    /// An estimate of how many rows match, to choose one of the ways below.
     Estimate,
-    /// Which rows match was read as bitmaps.
+    /// The rows that match, read as bitmaps.
     Bitmaps,
-    /// Along the sorted set of the first column of the order, by this program, with the bitmaps.
+    /// An ordered scan by this program: it reads the sorted set of the first column of the order,
+    /// and tests each row by the bitmaps.
     Order,
-    /// The rows of the bitmaps were read and sorted by this program.
+    /// A top-k by this program: it reads and sorts the rows of the bitmaps.
     Sort,
 }
 
@@ -61,7 +63,7 @@ impl fmt::Display for PlanStep {
     }
 }
 
-/// A number of things in words.
+/// A number and what it counts, such as `2 calls`.
 pub(crate) fn count_of(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -66,60 +66,61 @@ impl DbBuilder {
         }
     }
 
-    /// Puts all keys of all models under a name of their own, so that several environments can
-    /// share one server. Default: none.
+    /// Puts all keys of all models into a namespace, so that several environments can share one
+    /// server. Default: none.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// How long a connection may take to be made; more than nothing. Timers count in milliseconds:
-    /// parts of one are rounded up. Default: 2 seconds.
+    /// The longest time that making a connection may take. It must be more than zero, and is
+    /// rounded up to whole milliseconds. Default: 2 seconds.
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.connection_timeout = timeout;
         self
     }
 
-    /// How long an answer may take; more than nothing, and rounded up to milliseconds. After that,
-    /// a read is [`Error::Redis`] and a write [`Error::OutcomeUnknown`]. Default: 5 seconds.
+    /// The longest time that an answer may take. It must be more than zero, and is rounded up to
+    /// whole milliseconds. After this time, a read fails with [`Error::Redis`] and a write with
+    /// [`Error::OutcomeUnknown`]. Default: 5 seconds.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
     }
 
-    /// How many more attempts there are to make a connection before a call fails; the next call
-    /// begins anew. Default: 3.
+    /// How often a failed attempt to connect is repeated before the call fails. The next call has
+    /// all its attempts again. Default: 3.
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;
         self
     }
 
-    /// About how long one call of a query may keep the server. A query that takes longer goes on
-    /// with another call, and others get their turn in between. Less makes the waits of others
-    /// shorter, more saves round trips; it counts in microseconds, and with none each call does the
-    /// least it can. Default: 1 millisecond.
+    /// The budget: about how long one call of a query may keep the server busy. A query that takes
+    /// longer continues with another call, and other clients get their turn in between. A smaller
+    /// budget makes others wait less, a larger one saves round trips. It counts in microseconds.
+    /// With a budget of zero, each call does the least that it can. Default: 1 millisecond.
     pub fn query_budget(mut self, budget: Duration) -> Self {
         self.query_budget = budget;
         self
     }
 
-    /// How long a query may be waited for before it is reported as slow, with how it was answered,
-    /// where the feature `tracing` is on: see the chapter "Spans, events and slow queries" of the
-    /// guide. Default: 100 milliseconds.
+    /// How long a query may take before it is reported as slow, together with the way in which it
+    /// was answered. The report needs the feature `tracing`: see the chapter "Spans, events and
+    /// slow queries" of the guide. Default: 100 milliseconds.
     pub fn slow_query(mut self, slow: Duration) -> Self {
         self.slow_query = slow;
         self
     }
 
-    /// Trusts servers whose certificate one of these has signed, in PEM, and no others. Default:
-    /// the system's root certificates.
+    /// Trusts only servers whose certificate was signed by one of these certificates, in PEM.
+    /// Default: the system's root certificates.
     #[cfg(feature = "tls")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.certificates.root_cert = Some(pem.into());
         self
     }
 
-    /// Shows servers this certificate, with its private key, both in PEM. Default: none.
+    /// Presents this certificate to servers, with its private key, both in PEM. Default: none.
     #[cfg(feature = "tls")]
     pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let (client_cert, client_key) = (certificate.into(), key.into());
@@ -127,35 +128,37 @@ impl DbBuilder {
         self
     }
 
-    /// Sends loads and queries to the server at this address, a replica of the one that is opened.
-    /// Default: none.
+    /// Sends loads and queries to the server at this address, which must be a replica of the server
+    /// that is opened. Default: none.
     ///
-    /// A replica is a little late: what was just written may not be there yet, and what was just
-    /// deleted may still be. So everything that writes asks the primary,
-    /// [`Query::delete`](crate::Query::delete) too, as do [`reload`](crate::RedisModel::reload),
-    /// [`ttl`](crate::RedisModel::ttl) and [`check`](crate::RedisModel::check). If the replica
-    /// can't be reached, loads and queries fail.
+    /// A replica lags a little behind its primary: what was just written may not be there yet, and
+    /// what was just deleted may still be there. So all writes use the primary,
+    /// [`Query::delete`](crate::Query::delete) included, and so do
+    /// [`reload`](crate::RedisModel::reload), [`ttl`](crate::RedisModel::ttl) and
+    /// [`check`](crate::RedisModel::check). If the replica can't be reached, loads and queries
+    /// fail.
     ///
-    /// To decide from call to call, open two `Db`s: a replica may be opened as any server, and
-    /// refuses writes. On a replica no script can keep intermediate bitmaps, so this program
-    /// combines the parts of a filter itself: a query of several parts takes some round trips more.
+    /// To choose for each call, open two `Db`s: a replica can be opened like any server, and
+    /// refuses writes. On a replica, no script can keep intermediate bitmaps, so this program
+    /// combines the parts of a filter itself. A query with several parts then takes a few more
+    /// round trips.
     pub fn read_from(mut self, replica: impl Into<String>) -> Self {
         self.replica = Some(replica.into());
         self
     }
 
-    /// Asks these sentinels where the server is, whenever a connection to it is made. Default:
+    /// Asks these sentinels for the address of the server whenever a connection is made. Default:
     /// none.
     ///
-    /// In the address that is opened, the host is then the name by which the sentinels know the
-    /// primary; the rest of it (user, password, database, TLS) is how to connect to the server. The
-    /// port means nothing. [`read_from`](Self::read_from) with an address of that name takes one of
-    /// the primary's replicas, or the primary where none is up. The sentinels' own addresses may
-    /// have a user and a password, the same for all.
+    /// With sentinels, the host in the address that is opened is the name by which they know the
+    /// primary. The rest of the address (user, password, database, TLS) says how to connect to the
+    /// server; the port is ignored. If the address of [`read_from`](Self::read_from) has that name,
+    /// one of the primary's replicas is used, or the primary if no replica is up. The addresses of
+    /// the sentinels may have a user and a password, the same for all.
     ///
-    /// When the primary fails, so do calls until another has taken its place and the sentinels say
-    /// so. What it had not replicated yet is lost: Redis acknowledges a write before its replicas
-    /// have it.
+    /// If the primary fails, calls fail until another server has taken its place and the sentinels
+    /// report it. Writes that the failed primary had not replicated yet are lost: Redis
+    /// acknowledges a write before its replicas have it.
     ///
     /// ```no_run
     /// # async fn run() -> subconscious::Result<()> {
@@ -171,12 +174,12 @@ impl DbBuilder {
         self
     }
 
-    /// Connects: see [`Db::open`]. A replica to read from is connected to as well.
+    /// Connects to the server, and to the replica if there is one to read from: see [`Db::open`].
     ///
     /// # Errors
     ///
-    /// As [`Db::open`]; [`Error::Unsupported`] also for a namespace with a brace in it, a timeout
-    /// of nothing, and certificates that can't be used.
+    /// As [`Db::open`]. Also [`Error::Unsupported`] for a namespace that contains a brace, a
+    /// timeout of zero, or certificates that can't be used.
     pub async fn open(self, url: &str) -> Result<Db> {
         check_namespace(&self.namespace)?;
         for (name, timeout) in [("connection", self.connection_timeout), ("response", self.response_timeout)] {
@@ -279,19 +282,19 @@ impl DbBuilder {
     }
 }
 
-/// What an address looks like, for errors. The address itself is not quoted: it may hold a
+/// The form of an address, for errors. Errors do not quote the address itself, as it may hold a
 /// password.
 const FORM: &str =
     "redis://[user:password@]host[:port][/database], rediss:// (the same) or redis+unix:///path[?db=1&user=..&pass=..]";
 
-/// How to connect to an address.
 fn parse(url: &str) -> Result<ConnectionInfo> {
     let unsupported = |text: &str| Error::Unsupported(text.into());
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     if scheme == "rediss" && !cfg!(feature = "tls") {
         return Err(unsupported("rediss:// needs the feature `tls`. Switch it on in the Cargo.toml of the program"));
     }
-    // Without this, the rest of a password could be taken for a host, and told in an error.
+    // Without this check, a part of the password could be taken for the host, and shown in an
+    // error.
     let cut = match scheme {
         "redis" | "rediss" => rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(['/', '?', '#'])),
         _ => rest.contains('#'),
@@ -315,16 +318,17 @@ fn parse(url: &str) -> Result<ConnectionInfo> {
     })?;
     #[cfg(feature = "tls")]
     if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {
-        // The client library takes the process' provider and panics if there is none, or if other
+        // redis-rs uses the provider of the process, and panics if there is none, or if other
         // crates bring two. An error means that another thread has just set one.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    // Small writes would otherwise wait for the acknowledgement of the ones before.
+    // Without this, small writes would wait for the acknowledgement of earlier ones.
     Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
 impl std::fmt::Debug for DbBuilder {
-    // The replica's address may hold a password, and a certificate has its key.
+    // The other fields may be secret: the replica's address may hold a password, and a client
+    // certificate has its key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { namespace, connection_timeout, response_timeout, retries, query_budget, .. } = self;
         f.debug_struct("DbBuilder")

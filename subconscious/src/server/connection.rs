@@ -1,11 +1,10 @@
-//! A connection that is kept up: made when it is first needed, and again when it is of no use any
-//! more.
+//! A connection that is kept up: it is made again when it is no longer usable.
 //!
-//! It does not take redis-rs' connection manager, which notices connections that break and no
-//! others, and goes on with the address it has: one that falls silent (where the machine of the
-//! server or a router on the way is gone, the system takes a quarter of an hour to call that an
-//! error) or whose server has become a replica is given up here, too, and sentinels are asked each
-//! time where to connect.
+//! redis-rs' connection manager was rejected. It notices only connections that break, and it always
+//! reconnects to the same address. Here, two more kinds of connections are given up: those that
+//! fall silent, and those whose server has become a replica. Each new connection asks the sentinels
+//! for the address. (If the machine of the server or a router in between is gone, the operating
+//! system takes about 15 minutes to report an error.)
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,14 +20,14 @@ use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisError};
 #[cfg(feature = "sentinel")]
 use tokio::sync::Mutex;
 
-/// Pauses before a connection is tried again: the first, which doubles each time, and the longest.
+/// Pauses between attempts to connect: the first, which doubles each time, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
-/// How soon after a connection was made the next is made, if the server is no primary.
+/// If the server is no primary: the shortest time between one connection and the next.
 const MOVES: Duration = Duration::from_secs(1);
 
-/// After how long without a word a connection is asked whether it is still there, and how long it
-/// has for an answer.
+/// After this time without a reply, a connection is tested by a `PING`. The server has the same
+/// time to answer it.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Where to connect to, and how.
@@ -40,13 +39,13 @@ pub(super) struct Source {
 
 pub(super) enum Endpoint {
     Address(Box<Client>),
-    /// What sentinels say: of a replica, if one is wanted, and of the primary.
+    /// Clients that ask the sentinels: for a replica, if one is wanted, and for the primary.
     #[cfg(feature = "sentinel")]
     Sentinels(Box<Mutex<(Option<SentinelClient>, SentinelClient)>>),
 }
 
 impl Endpoint {
-    /// For errors; an address has no password in it.
+    /// The name of the endpoint, for errors. A `ConnectionAddr` has no password in it.
     pub(super) fn named(&self, address: &ConnectionAddr) -> String {
         match self {
             Self::Address(_) => address.to_string(),
@@ -73,7 +72,7 @@ impl Endpoint {
 }
 
 impl Source {
-    /// Connects, and tries again some times.
+    /// Connects, and repeats a failed attempt up to `retries` times.
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         let (mut pause, longest) = PAUSES;
         for _ in 0..self.retries {
@@ -93,7 +92,7 @@ pub(super) struct Link {
     source: Arc<Source>,
     current: RwLock<Current>,
     made: Instant,
-    /// When something came for the last time: microseconds since `made`.
+    /// When the last reply arrived, in microseconds since `made`.
     heard: AtomicU64,
 }
 
@@ -104,7 +103,7 @@ struct Current {
 }
 
 impl Current {
-    /// A connection that is made when somebody waits for it.
+    /// A connection that is made as soon as a request waits for it.
     fn new(source: &Arc<Source>, number: u64) -> Self {
         let source = Arc::clone(source);
         let connection = async move { source.connect().await }.boxed().shared();
@@ -112,14 +111,15 @@ impl Current {
     }
 }
 
-/// What a request was made over, and when.
+/// The number of the connection that a request was sent over, and when it was sent, in microseconds
+/// since [`Link::made`].
 pub(super) struct Line {
     number: u64,
     sent: u64,
 }
 
 impl Link {
-    /// Connects.
+    /// Makes the first connection.
     pub(super) async fn open(source: Source) -> Result<Self, RedisError> {
         let source = Arc::new(source);
         let current = Current::new(&source, 0);
@@ -131,7 +131,8 @@ impl Link {
         self.made.elapsed().as_micros() as u64
     }
 
-    /// The connection, once it is made. All who wait for it get the same one, or the same error.
+    /// The connection, once it is made. All requests that wait for it get the same connection, or
+    /// the same error.
     async fn connected(&self) -> Result<(MultiplexedConnection, Line), RedisError> {
         let (number, connection) = {
             let current = self.current();
@@ -148,9 +149,9 @@ impl Link {
         Ok((connection, Line { number, sent: self.now() }))
     }
 
-    /// What to make a request over. If nothing was heard for a while, the server is asked first
-    /// whether it is still there: so nothing is entrusted to a connection that has ended meanwhile,
-    /// which is only seen by using it.
+    /// The connection for a request. If no reply has arrived for a while, a `PING` tests the
+    /// connection first. That a connection has ended is only seen by using it, and a request should
+    /// not be lost in finding out.
     pub(super) async fn line(&self) -> Result<(MultiplexedConnection, Line), RedisError> {
         let (mut connection, line) = self.connected().await?;
         if line.sent.saturating_sub(self.heard.load(Ordering::Relaxed)) < IDLE.as_micros() as u64 {
@@ -171,21 +172,21 @@ impl Link {
         self.heard.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Closes the connection, as soon as no request waits for it, and has the next request make
-    /// another.
+    /// Gives up the connection, which closes as soon as no request waits for it. The next request
+    /// makes another one.
     fn give_up(&self, number: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        // Another may have been here first.
+        // Another request may have given it up already.
         if current.number == number {
             *current = Current::new(&self.source, number + 1);
         }
     }
 
-    /// Learns from what became of a request whether its connection is still of use.
+    /// Decides from the outcome of a request whether its connection is still usable.
     pub(super) fn note_outcome<T>(&self, line: &Line, reply: &Result<T, RedisError>) {
         match reply {
             Ok(_) => self.hear(),
-            // No reply came in time, nor any other since the request was made.
+            // No reply to this request arrived in time, nor any other reply since it was sent.
             Err(error) if error.is_timeout() => {
                 if self.heard.load(Ordering::Relaxed) < line.sent {
                     self.give_up(line.number);
@@ -196,17 +197,17 @@ impl Link {
         }
     }
 
-    /// Leaves a server that is no primary any more. Another may be, at the same address or by what
-    /// the sentinels say.
+    /// Gives up the connection to a server that is no longer a primary. The new primary may be at
+    /// the same address, or be known to the sentinels.
     pub(super) fn replace(&self, line: &Line) {
-        // While there is none, not each call is to look for it.
+        // While there is no primary, not every call should search for it.
         if self.current().since.elapsed() > MOVES {
             self.give_up(line.number);
         }
     }
 }
 
-/// An error of a connection that could not be made, and so has carried nothing.
+/// The error of a connection that could not be made, and so has carried no request.
 fn unreachable(error: RedisError) -> RedisError {
     if error.is_io_error() { io::Error::new(io::ErrorKind::ConnectionRefused, error).into() } else { error }
 }

@@ -1,4 +1,4 @@
-//! A server, and what was found out about it.
+//! A server, and what is known about it.
 
 use std::sync::Arc;
 
@@ -16,27 +16,28 @@ use crate::server::reply;
 const OLDEST_REDIS: (u32, u32) = (7, 0);
 const OLDEST_VALKEY: (u32, u32) = (7, 2);
 
-/// A key that nobody has, to ask on before a model is known.
+/// A key that no model has. It is used to ask for rights before a model is known.
 const ANY_KEY: &[u8] = b"t:0";
 
 #[derive(Clone)]
 pub(super) struct Server {
     connection: Connection,
-    /// Whether it was a read-only replica when the connection was made.
+    /// Whether the server was a read-only replica when the connection was made.
     read_only: bool,
-    /// What the user lacks to write, once that is known.
+    /// The rights to write that the user lacks, once they are known.
     lacks: Arc<OnceCell<Option<RedisError>>>,
 }
 
 #[derive(Clone)]
 pub(super) enum Connection {
     Own(Arc<Link>),
-    /// The caller's.
+    /// A connection manager of the caller.
     Manager(ConnectionManager),
+    /// A connection of the caller.
     Multiplexed(MultiplexedConnection),
 }
 
-/// A handle of a connection for one request, and the link it belongs to.
+/// A handle of a connection for one request, and the link that the connection belongs to.
 struct Request<'a> {
     connection: Box<dyn ConnectionLike + Send + Sync>,
     link: Option<(&'a Link, Line)>,
@@ -62,7 +63,7 @@ impl Request<'_> {
         }
     }
 
-    /// Looks at a reply for what the server says of itself.
+    /// Gives up the connection if the reply shows that its server has become a replica.
     fn detect_failover<T>(&self, server: &Server, reply: &Result<T, RedisError>) {
         if let (Some((link, line)), Err(error), false) = (&self.link, reply, server.read_only)
             && error::is_read_only(error)
@@ -73,7 +74,7 @@ impl Request<'_> {
 }
 
 impl Server {
-    /// Refuses a server that is too old, before a script fails in a way that does not say so.
+    /// Refuses a server that is too old. Otherwise, a script would fail later without saying so.
     pub(super) async fn checked(connection: Connection) -> Result<Self> {
         let mut server = Self { connection, read_only: false, lacks: Arc::default() };
         let mut pipeline = Pipeline::with_capacity(2);
@@ -81,22 +82,21 @@ impl Server {
         let mut replies = server.send_all(&pipeline).await?.into_iter();
         let info = match replies.next().unwrap_or(Ok(Value::Nil)) {
             Ok(info) => String::from_utf8_lossy(&reply::bytes(plain(info))).into_owned(),
-            // A user without the right to ask may well have those that matter.
+            // A user without the right to call INFO may still have all rights that are needed.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
             Err(error) => return Err(error.into()),
         };
         check_version(&info)?;
         server.read_only = field(&info, "slave_read_only") == Some("1");
-        // A user who has no right to this key asks again before the first write, on a key of the
-        // model.
+        // If the user has no right to `ANY_KEY`, the first write asks again, on a key of the model.
         if let Some(Ok(answer)) = replies.next() {
             server.lacks = Arc::new(OnceCell::new_with(Some(reply::lacking(answer))));
         }
         Ok(server)
     }
 
-    /// Refuses to write for a user who would be refused in the middle of it, as a script takes
-    /// nothing back.
+    /// Returns an error if the user lacks a right that writes need. A script can't undo its writes,
+    /// so it must not be refused in the middle.
     pub(super) async fn may_write(&self, keys: &Keys) -> Result<(), RedisError> {
         let ask = async || {
             let call = scripts::rights_to_write(keys.temporary().as_bytes());
@@ -104,7 +104,7 @@ impl Server {
         };
         match self.lacks.get_or_try_init(ask).await {
             Ok(Some(lacking)) => Err(lacking.clone()),
-            // A user who may not even ask finds out by the write.
+            // If the user may not even ask, the write itself finds out.
             Ok(None) | Err(_) => Ok(()),
         }
     }
@@ -113,7 +113,7 @@ impl Server {
         self.read_only
     }
 
-    /// Sends one command. The reply is never an error.
+    /// Sends one command. An error reply becomes an `Err`.
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         let mut request = self.connection.request().await?;
         let reply = request.connection.req_packed_command(command).await;
@@ -123,7 +123,7 @@ impl Server {
         reply
     }
 
-    /// Sends many commands at once and gives one result for each.
+    /// Sends many commands at once, and returns one result for each.
     pub(super) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
         let mut request = self.connection.request().await?;
         let replies = request.connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
@@ -142,7 +142,7 @@ fn plain(value: Value) -> Value {
     }
 }
 
-/// A field of what INFO says.
+/// A field of the reply to INFO.
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
@@ -151,8 +151,8 @@ fn check_version(info: &str) -> Result<()> {
     let (server, version, oldest) = match (field(info, "valkey_version"), field(info, "redis_version")) {
         (Some(version), _) => ("Valkey", version, OLDEST_VALKEY),
         (None, Some(version)) => ("Redis", version, OLDEST_REDIS),
-        // Something else that speaks the protocol: it may be compatible, and says so or not when it
-        // is used.
+        // Another server that speaks the protocol. It may be compatible; if it is not, its errors
+        // say so when it is used.
         (None, None) => return Ok(()),
     };
     let mut numbers = version.split('.').map_while(|part| part.trim().parse::<u32>().ok());
@@ -175,7 +175,7 @@ mod tests {
         let error = check_version("# Server\r\nredis_version:6.2.14\r\n").unwrap_err().to_string();
         assert_eq!(error, "the server is Redis 6.2.14, which lacks commands that are needed. Use version 7.0 or newer");
         check_version("redis_version:7.0.15\r\n").unwrap();
-        // Valkey names a Redis version, too, for old clients.
+        // Valkey also reports a Redis version, for old clients.
         check_version("redis_version:7.2.4\r\nvalkey_version:9.1.2\r\n").unwrap();
         check_version("server:something").unwrap();
     }

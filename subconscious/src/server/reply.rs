@@ -1,31 +1,32 @@
-//! What servers and scripts answer: bytes, refusals, and classes of errors.
+//! Replies of servers and scripts: bytes, refusals, and classes of errors.
 
 use redis::{RedisError, ServerErrorKind, Value};
 use rmpv::ValueRef;
 
-/// What a script answered.
+/// The answer of a script.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// It did its work.
+    /// The script did its work.
     Done(Vec<Value>),
-    /// It found something wrong, before it wrote anything.
+    /// The script found something wrong, before it wrote anything.
     Refused(Refusal),
 }
 
-/// What a script found wrong: `refuse(..)` in the scripts, a word and details.
+/// What a script found wrong. A call of `refuse(..)` in the scripts gives a word and details.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
     /// The model has no records yet, and so no schema.
     Describe,
-    /// The program is not registered: the stored types.
+    /// The program is not registered. Holds the stored types.
     Columns(String),
-    /// The stored schema is another one: what indexes depend on, and the types.
+    /// The stored schema is another one. Holds the stored description of the indexes, and the
+    /// stored types.
     Schema(String, String),
     /// The index of a column is still being built.
     Building(String),
     /// Old indexes are still being dropped.
     Dropping,
-    /// Records have expired that are not removed yet.
+    /// Expired records have not been removed yet.
     Due,
     Exists,
     Missing,
@@ -34,14 +35,15 @@ pub(crate) enum Refusal {
         column: Vec<u8>,
         value: Vec<u8>,
     },
-    /// The stored version, `None` if there is no record.
+    /// The record has another version. Holds the stored version; `None` if there is no record.
     Conflict(Option<String>),
-    /// Redis assigns this number, and it is another one.
+    /// Redis assigned another number than the record has.
     Assigned {
         column: Vec<u8>,
         value: String,
     },
-    /// A counter would leave its type, whose bounds are those of the column if none are said.
+    /// A counter would leave the range of its type. Without `bounds`, the range is that of the
+    /// column.
     Overflow {
         column: Vec<u8>,
         stored: String,
@@ -51,18 +53,19 @@ pub(crate) enum Refusal {
     Lacks {
         column: Vec<u8>,
     },
-    /// A stored value is no number: in the record that is written, or in the one with this key.
+    /// A stored value is not a number. It is in the record with this key or, without a key, in the
+    /// record that is written.
     Number {
         column: Vec<u8>,
         value: Vec<u8>,
         key: Option<String>,
     },
-    /// A stored value is too long for an index, in the record with this key.
+    /// A stored value in the record with this key is too long for an index.
     Long {
         column: Vec<u8>,
         key: String,
     },
-    /// The ordinal of a value is needed.
+    /// The script needs the ordinal of a value.
     Ordinal {
         column: Vec<u8>,
         value: Vec<u8>,
@@ -70,7 +73,7 @@ pub(crate) enum Refusal {
     Corrupt(String),
     /// One of several records failed with this error.
     Failed(Vec<u8>),
-    /// Nothing that a script of ours says.
+    /// An answer that no script of this crate gives.
     Unknown(String),
 }
 
@@ -125,16 +128,16 @@ impl Answer {
     }
 }
 
-/// The values of a list that a script may have packed by `cmsgpack`, or what it is instead.
-/// redis-rs takes some 200 ns for each value of a reply; packed, they take a tenth of that, and
-/// less of the server too.
+/// The values of a list, which a script may have packed by `cmsgpack`. A reply that is no list is
+/// returned as the error. redis-rs takes about 200 ns for each value of a reply. A packed value
+/// takes a tenth of that, and less time of the server as well.
 pub(crate) fn unpacked(list: Value) -> Result<Vec<Value>, Value> {
     fn value(packed: ValueRef) -> Value {
         match packed {
             ValueRef::Integer(number) => number.as_i64().map_or(Value::Nil, Value::Int),
             ValueRef::String(text) => Value::BulkString(text.as_bytes().to_vec()),
             ValueRef::Array(values) => Value::Array(values.into_iter().map(value).collect()),
-            // Lua has false where a reply has nil.
+            // Lua packs false in the place of nil.
             _ => Value::Nil,
         }
     }
@@ -148,20 +151,20 @@ pub(crate) fn unpacked(list: Value) -> Result<Vec<Value>, Value> {
     }
 }
 
-/// A reply's bytes; numbers as decimal text.
+/// The bytes of a reply; numbers as decimal text.
 pub(crate) fn bytes(value: Value) -> Vec<u8> {
     match value {
         Value::BulkString(bytes) => bytes,
         Value::Int(number) => number.to_string().into_bytes(),
         Value::SimpleString(text) => text.into_bytes(),
-        // A score, under RESP3.
+        // Under RESP3, a score is a double.
         Value::Double(number) => number.to_string().into_bytes(),
         _ => Vec::new(),
     }
 }
 
-/// An error that names the commands that a user lacks, by the answer of `rights.lua`; `None` if it
-/// lacks none.
+/// An error that names the commands that the user may not run, from the answer of `rights.lua`;
+/// `None` if the user may run all of them.
 pub(crate) fn lacking(answer: Value) -> Option<RedisError> {
     let Value::Array(missing) = answer else { return None };
     let missing = missing.into_iter().map(|name| String::from_utf8_lossy(&bytes(name)).to_lowercase());
@@ -170,8 +173,8 @@ pub(crate) fn lacking(answer: Value) -> Option<RedisError> {
     (!missing.is_empty()).then(|| raised(said.as_bytes()))
 }
 
-/// Whether the user may not run a command or use a key. A script that caught the error, and EXEC,
-/// put other words before it.
+/// Whether the error says that the user may not run a command or use a key. A script that caught
+/// the error puts other words before it, and so does EXEC.
 pub(crate) fn lacks_rights(error: &RedisError) -> bool {
     error.code() == Some("NOPERM")
         || error
@@ -179,13 +182,13 @@ pub(crate) fn lacks_rights(error: &RedisError) -> bool {
             .is_some_and(|detail| [REFUSED, "NOPERM ", IN_SCRIPT].iter().any(|words| detail.contains(words)))
 }
 
-/// What servers put before what a user lacks whose script was refused something.
+/// The words that servers put before the missing right, if a script was refused something.
 pub(crate) const IN_SCRIPT: &str = "ACL failure in script: ";
 
-/// What Redis 7.0 says instead, for a command as for a key.
+/// The words of Redis 7.0 instead, for a command and for a key.
 pub(crate) const REFUSED: &str = "The user executing the script can't ";
 
-/// The error that a script caught, as it would have come from the server.
+/// The error that a script caught, as the server would have sent it.
 pub(crate) fn raised(message: &[u8]) -> RedisError {
     let line = message.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     let reply = [b"-", line, b"\r\n"].concat();
@@ -199,7 +202,7 @@ pub(crate) fn is_unknown(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// Whether a key holds a value of another type than the command is for.
+/// Whether the error says that a key holds a value of another type than the command expects.
 pub(crate) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE") || error.detail().is_some_and(|detail| detail.contains("WRONGTYPE"))
 }
@@ -218,7 +221,7 @@ mod tests {
         let packed = b"\x96\x07\xff\xce\x00\x01\x11\x70\xa2id\x93\xa17\xc2\xa0\x90";
         assert_eq!(unpacked(Value::BulkString(packed.to_vec())), Ok(list.clone()));
         assert_eq!(unpacked(Value::Array(list.clone())), Ok(list));
-        // Cut off, with a length that there is not, a text alone, and no list at all.
+        // Cut off; a length beyond the end; a text that is in no list; nothing at all.
         for other in [&packed[..9], b"\xdd\xff\xff\xff\xff", b"\xa2id", b""] {
             let other = Value::BulkString(other.to_vec());
             assert_eq!(unpacked(other.clone()), Err(other));

@@ -1,8 +1,8 @@
 //! Calls of scripts.
 //!
-//! A call is one EVALSHA. Where the server does not know the script, as after a restart, a failover
-//! or SCRIPT FLUSH, the call is made again by EVAL, with the text of the script, so that it can't
-//! be missing again: a script that was not found has done nothing.
+//! A call is one EVALSHA. If the server does not know the script (after a restart, a failover or
+//! SCRIPT FLUSH), the call is repeated by EVAL with the text of the script, so that the script
+//! can't be missing again. This is safe: a script that was not found has done nothing.
 
 use redis::{Cmd, Pipeline, RedisError, Value};
 
@@ -23,20 +23,20 @@ impl Script {
         }
     }
 
-    /// The error of a script that was refused a command, with the names of those that the user may
-    /// not run. One round trip, where Redis 7.0 does not name it; else none. `key` is one that the
-    /// script was called on.
+    /// Redis 7.0 does not name the command that a script was refused. Such an error is replaced by
+    /// one that names the commands that the user may not run, at the cost of one round trip. Other
+    /// errors stay as they are. `key` is a key that the script was called on.
     pub(crate) async fn named(&self, db: &Db, key: &[u8], error: RedisError) -> RedisError {
         if !error.detail().is_some_and(|detail| detail.contains(REFUSED)) {
             return error;
         }
-        // With its text at once, as this is rare.
+        // The text is sent at once, as this case is rare.
         let missing = db.send(&rights(&[self], key)).await;
         missing.ok().and_then(lacking).unwrap_or(error)
     }
 
-    /// Makes many calls in one pipeline, and again those that found the script missing. One result
-    /// per call.
+    /// Makes many calls in one pipeline, and repeats those that found the script missing. Returns
+    /// one result for each call.
     pub(crate) async fn run_many(
         &self,
         db: &Db,
@@ -50,8 +50,8 @@ impl Script {
                 break;
             }
             let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
-            // The first one makes the script known to the others, so that each time there is one
-            // less.
+            // The first call makes the script known to the others, so each round leaves at least
+            // one call less.
             let mut second = Pipeline::with_capacity(again.len());
             for (_, call) in calls {
                 second.add_command(if second.is_empty() { self.whole(call) } else { call.clone() });
@@ -69,8 +69,9 @@ impl Script {
     }
 }
 
-/// Makes two calls of different scripts in one pipeline and answers the second's reply. The first
-/// must do no harm if it is made twice, as both are made again if one of them was not known.
+/// Makes two calls of different scripts in one pipeline, and returns the reply of the second. If
+/// one of the scripts was not known, both calls are repeated. So the first call must be harmless
+/// when it is made twice.
 pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, &Cmd)) -> Result<Value, RedisError> {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.add_command(first.1.clone()).add_command(second.1.clone());
@@ -85,8 +86,8 @@ pub(crate) async fn run_both(db: &Db, first: (&Script, &Cmd), second: (&Script, 
             continue;
         }
         match one {
-            // Who may not do the first may well do the second, which says so if it can't do
-            // without.
+            // The first call is optional: without the right to make it, the second still runs. If
+            // the second depends on the first, it says so.
             Err(error) if lacks_rights(&error) => {}
             one => drop(one?),
         }

@@ -1,12 +1,13 @@
-//! How to ask sentinels for a server.
+//! Asks sentinels for the address of a server.
 
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{ConnectionAddr, ConnectionInfo, TlsMode};
 
 use crate::error::{Error, Result};
 
-/// What finds the server that the sentinels know by the name that is the address' host, and
-/// connects to it as the address says otherwise.
+/// Builds a client that asks the sentinels for a server, and connects to it. The host of the
+/// server's address is the name by which the sentinels know the server. The rest of the address
+/// says how to connect.
 pub(super) fn builder(
     server: &ConnectionInfo,
     sentinels: &[ConnectionInfo],

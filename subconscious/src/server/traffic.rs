@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(feature = "tracing")]
 thread_local! {
-    /// Round trips so far of the operation that is being polled.
+    /// The round trips so far of the operation that is being polled.
     pub(crate) static ROUND_TRIPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// What was sent over the handles of a connection that count for it.
+/// Counts what was sent over the handles of a connection that share this counter.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     round_trips: AtomicU64,
@@ -25,7 +25,7 @@ impl Traffic {
     }
 }
 
-/// Counts a round trip of so many commands.
+/// Counts one round trip with this number of commands.
 pub(super) fn count(traffic: Option<&Traffic>, commands: usize) {
     #[cfg(feature = "tracing")]
     ROUND_TRIPS.set(ROUND_TRIPS.get() + 1);

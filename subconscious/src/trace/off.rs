@@ -1,4 +1,4 @@
-//! Nothing is told.
+//! Without the feature `tracing`: operations report nothing.
 
 use std::task::Poll;
 

@@ -1,4 +1,4 @@
-//! What is told by the crate `tracing`.
+//! With the feature `tracing`: what operations report.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,7 +21,7 @@ use crate::write::patch::Patched;
 
 const TARGET: &str = "subconscious";
 
-/// Runs an operation of a model and tells what came of it.
+/// Runs an operation of a model, and reports its result.
 pub(crate) async fn operation<T: Rows>(
     schema: &'static ModelSchema,
     name: &'static str,
@@ -30,22 +30,22 @@ pub(crate) async fn operation<T: Rows>(
     Operation::new(schema, name).run(work).await
 }
 
-/// An operation on its way. It tells when it is dropped.
+/// An operation that is running. It reports its end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Operation {
     span: Span,
     rows: u64,
     round_trips: u64,
-    /// How long it was waited for; of a stream, without what its reader did in between.
+    /// How long the program waited for it; for a stream, without the time that its reader took.
     waited: Duration,
     since: Option<Instant>,
-    /// A query, if it is told of when it is slow, and how slow it is then.
+    /// The query, and the time from which on it is slow; `None` if slow queries are not reported.
     watched: Option<(WatchedQuery, Duration)>,
 }
 
 impl Operation {
-    /// Begins a span. The names of its fields are those of OpenTelemetry's conventions for
-    /// databases, where these have one.
+    /// Begins a span. Where OpenTelemetry's conventions for databases name a field, the field has
+    /// this name.
     fn new(schema: &'static ModelSchema, name: &'static str) -> Self {
         let span = debug_span!(
             target: TARGET,
@@ -60,7 +60,7 @@ impl Operation {
         Self { span, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, watched: None }
     }
 
-    /// Begins that of a query, and statistics of what it takes, if somebody listens.
+    /// Begins the operation of a query. It has statistics if somebody listens for slow queries.
     pub(crate) fn query(
         db: &Db,
         schema: &'static ModelSchema,
@@ -73,7 +73,7 @@ impl Operation {
         (operation, stats)
     }
 
-    /// Polls a part of it.
+    /// Polls a part of the operation.
     pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
         if self.span.is_disabled() && self.watched.is_none() {
             return poll();
@@ -82,7 +82,7 @@ impl Operation {
         let outer = ROUND_TRIPS.replace(0);
         let polled = self.span.in_scope(poll);
         let round_trips = ROUND_TRIPS.replace(outer);
-        // Those of a part are those of the whole, too.
+        // The round trips of an inner operation also count for the outer one.
         ROUND_TRIPS.set(outer + round_trips);
         self.round_trips += round_trips;
         if polled.is_ready() {
@@ -92,7 +92,7 @@ impl Operation {
         polled
     }
 
-    /// Notes what came of it, or of a part of it.
+    /// Notes the result of the operation, or of a part of it.
     pub(crate) fn note<T>(&mut self, result: &Result<T>, rows: impl FnOnce(&T) -> u64) {
         match result {
             Ok(done) => self.rows += rows(done),

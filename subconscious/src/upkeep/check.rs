@@ -1,10 +1,9 @@
-//! Check and repair: whether the indexes are those of the records, and what is done if they are
-//! not.
+//! Check and repair: compares the indexes with the records, and repairs the indexes if they differ.
 //!
-//! Nothing that this library does makes them differ. What can: a program that writes the model's
-//! keys by hand, a server that evicted keys, a restored part of a backup. Each step is one script
-//! call that compares a few entries with their records as one step, so that what other clients
-//! write meanwhile is never taken for an issue.
+//! This library never makes them differ. Other causes can: a program that writes the model's keys
+//! by hand, a server that evicted keys, a backup that was restored in part. Each step is one script
+//! call, which compares a few entries with their records as one step. So concurrent writes of other
+//! clients are never mistaken for issues.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,9 +22,9 @@ use crate::text::{Excerpt, printable};
 use crate::upkeep::scan::Scan;
 use crate::write::record;
 
-/// Damages of one kind that a report lists; more are only counted.
+/// The most issues of one kind that a report lists. Further ones are only counted.
 const LISTED: usize = 100;
-/// Index entries that one call of check_rows.lua compares, about.
+/// About how many index entries one call of check_rows.lua compares.
 const ENTRIES: usize = 64;
 /// Calls in one pipeline.
 const CALLS: usize = 32;
@@ -35,24 +34,24 @@ const CALLS: usize = 32;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// Records whose index entries were looked up.
+    /// The number of records whose index entries were looked up.
     pub records: u64,
-    /// Index entries whose records were looked up.
+    /// The number of index entries whose records were looked up.
     pub entries: u64,
-    /// What is wrong, at most the first 100 of each [`Fault`].
+    /// The issues, at most the first 100 of each [`Fault`].
     pub issues: Vec<Issue>,
-    /// How many things are wrong, with those that are not listed.
+    /// The number of all issues, including those that are not listed.
     pub found: u64,
-    /// How many of them were repaired: none by a check.
+    /// The number of issues that were repaired; 0 after a check.
     pub repaired: u64,
-    /// Whether everything could be looked at. A key of another type in the place of `meta`, of rows
-    /// in use or of the row directory makes that impossible; one in the place of an index hinders a
-    /// check, not a repair.
+    /// Whether everything could be checked. That is impossible if a key of another type is in the
+    /// place of `meta`, of the rows in use or of the row directory. A key of another type in the
+    /// place of an index prevents a complete check, but not a repair.
     pub complete: bool,
 }
 
 impl CheckReport {
-    /// Whether everything was looked at and nothing is wrong.
+    /// Whether everything was checked and nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.complete && self.found == 0
     }
@@ -79,13 +78,13 @@ impl fmt::Display for CheckReport {
 pub struct Issue {
     /// What is wrong.
     pub fault: Fault,
-    /// The key where it is wrong, with bytes that are not ASCII escaped.
+    /// The key where the issue is, with bytes that are not ASCII escaped.
     pub key: String,
-    /// The key of the record that it is about, if it is about one.
+    /// The key of the record that the issue is about, if it is about one.
     pub record: Option<String>,
-    /// More of it: a value, a row, a type. May be empty.
+    /// Details of the issue: a value, a row, a type. May be empty.
     pub detail: String,
-    /// Whether it was repaired.
+    /// Whether the issue was repaired.
     pub repaired: bool,
 }
 
@@ -106,9 +105,9 @@ impl fmt::Display for Issue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A record is not in the index where it should be. A repair adds it.
+    /// An index lacks an entry of a record. A repair adds it.
     MissingEntry,
-    /// An index has an entry that is not that of a record. A repair removes it.
+    /// An index has an entry that does not belong to a record. A repair removes it.
     StaleEntry,
     /// A record has no row, so that no query finds it. A repair gives it one.
     RecordWithoutRow,
@@ -117,27 +116,28 @@ pub enum Fault {
     /// Two records have the same value of a unique column. A repair leaves that to you: change one
     /// of them.
     DuplicateValue,
-    /// What is known of a record's expiry is not what its hash says. A repair follows the hash.
+    /// The stored expiry of a record differs from that of its hash. A repair takes over that of the
+    /// hash.
     WrongExpiry,
     /// A stored number of records or rows is wrong. A repair corrects it.
     WrongCount,
-    /// Rows of one value are in two keys. A repair brings them together.
+    /// The rows of one value are in two keys. A repair merges them.
     SplitContainer,
-    /// A key of an index that the model does not have. A repair deletes it.
+    /// A key belongs to an index that the model does not have. A repair deletes it.
     UnusedKey,
-    /// A key holds a value of another type. A repair deletes it if it is in the place of an index,
-    /// which it then builds; it leaves records, `meta`, rows in use and the row directory to you:
-    /// delete or rename the key.
+    /// A key holds a value of another type. If the key is in the place of an index, a repair
+    /// deletes it and builds the index. A repair leaves records, `meta`, rows in use and the row
+    /// directory to you: delete or rename the key.
     WrongKeyType,
-    /// A record has a value that its column cannot have, or lacks one. A repair leaves that to you:
-    /// save or delete the record.
+    /// A record has a value that its column can't have, or lacks a column. A repair leaves that to
+    /// you: save or delete the record.
     UnreadableRecord,
-    /// A key that is not one of a model. A repair leaves it alone.
+    /// A key is not one of a model. A repair leaves it alone.
     UnknownKey,
 }
 
 impl Fault {
-    /// What a script calls it in `report(..)`.
+    /// The fault that a script reports by this word in `report(..)`.
     pub(crate) fn of(word: &[u8]) -> Option<Self> {
         Some(match word {
             b"missing" => Fault::MissingEntry,
@@ -174,7 +174,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Checks, and repairs what it finds if `repair` says so. `read` tries to read a record.
+/// Checks a model, and repairs what it finds if `repair` is true. `read` tries to decode a record.
 pub(crate) async fn check(
     db: &Db,
     target: Target,
@@ -183,7 +183,7 @@ pub(crate) async fn check(
 ) -> Result<CheckReport> {
     target.compare_stored(db).await?;
     if repair {
-        // Records may be there of which meta says nothing.
+        // There may be records although `meta` has no schema.
         target.describe(db).await?;
     }
     let mut walk = Walk { target, db, read, repair, report: CheckReport::default() };
@@ -191,7 +191,7 @@ pub(crate) async fn check(
     Ok(walk.report)
 }
 
-/// A walk through everything that a model has.
+/// A check of everything that a model has.
 struct Walk<'a> {
     target: Target,
     db: &'a Db,
@@ -200,22 +200,23 @@ struct Walk<'a> {
     report: CheckReport,
 }
 
-/// Key of an index, and what is in it: the arguments of check_entries.lua.
+/// A key of an index, and what it holds: the arguments of check_entries.lua.
 #[derive(Debug, Clone)]
 struct Entries {
     key: Vec<u8>,
     what: &'static str,
     /// Position among the indexed columns, from 1; 0 for none.
     column: usize,
-    /// Segment or chunk.
+    /// The segment of a container, or the chunk of a hash.
     part: u64,
     value: Option<Vec<u8>>,
     cursor: Vec<u8>,
 }
 
 impl Walk<'_> {
-    /// In this order, a repair never frees a row while an index has an entry of it, and never gives
-    /// a unique value to a record while another, which lost it, has it.
+    /// The order matters. A repair must not free a row while an index has an entry of the row. It
+    /// must not give a unique value to a record while the index still gives it to a record that has
+    /// lost it.
     async fn all(&mut self) -> Result<()> {
         if !self.structure().await? {
             return Ok(());
@@ -238,8 +239,8 @@ impl Walk<'_> {
         command
     }
 
-    /// Makes calls of one script and takes what they found into the report. The rest of what each
-    /// answered.
+    /// Makes calls of one script, and adds the issues that they found to the report. Returns the
+    /// rest of each answer.
     async fn ask(&mut self, script: &Script, calls: Vec<Cmd>) -> Result<Vec<Vec<Value>>> {
         let mut answers = Vec::with_capacity(calls.len());
         for calls in calls.chunks(CALLS) {
@@ -249,8 +250,7 @@ impl Walk<'_> {
             }
             for reply in script.run_many(self.db, &pipeline).await? {
                 let reply = match reply {
-                    // The key of another type was found before, where it is in the place of an
-                    // index.
+                    // If the key of another type is in the place of an index, it was found before.
                     Err(error) if is_wrong_type(&error) => {
                         self.report.complete = false;
                         answers.push(Vec::new());
@@ -293,8 +293,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Looks at the types of the keys that all else depends on; `false` if there is one of another
-    /// type.
+    /// Checks the types of the keys on which everything else depends. Returns `false` if a key has
+    /// another type.
     async fn structure(&mut self) -> Result<bool> {
         let mut sound = true;
         let mut scan = Scan::new(&self.target);
@@ -353,7 +353,7 @@ impl Walk<'_> {
         let Some(Key::Record(id)) = self.target.keys.parse(key) else { return Ok(()) };
         let fields = match reply {
             Ok(fields) => fields,
-            // It has been found already.
+            // The key was found already.
             Err(error) if is_wrong_type(&error) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
@@ -372,8 +372,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Goes through the rows: for those without a record only, which it answers, or for the index
-    /// entries of all.
+    /// Checks the rows. If `lost_only`, it finds only the rows without a record, and returns them.
+    /// Otherwise it checks the index entries of all rows.
     async fn rows(&mut self, lost_only: bool, lost: &[u64]) -> Result<Vec<u64>> {
         let columns = self.target.schema.indexed.len();
         let step = if lost_only { 64 } else { (ENTRIES / (columns + 1)).max(1) } as u64;
@@ -412,8 +412,8 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Goes through the keys of indexes. The values that columns of few values have, each with its
-    /// column.
+    /// Checks the keys of indexes. Returns the values of the columns of few values, each with the
+    /// number of its column.
     async fn indexes(&mut self) -> Result<BTreeSet<(usize, Vec<u8>)>> {
         let mut values = BTreeSet::new();
         let mut scan = Scan::new(&self.target);
@@ -445,7 +445,7 @@ impl Walk<'_> {
         Ok(values)
     }
 
-    /// Goes through some entries of each key. What is left to go through.
+    /// Checks some entries of each key. Returns what is left to check.
     async fn entries(&mut self, todo: Vec<Entries>) -> Result<Vec<Entries>> {
         let calls = todo.iter().map(|entries| {
             let Entries { key, what, column, part, value, cursor } = entries;
@@ -466,7 +466,7 @@ impl Walk<'_> {
                 self.report.entries += count as u64;
             }
             if cursor == b"twin" {
-                // The set's rows are now in the bitmap, which may have been gone through.
+                // The set's rows are now in the bitmap, which may have been checked before.
                 entries.key = self.target.keys.bitmap_of(&entries.key);
                 (entries.what, entries.cursor) = ("bitmap", b"0".to_vec());
                 left.push(entries);
@@ -491,8 +491,8 @@ impl Walk<'_> {
         schema.indexed.iter().position(is_named).map_or(0, |at| at + 1)
     }
 
-    /// What is to be gone through of a key; `None` if another step looks at it. The error is a key
-    /// that is none of a model.
+    /// The entries of a key that are to be checked; `None` if another step checks the key. An error
+    /// if the key is not one of a model.
     fn entries_of(&self, key: &[u8]) -> Result<Option<Entries>, ()> {
         let entries = |what, column: &[u8], part| {
             let column = self.number(column);
@@ -506,7 +506,7 @@ impl Walk<'_> {
             }
             Key::Sorted(column) => entries("sorted", column, 0),
             Key::Unique(column) => entries("unique", column, 0),
-            // Those of a column that has them are gone through value by value.
+            // If the column has ordered values, they are checked one by one later.
             Key::Values(column) if self.column(self.number(column)).is_some_and(ColumnSchema::has_values) => Ok(None),
             Key::Values(_) | Key::Temporary => entries("unused", b"", 0),
             Key::Directory(part) if self.target.schema.id_width == 0 => entries("directory", b"", part),
@@ -516,7 +516,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Compares the values in order of the columns of few values with the keys that hold their
+    /// For each column of few values, compares its ordered values with the keys that hold their
     /// rows.
     async fn values(&mut self, values: &mut BTreeSet<(usize, Vec<u8>)>) -> Result<()> {
         for number in 1..=self.target.schema.indexed.len() {
@@ -528,7 +528,7 @@ impl Walk<'_> {
                 let mut reply = match self.db.send(&command).await {
                     Ok(Value::Array(reply)) => reply.into_iter(),
                     Err(error) if !is_wrong_type(&error) => return Err(error.into()),
-                    // The script says so.
+                    // The script reports the key of another type.
                     _ => break,
                 };
                 cursor = reply.next().map(reply::bytes).unwrap_or_default();
@@ -546,7 +546,7 @@ impl Walk<'_> {
                 let mut command = self.call(&CHECK_VALUES);
                 command.arg(column.name());
                 for value in some {
-                    // As a migration has it, what can't be read comes after all that can.
+                    // As in a migration, values that can't be read come after all others.
                     command.arg(value).arg(column.ordinal_of(value).unwrap_or(u16::MAX));
                 }
                 calls.push(command);
@@ -556,7 +556,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Compares the numbers in meta.
+    /// Compares the numbers in `meta` with the rows in use.
     async fn counts(&mut self) -> Result<()> {
         let mut greatest = -1;
         let mut scan = Scan::new(&self.target);

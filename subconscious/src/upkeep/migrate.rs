@@ -1,5 +1,5 @@
-//! Schema changes: the stored indexes and types become those of this program, step by step, while
-//! others read and write.
+//! Schema changes: turns the stored indexes and types into those of this program, step by step,
+//! while others read and write.
 
 use std::borrow::Cow;
 
@@ -17,11 +17,11 @@ use crate::upkeep::scan::Scan;
 
 mod trial;
 
-/// Index entries that one step makes at most, in about half a millisecond.
+/// The most index entries that one step adds. The step takes about 0.5 ms.
 const ENTRIES: usize = 48;
 
-/// What [`RedisModel::migrate`](crate::RedisModel::migrate) has done so far, or in the end; empty
-/// if there was nothing to do.
+/// What [`RedisModel::migrate`](crate::RedisModel::migrate) has done, so far or in total. Empty if
+/// there was nothing to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Migration {
@@ -29,22 +29,23 @@ pub struct Migration {
     pub dropped: Vec<String>,
     /// Columns whose indexes are built.
     pub built: Vec<String>,
-    /// Columns whose type is another one than before.
+    /// Columns whose type changes.
     pub retyped: Vec<String>,
-    /// Rows whose stored values were tried, of `rows`, before anything was changed; 0 if no column
-    /// needs that.
+    /// The number of rows, out of `rows`, whose stored values were tried before anything was
+    /// changed; 0 if no column needs that.
     pub tried: u64,
-    /// Rows gone through to build indexes, of `rows`.
+    /// The number of rows, out of `rows`, whose index entries are built.
     pub done: u64,
-    /// Rows to go through; records of that time have a row each, and some rows may be free.
+    /// The number of all rows. Each record that exists when the rows are counted has one of them,
+    /// and some may be free.
     pub rows: u64,
 }
 
-/// The stored schema of a model: see `keys.rs`.
+/// The stored schema of a model: see `model/keys.rs`.
 struct Stored {
     fingerprint: String,
     description: String,
-    /// As they are stored: "" where they were never noted.
+    /// The stored types; "" if they were never stored.
     types: String,
     registered: bool,
     rows: u32,
@@ -61,7 +62,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(":{}:", names.join(":")) }
 }
 
-/// The key columns of a description: names and types.
+/// The name and type of each key column of a description.
 fn key(description: &str) -> Vec<String> {
     description::lines(description).filter(Line::is_key).map(|line| line.typed()).collect()
 }
@@ -87,7 +88,7 @@ impl Stored {
         })
     }
 
-    /// The names of columns whose stored indexes have to go, and of those whose indexes have to be
+    /// The columns whose stored indexes must be dropped, and the columns whose indexes must be
     /// built.
     fn changes(&self, schema: &ModelSchema) -> Result<(Vec<String>, Vec<String>), String> {
         let (stored, ours) = (self.description.as_str(), schema.description.as_str());
@@ -151,7 +152,7 @@ pub(crate) async fn migrate(
             migration.retyped = retyped.iter().map(|(_, line)| line.name.to_owned()).collect();
             let tried = migration.retyped.iter().chain(&building);
             let tried = schema.columns().iter().filter(|column| tried.clone().any(|name| name == column.name()));
-            // A key is never stored in another type.
+            // The type of a key never changes.
             let tried: Vec<&ColumnSchema> = tried.filter(|column| !column.is_key()).collect();
             trial::try_values(target, db, &tried, stored.rows, &mut migration, progress).await?;
             let mut command = MIGRATE.call(target.keys.meta().as_bytes());
@@ -173,7 +174,7 @@ pub(crate) async fn migrate(
             continue;
         }
         (migration.dropped, migration.built) = (stored.dropping.clone(), stored.building.clone());
-        // Rows may have come since.
+        // Rows may have been added since.
         migration.rows = 0;
         progress(&migration);
         if !stored.dropping.is_empty() {
@@ -215,7 +216,6 @@ async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &m
     Ok(())
 }
 
-/// A call of build.lua.
 fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, Vec<u8>, u16)]) -> Cmd {
     let mut command = BUILD.call(target.keys.meta().as_bytes());
     command.arg(&target.keys.prefix).arg(&target.schema.fingerprint).arg(target.schema.id_width);
@@ -242,7 +242,7 @@ fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, V
     command
 }
 
-/// Builds the columns' indexes from where they were left.
+/// Builds the columns' indexes, from where an earlier call stopped.
 async fn build(
     target: &Target,
     db: &Db,
@@ -267,7 +267,7 @@ async fn build(
             }
             Answer::Refused(Refusal::Ordinal { column, value }) => {
                 let named = columns.iter().find(|named| named.name().as_bytes() == column);
-                // What can't be read has a place after all that can.
+                // Values that can't be read come after all others.
                 let ordinal = named.and_then(|named| named.ordinal_of(&value)).unwrap_or(u16::MAX);
                 ordinals.push((String::from_utf8_lossy(&column).into_owned(), value, ordinal));
             }

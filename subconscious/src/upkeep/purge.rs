@@ -1,4 +1,4 @@
-//! Records that expired: Redis removes their hashes, this their rows and index entries.
+//! Expired records: Redis removes their hashes, this module their rows and index entries.
 
 use redis::{Cmd, Value};
 
@@ -8,10 +8,10 @@ use crate::scripts::PURGE_EXPIRED;
 use crate::server::Db;
 use crate::write::call::{Call, Write};
 
-/// Records that one call removes, in about a millisecond.
+/// The most records that one call removes. The call takes about 1 ms.
 const STEP: usize = 64;
 
-/// The command that removes some of the records that are due.
+/// The command that removes some of the expired records.
 pub(crate) fn purge_command(target: &Target) -> Cmd {
     let schema = target.schema;
     let mut command = PURGE_EXPIRED.call(target.keys.meta().as_bytes());
@@ -20,7 +20,7 @@ pub(crate) fn purge_command(target: &Target) -> Cmd {
     command
 }
 
-/// Removes all records that are due, some at a time. Says how many.
+/// Removes all expired records, in steps. Returns how many it removed.
 pub(crate) async fn purge_expired(db: &Db, target: &Target) -> Result<u64> {
     let command = purge_command(target);
     let key = target.keys.meta().into_bytes();

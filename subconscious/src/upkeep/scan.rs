@@ -1,4 +1,4 @@
-//! All keys of a model, some at a time.
+//! Scans the keys of a model, some at a time.
 
 use redis::Value;
 
@@ -7,11 +7,11 @@ use crate::model::target::Target;
 use crate::server::Db;
 use crate::server::reply;
 
-/// A walk through the keys of a model with SCAN: those that are there from its begin to its end
-/// come at least once.
+/// A SCAN of the keys of a model. A key that exists from the beginning of the scan to its end is
+/// returned at least once.
 pub(crate) struct Scan {
     pattern: String,
-    /// `None` when all keys were passed.
+    /// `None` at the end of the scan.
     cursor: Option<Vec<u8>>,
 }
 
@@ -20,7 +20,7 @@ impl Scan {
         Self { pattern: begins_with(&target.keys.prefix), cursor: Some(b"0".to_vec()) }
     }
 
-    /// The next keys, which can be none, or `None` at the end. One round trip.
+    /// The next keys, possibly none; `None` at the end of the scan. One round trip.
     pub(crate) async fn next(&mut self, db: &Db) -> Result<Option<Vec<Vec<u8>>>> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let mut command = redis::cmd("SCAN");
@@ -37,7 +37,7 @@ impl Scan {
     }
 }
 
-/// A pattern of SCAN that matches keys that begin with the text.
+/// A SCAN pattern that matches the keys that begin with the text.
 fn begins_with(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 1);
     for char in text.chars() {

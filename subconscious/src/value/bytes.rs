@@ -1,4 +1,4 @@
-//! `bytes::Bytes` as a column type, stored as `Vec<u8>` is.
+//! `bytes::Bytes` as a column type, stored in the same way as a `Vec<u8>`.
 
 use super::{ColumnValue, IndexValue, KeyValue, Kind, SortValue, ValueError};
 use bytes::Bytes;

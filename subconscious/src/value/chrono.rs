@@ -39,7 +39,7 @@ impl ColumnValue for NaiveDateTime {
     }
 }
 
-/// Days since the first day of the year 1, as chrono counts them.
+/// Stored as a day number. The first day of the year 1 is day 1, as chrono counts.
 impl ColumnValue for NaiveDate {
     const TYPE: &'static str = "date";
     const KIND: Kind = Kind::Integer;
@@ -56,7 +56,7 @@ impl TimeValue for DateTime<Utc> {
     const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }
 
-/// In UTC.
+/// Such times are taken to be in UTC.
 impl TimeValue for NaiveDateTime {
     const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }

@@ -1,5 +1,5 @@
-//! jiff's dates and times as column types. Their stored forms are those of chrono's, so that a
-//! program may change from one crate to the other and keep its records.
+//! jiff's dates and times as column types. Their stored forms are the same as those of chrono's
+//! types, so that a program may change from one crate to the other and keep its records.
 
 use super::{
     ColumnValue, ElementValue, IndexValue, KeyValue, Kind, SortValue, TimeUnit, TimeValue, ValueError, parse_integer,
@@ -21,7 +21,8 @@ impl ColumnValue for Timestamp {
     }
 }
 
-/// What a civil time counts from. `Timestamp` would not do, as it ends a day before civil times do.
+/// The time from which civil times are counted. `Timestamp` was rejected, as its range ends a day
+/// before that of civil times.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 impl ColumnValue for DateTime {
@@ -40,11 +41,11 @@ impl ColumnValue for DateTime {
     }
 }
 
-/// The number of the day 1970-01-01. jiff adds no more days than there are after it, so days are
-/// counted from there.
+/// The day number of 1970-01-01. Days are counted from there, because jiff refuses to add more days
+/// than follow that day in its range.
 const EPOCH_DAY: i64 = 719_163;
 
-/// Days since the first day of the year 1, which is day 1.
+/// Stored as a day number. The first day of the year 1 is day 1.
 impl ColumnValue for Date {
     const TYPE: &'static str = "date";
     const KIND: Kind = Kind::Integer;
@@ -64,7 +65,7 @@ impl TimeValue for Timestamp {
     const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }
 
-/// In UTC.
+/// Such times are taken to be in UTC.
 impl TimeValue for DateTime {
     const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }

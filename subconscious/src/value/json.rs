@@ -8,8 +8,8 @@ use serde::ser::{self, Serialize, Serializer};
 use super::{ColumnValue, Kind, ValueError};
 use crate::text::Excerpt;
 
-/// A column of any type that serde can write and read: lists, maps, structs of yours. It is stored
-/// as JSON.
+/// A column of any type that serde can write and read, such as lists, maps and your own structs. It
+/// is stored as JSON.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -34,13 +34,13 @@ use crate::text::Excerpt;
 /// assert_eq!(customer.address.street, "Aarestrasse 1");
 /// ```
 ///
-/// It can have no `index`, `sort` or `unique` and be no key, as equal values may have several
-/// texts. Any JSON of the type is read, in any layout.
+/// Such a column can't have `index`, `sort` or `unique` and can't be a key, because equal values
+/// may have several texts. Any JSON of the type is read, in any layout.
 ///
-/// A value that JSON would not give back is refused when it is saved: NaN and infinities, a `Some`
-/// of what is null itself, such as `Some(None)`, and more than 127 levels. What the type's own
-/// attributes leave out, as `#[serde(skip)]` does, is lost, and serde reads no 128-bit integers in
-/// what is `flatten`ed, `untagged` or internally tagged.
+/// A value that can't be read back from JSON is refused when it is saved: NaN and infinities, a
+/// `Some` of a value that is null itself, such as `Some(None)`, and more than 127 levels. What the
+/// type's own attributes leave out, such as a field with `#[serde(skip)]`, is lost. Serde can't
+/// read 128-bit integers in a type that is `flatten`ed, `untagged` or internally tagged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Json<T>(pub T);
 
@@ -70,14 +70,14 @@ impl<T> DerefMut for Json<T> {
     }
 }
 
-/// As the value itself.
+/// Serialized like the value itself.
 impl<T: Serialize> Serialize for Json<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-/// As the value itself.
+/// Deserialized like the value itself.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Json<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::deserialize(deserializer).map(Self)
@@ -98,11 +98,11 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> ColumnValue for Js
     }
 }
 
-/// Levels that serde_json reads; it writes any number.
+/// The most levels that serde_json reads; it writes any number of levels.
 const LEVELS: u8 = 127;
 
-/// Goes through a value as serde_json does and refuses what it would write as null or could not
-/// read again. Answers whether the value is written as null.
+/// Visits a value as serde_json does, and refuses what serde_json would write as null or could not
+/// read again. Returns whether the value is written as null.
 #[derive(Clone, Copy)]
 struct Check {
     /// Levels that are left.

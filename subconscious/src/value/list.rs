@@ -1,16 +1,17 @@
 //! Columns of several values: `Vec<T>` and `BTreeSet<T>`.
 //!
-//! The stored form has the stored forms of the elements, each ended by a comma; in an element, `\c`
-//! is a comma and `\\` a backslash. With `index`, each different element has its place in the
-//! index.
+//! The stored form is the stored forms of the elements, each followed by a comma. Within an
+//! element, `\c` stands for a comma and `\\` for a backslash. With `index`, each distinct element
+//! has an entry in the index.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::{ColumnValue, IndexValue, Kind, ValueError};
 
-/// A type whose values can be the elements of a `Vec` or `BTreeSet` that is a column: not `u8`, as
-/// a `Vec<u8>` is bytes, and no floats, as equal ones can have two stored forms.
+/// A type whose values can be the elements of a column that is a `Vec` or `BTreeSet`. It is not
+/// implemented for `u8`, as a `Vec<u8>` is bytes, nor for floats, as equal floats can have two
+/// stored forms.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an element of a column's list",
     note = "implement `subconscious::value::ElementValue` for the type, or use `Json<Vec<..>>`"
@@ -28,7 +29,7 @@ pub trait ListValue: ColumnValue {
     type Element: ColumnValue;
 }
 
-/// A column type that may have `index`: of one value that can be compared, or a list of them.
+/// A column type that may have `index`: a type of comparable values, or a list of them.
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` cannot have `index`",
     label = "cannot be indexed",
@@ -39,7 +40,7 @@ impl<T: IndexValue> Indexable for T {}
 impl<T: ElementValue> Indexable for Vec<T> {}
 impl<T: ElementValue + Ord> Indexable for BTreeSet<T> {}
 
-/// Appends an element.
+/// Appends an element in its escaped form, and the comma that ends it.
 fn push(element: &[u8], out: &mut Vec<u8>) {
     for &byte in element {
         match byte {
@@ -61,15 +62,16 @@ fn encode<'a, T: ColumnValue>(elements: impl Iterator<Item = &'a T>, out: &mut V
     Ok(())
 }
 
-/// The stored forms of the elements of a list's stored form; `None` if it is none.
+/// The stored forms of the elements of a list; `None` if `stored` is not a list.
 pub(crate) fn elements(stored: &[u8]) -> Option<Vec<Cow<'_, [u8]>>> {
     let Some(stored) = stored.strip_suffix(b",") else { return stored.is_empty().then(Vec::new) };
     stored.split(|&byte| byte == b',').map(element).collect()
 }
 
-/// The elements that a list has in an index, as `scripts/shared/elements.lua` reads them: the same as
-/// [`elements`], but what is no list has some, too: those that end with a comma, with any character
-/// after a backslash as itself.
+/// The elements of a list in an index, as `scripts/shared/elements.lua` reads them. For a list,
+/// they are the same as those of [`elements`]. Bytes that are not a list have elements as well: all
+/// that end with a comma. In these, `\c` is a comma as well, and a backslash before another
+/// character is dropped.
 pub(crate) fn entries(stored: &[u8]) -> Vec<Cow<'_, [u8]>> {
     let Some(end) = stored.iter().rposition(|&byte| byte == b',') else { return Vec::new() };
     stored[..end]
@@ -78,7 +80,7 @@ pub(crate) fn entries(stored: &[u8]) -> Vec<Cow<'_, [u8]>> {
         .collect()
 }
 
-/// An element in which a backslash is before another character than it should be, or at the end.
+/// Decodes an element that has a backslash at its end, or before an unexpected character.
 fn unmarked(marked: &[u8]) -> Cow<'_, [u8]> {
     let mut bytes = marked.iter();
     let mut out = Vec::with_capacity(marked.len());

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use super::{ColumnValue, IndexValue, Kind, SortValue, ValueError};
 use rust_decimal::Decimal;
 
-/// Stored with its scale: `1.5` and `1.50` are two texts, and each comes back as it was, as does
-/// `-0.00`. In an index and an order they are one number, as they are for `==`. A key would tell
-/// them apart, so a `Decimal` can't be one.
+/// Stored with its scale. `1.5` and `1.50` are two texts, and each is read back as it was saved, as
+/// is `-0.00`. In an index and in an order, `1.5` and `1.50` are one number, as they are for `==`.
+/// A key would tell them apart, so a `Decimal` can't be a key.
 impl ColumnValue for Decimal {
     const TYPE: &'static str = "decimal";
     const KIND: Kind = Kind::Decimal;
@@ -20,7 +20,8 @@ impl ColumnValue for Decimal {
         let mut value = Decimal::from_str_exact(text).map_err(|_| not())?;
         // Parsing drops the sign of a zero.
         value.set_sign_negative(text.starts_with('-'));
-        // Other forms of it, such as `+1` and `1_000`, would give one value two names.
+        // Other forms of a number, such as `+1` and `1_000`, are refused: they would give one value
+        // two names.
         let mut again = Vec::with_capacity(stored.len());
         value.encode(&mut again)?;
         if again == stored { Ok(value) } else { Err(not()) }

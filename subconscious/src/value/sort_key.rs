@@ -1,5 +1,5 @@
 //! What the scripts derive from a stored value: its name in an index and its place in a sorted set.
-//! `scripts/shared/rows.lua` does the same for the old values of a record.
+//! Rust derives it for filters, bounds and orders, `scripts/shared/rows.lua` for records.
 
 use super::{Kind, parse};
 
@@ -15,8 +15,8 @@ pub(crate) fn index_form(kind: Kind, stored: &[u8]) -> &[u8] {
     }
 }
 
-/// A decimal without the zeros that end its fraction, and without the point if they were all of it.
-/// What is no decimal stays as it is.
+/// A decimal without the trailing zeros of its fraction, and without the point if the fraction has
+/// only zeros. Bytes that are not a decimal stay as they are.
 fn without_last_zeros(stored: &[u8]) -> &[u8] {
     let Some(point) = stored.iter().position(|&byte| byte == b'.') else { return stored };
     let (whole, fraction) = (sign_and_digits(&stored[..point]).1, &stored[point + 1..]);
@@ -29,23 +29,25 @@ fn without_last_zeros(stored: &[u8]) -> &[u8] {
     }
 }
 
-/// The place of a value in a column's sorted set: ordered by `score`, then by the bytes of `tail`,
-/// then by row.
+/// The sort key of a value. The sorted set of a column is ordered by `score`, then by the bytes of
+/// `tail`, then by row.
 ///
-/// Where a double holds no other value the tail is empty and the member is the row alone. Beyond
-/// that, the tail continues the order: all values that share a score have tails of one form, so
-/// that they compare.
+/// If no other value has the same score, the tail is empty and the member is the row alone.
+/// Otherwise the tail continues the order. All values that share a score have tails of the same
+/// form, so that the tails can be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SortKey {
-    /// Text that Redis reads as a double, rounding to nearest, which keeps the order.
+    /// Text that Redis reads as a double. Redis rounds to the nearest double, which keeps the
+    /// order.
     pub(crate) score: Vec<u8>,
     pub(crate) tail: Vec<u8>,
 }
 
-/// 2^53: integers below are exact as doubles.
+/// 2^53: integers below it are exact as doubles.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Something else may have stored what is no number of the column's kind: that counts as 0.
+/// A stored value that is not a number of the column's kind counts as 0. Only another program can
+/// have stored it.
 impl SortKey {
     pub(crate) fn of(kind: Kind, stored: &[u8]) -> Self {
         let (negative, digits) = sign_and_digits(stored);
@@ -71,9 +73,10 @@ impl SortKey {
                 let whole = without_first_zeros(whole);
                 let fraction =
                     &fraction[..fraction.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)];
-                // Any number shares its double with others, so all have a tail. Where the digits of
-                // one go on, another's may end: the end is less than a digit, and more than one
-                // where all is mirrored.
+                // Any number shares its double with others, so all have a tail. The digits of one
+                // number may end where those of another continue. So the end is marked by a byte
+                // that is less than any digit, or greater than any digit if the digits are
+                // mirrored.
                 if !whole.iter().chain(fraction).all(u8::is_ascii_digit) || whole.is_empty() && fraction.is_empty() {
                     return Self { score: b"0".to_vec(), tail: vec![128, 0] };
                 }
@@ -95,8 +98,8 @@ impl SortKey {
                 let size = parse::<i128>(whole).unwrap_or(0);
                 let nanoseconds = if negative { -size } else { size };
                 let rest = nanoseconds.rem_euclid(1_000_000) as u32;
-                // A whole millisecond needs no tail; rows are below 2^31, so a first byte of 0x80
-                // and up comes after them.
+                // A whole millisecond needs no tail. Other tails begin with a byte of at least
+                // 0x80, which comes after all rows, as rows are below 2^31.
                 let tail = if rest == 0 { Vec::new() } else { (rest | 0x80_0000).to_be_bytes()[1..].to_vec() };
                 Self { score: nanoseconds.div_euclid(1_000_000).to_string().into_bytes(), tail }
             }
@@ -106,7 +109,7 @@ impl SortKey {
         }
     }
 
-    /// The place of a value that shares its score with no other.
+    /// The sort key of a value that shares its score with no other value.
     fn exact(score: Vec<u8>) -> Self {
         Self { score, tail: Vec::new() }
     }
@@ -117,15 +120,15 @@ impl SortKey {
     }
 }
 
-/// Bytes in an order-preserving form that no other one is a prefix of: NUL becomes NUL FF, and NUL
-/// NUL ends it.
+/// Encodes bytes so that their order is kept and no encoding is a prefix of another: NUL becomes
+/// NUL FF, and NUL NUL ends the encoding.
 fn escape(bytes: &[u8]) -> Vec<u8> {
     let mut out = escape_beginning(bytes);
     out.extend_from_slice(&[0, 0]);
     out
 }
 
-/// What the forms of all bytes begin with that begin with these.
+/// The common beginning of the encodings of all byte strings that begin with `bytes`.
 pub(crate) fn escape_beginning(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 2);
     for &byte in bytes {
@@ -137,10 +140,10 @@ pub(crate) fn escape_beginning(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Digits ordered as bytes: the count of those before the point first, and all of it mirrored for
-/// negative numbers.
+/// Encodes digits so that they are ordered as bytes: first the number of digits before the point,
+/// then the digits. All of this is mirrored for negative numbers.
 fn ordered_digits(negative: bool, whole: &[u8], fraction: &[u8]) -> Vec<u8> {
-    // No type has more; what something else stored may.
+    // No type has more digits, but a value that another program stored may.
     let count = whole.len().min(127) as u8;
     let mut out = Vec::with_capacity(whole.len() + fraction.len() + 2);
     if negative {
@@ -164,25 +167,25 @@ fn without_first_zeros(digits: &[u8]) -> &[u8] {
     &digits[digits.iter().take_while(|&&digit| digit == b'0').count()..]
 }
 
-/// Whether this is digits, and some.
+/// Whether there are digits, and nothing else.
 fn is_number(digits: &[u8]) -> bool {
     !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether digits are an integer that a double holds as no other.
+/// Whether no other integer has the same double as this one.
 fn is_exact(digits: &[u8]) -> bool {
     parse::<f64>(digits).unwrap_or(0.0) < EXACT
 }
 
-/// Whether this is a number with a point or exponent, or infinite: not all that Rust, Lua or Redis
-/// take for one, as they differ in it.
+/// Whether this is a decimal number, which may have a point or an exponent, or an infinity. It
+/// accepts fewer forms than Rust, Lua and Redis do, because these differ in what they accept.
 fn is_float(stored: &[u8]) -> bool {
     let plain = |&byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     matches!(stored, b"inf" | b"-inf")
         || stored.iter().all(plain) && stored.first() != Some(&b'+') && parse::<f64>(stored).is_some()
 }
 
-/// A number as a score that Redis takes: it refuses what is beyond a double.
+/// A number as a score that Redis accepts. Redis refuses numbers beyond the range of a double.
 fn score(number: &[u8]) -> Vec<u8> {
     match parse::<f64>(number) {
         Some(0.0) => b"0".to_vec(),

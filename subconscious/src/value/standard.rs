@@ -179,7 +179,7 @@ impl ColumnValue for Uuid {
         Ok(())
     }
     fn decode(stored: &[u8]) -> Result<Self, ValueError> {
-        // `try_parse` takes other forms of a UUID as well, which would give one value two names.
+        // The parser accepts other forms of a UUID as well, which would give one value two names.
         let hyphenated_lower = stored.len() == 36 && !stored.iter().any(u8::is_ascii_uppercase);
         match Uuid::try_parse_ascii(stored) {
             Ok(uuid) if hyphenated_lower => Ok(uuid),
@@ -192,7 +192,7 @@ impl ColumnValue for SystemTime {
     const TYPE: &'static str = "datetime";
     const KIND: Kind = Kind::Nanoseconds;
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        // Nanoseconds of any SystemTime fit in 128 bits: seconds are 64 bits.
+        // The nanoseconds of any SystemTime fit in 128 bits, as its seconds have 64 bits.
         let nanoseconds = match self.duration_since(UNIX_EPOCH) {
             Ok(since) => since.as_nanos() as i128,
             Err(before) => -(before.duration().as_nanos() as i128),

@@ -1,5 +1,5 @@
-//! Dates and times of the crate `time` as column types. Their stored forms are those of chrono's,
-//! so that a program may change from one crate to the other and keep its records.
+//! Dates and times of the crate `time` as column types. Their stored forms are the same as those of
+//! chrono's types, so that a program may change from one crate to the other and keep its records.
 
 use super::{
     ColumnValue, ElementValue, IndexValue, KeyValue, Kind, SortValue, TimeUnit, TimeValue, ValueError, parse_integer,
@@ -16,7 +16,8 @@ impl ColumnValue for UtcDateTime {
     }
     fn decode(stored: &[u8]) -> Result<Self, ValueError> {
         let nanoseconds: i128 = parse_integer(stored)?;
-        // `from_unix_timestamp_nanos` cuts seconds down to 64 bits in the crate's earlier versions.
+        // In earlier versions of the crate, `from_unix_timestamp_nanos` truncates the seconds to 64
+        // bits.
         i64::try_from(nanoseconds.div_euclid(NANOSECONDS))
             .ok()
             .and_then(|seconds| UtcDateTime::from_unix_timestamp(seconds).ok())
@@ -25,14 +26,14 @@ impl ColumnValue for UtcDateTime {
     }
 }
 
-/// An instant: it comes back in UTC, equal to what was saved, as its offset is not stored.
+/// An instant. Its offset is not stored, so it is read back in UTC, equal to the saved value.
 impl ColumnValue for OffsetDateTime {
     const TYPE: &'static str = "datetime";
     const KIND: Kind = Kind::Nanoseconds;
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), ValueError> {
         match self.checked_to_utc() {
             Some(time) => time.encode(out),
-            // It could be written, and not be read.
+            // It could be stored, but not be read back.
             None => Err(ValueError::new(
                 "the time is in UTC beyond the years that the crate time can hold. Give one within them",
             )),
@@ -57,7 +58,7 @@ impl ColumnValue for PrimitiveDateTime {
 /// The Julian day before the first day of the year 1.
 const JULIAN_DAY_0: i32 = 1_721_425;
 
-/// Days since the first day of the year 1, which is day 1.
+/// Stored as a day number. The first day of the year 1 is day 1.
 impl ColumnValue for Date {
     const TYPE: &'static str = "date";
     const KIND: Kind = Kind::Integer;
@@ -80,7 +81,7 @@ impl TimeValue for OffsetDateTime {
     const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }
 
-/// In UTC.
+/// Such times are taken to be in UTC.
 impl TimeValue for PrimitiveDateTime {
     const UNIT: TimeUnit = TimeUnit::Nanoseconds;
 }

@@ -12,18 +12,19 @@ use crate::scripts::{DELETE, SAVE_MANY};
 use crate::server::Db;
 use crate::write::record::{self, Saved, Saving, Verb};
 
-/// Records that travel in one pipeline.
+/// Records in one pipeline.
 const PIPELINE: usize = 500;
-/// Pipelines at a time: the records of one are encoded while the server works on the other.
+/// Pipelines at a time: the records of one pipeline are encoded while the server works on the
+/// other.
 const PIPELINES: usize = 2;
-/// Records that one call of save_many.lua saves at most, in about half a millisecond.
+/// The most records that one call of save_many.lua saves. The call takes about 0.5 ms.
 const GROUP: usize = 16;
-/// Arguments that such a call has at most, unless a single record has more.
+/// The most arguments of such a call, unless a single record has more.
 const ARGUMENTS: usize = 1000;
-/// Failures that a report keeps where the number of records is not known before.
+/// The most failures that a report lists if the number of records is not known in advance.
 const KEPT: usize = 1000;
 
-/// What became of the records given to [`RedisModel::save_many`](crate::RedisModel::save_many) or
+/// The outcome of [`RedisModel::save_many`](crate::RedisModel::save_many) or
 /// [`RedisModel::save_stream`](crate::RedisModel::save_stream).
 #[derive(Debug, Default)]
 #[must_use = "records that were not saved are named here, and nowhere else"]
@@ -31,19 +32,19 @@ const KEPT: usize = 1000;
 pub struct SaveReport {
     /// How many records were saved.
     pub saved: u64,
-    /// How many were not.
+    /// How many records were not saved.
     pub failures: u64,
-    /// The records that were not, in order: their positions, counted from 0, and why. Of
-    /// `save_stream`, the first 1,000.
+    /// The records that were not saved, in order: their positions, counted from 0, and the errors.
+    /// `save_stream` lists the first 1,000.
     pub failed: Vec<(usize, Error)>,
 }
 
 impl SaveReport {
-    /// The number of records saved if all were, or the first error.
+    /// The number of saved records if all were saved, or the first error.
     ///
     /// # Errors
     ///
-    /// The first of `failed`.
+    /// The first error in `failed`.
     pub fn into_result(self) -> Result<u64> {
         match self.failed.into_iter().next() {
             Some((_, error)) => Err(error),
@@ -52,8 +53,7 @@ impl SaveReport {
     }
 }
 
-/// What became of the records whose ids were given to
-/// [`RedisModel::delete_many`](crate::RedisModel::delete_many).
+/// The outcome of [`RedisModel::delete_many`](crate::RedisModel::delete_many).
 #[derive(Debug, Default)]
 #[must_use = "records that were not deleted are named here, and nowhere else"]
 #[non_exhaustive]
@@ -62,19 +62,19 @@ pub struct DeleteReport {
     pub deleted: u64,
     /// How many ids had no record.
     pub missing: u64,
-    /// How many could not be deleted.
+    /// How many records could not be deleted.
     pub failures: u64,
-    /// Those that could not, in order: the positions of their ids, counted from 0, and why; the
-    /// first 1,000.
+    /// The records that could not be deleted, in order: the positions of their ids, counted from 0,
+    /// and the errors. At most the first 1,000 are listed.
     pub failed: Vec<(usize, Error)>,
 }
 
 impl DeleteReport {
-    /// The number of records deleted if none failed, or the first error.
+    /// The number of deleted records if none failed, or the first error.
     ///
     /// # Errors
     ///
-    /// The first of `failed`.
+    /// The first error in `failed`.
     pub fn into_result(self) -> Result<u64> {
         match self.failed.into_iter().next() {
             Some((_, error)) => Err(error),
@@ -83,15 +83,15 @@ impl DeleteReport {
     }
 }
 
-/// Records that are saved together: the core's view of a slice of a model's.
+/// Records that are saved together: an untyped view of a slice of a model's records.
 pub(crate) trait Records: Send {
     fn len(&self) -> usize;
     fn encode(&self, at: usize) -> Result<RecordWriter>;
-    /// Takes what Redis assigned into a record that was saved.
+    /// Copies what Redis assigned into a record that was saved.
     fn assign(&mut self, at: usize, saved: Saved) -> Result<()>;
 }
 
-/// Saves one pipeline of records and says what became of each.
+/// Saves one pipeline of records, and returns the outcome of each.
 async fn save_pipeline(db: &Db, target: &Target, records: Vec<Result<RecordWriter>>) -> Result<Vec<Result<Saved>>> {
     let mut savings = Vec::with_capacity(records.len());
     let refused: Vec<Option<Error>> = records
@@ -168,7 +168,7 @@ pub(crate) async fn save_many(db: &Db, target: &Target, records: &mut dyn Record
     }
 }
 
-/// What Redis assigns to the records is not told.
+/// Values that Redis assigns to the records are not returned.
 pub(crate) async fn save_stream(
     db: &Db,
     target: &Target,

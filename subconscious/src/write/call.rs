@@ -1,4 +1,4 @@
-//! A call of a script that writes records: made, and its answer understood.
+//! Calls scripts that write records, and interprets their answers.
 
 use redis::{Cmd, Pipeline, RedisError, Value};
 
@@ -15,25 +15,25 @@ pub(crate) struct Call {
     pub(crate) write: Write,
 }
 
-/// What a call does to one record, for messages.
+/// What a call does to one record, for error messages.
 pub(crate) struct Write {
     /// The key of the record.
     pub(crate) key: Vec<u8>,
     /// The verb.
     pub(crate) operation: &'static str,
-    /// Whether the call does no harm if it is made twice.
+    /// Whether the call is harmless when it is made twice.
     pub(crate) repeatable: bool,
     /// The version that the caller has.
     pub(crate) expected: Option<Vec<u8>>,
 }
 
-/// How often a call is made until the schema is stored and the program registered: again only if
-/// others change these in between.
+/// How often a call is made until the schema is stored and the program is registered. It takes many
+/// attempts only if other programs change these in between.
 const ATTEMPTS: usize = 8;
 
 impl Target {
-    /// Makes a call. One round trip; two more at the first record of a model, and at the first call
-    /// of a program with other columns.
+    /// Makes a call. One round trip. Two more for the first record of a model, and for the first
+    /// call of a program with other columns.
     pub(crate) async fn run(&self, db: &Db, script: &Script, call: &Call) -> Result<Vec<Value>> {
         let Call { command, write } = call;
         db.may_write(&self.keys).await.map_err(|error| self.failure(write, error))?;
@@ -47,8 +47,8 @@ impl Target {
         Err(self.refusal(Some(write), Refusal::Describe))
     }
 
-    /// Makes many calls of one script in one pipeline. One result for each; an error if the
-    /// connection failed.
+    /// Makes many calls of one script in one pipeline. Returns one result for each call, or an
+    /// error if the connection failed.
     pub(crate) async fn run_many(&self, db: &Db, script: &Script, calls: Vec<Call>) -> Result<Vec<Result<Vec<Value>>>> {
         let (commands, writes): (Vec<_>, Vec<_>) = calls.into_iter().map(|call| (call.command, call.write)).unzip();
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
@@ -62,9 +62,9 @@ impl Target {
         Ok(results.collect())
     }
 
-    /// Makes many calls of a script that answers for several records each, in one pipeline. One
-    /// result for each of `writes`, of which each call has so many as it has keys; an error if the
-    /// connection failed.
+    /// Makes many calls, in one pipeline, of a script that answers for several records. One call
+    /// covers as many of the `writes` as it has keys. Returns one result for each write, or an
+    /// error if the connection failed.
     pub(crate) async fn run_groups(
         &self,
         db: &Db,
@@ -76,7 +76,7 @@ impl Target {
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let calls = pipeline(commands);
         db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
-        // A call that is refused so for its first record has written nothing for any.
+        // A call that is refused in this way for its first record has written none of its records.
         let wanted = |reply: &Value| match reply {
             Value::Array(answers) => answers.first().and_then(Wanted::of),
             _ => None,
@@ -106,8 +106,8 @@ impl Target {
         Ok(results)
     }
 
-    /// Makes calls of one script, and again those that were refused for want of something, once
-    /// that is provided.
+    /// Makes calls of one script. If calls were refused because something is missing, provides it
+    /// and repeats these calls.
     async fn provided(
         &self,
         db: &Db,
@@ -123,7 +123,7 @@ impl Target {
             let Some((first_again, what)) = refused.next() else { break };
             let again: Vec<usize> = [first_again].into_iter().chain(refused.map(|(at, _)| at)).collect();
             match self.provide(db, what).await {
-                // Each of these calls is told so by its own answer.
+                // The answer to each of these calls reports the difference itself.
                 Err(Error::Schema { .. }) => break,
                 outcome => outcome?,
             }

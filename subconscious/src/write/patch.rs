@@ -19,7 +19,7 @@ use crate::write::call::{Call, Write};
 /// A change of one column for [`RedisModel::patch`](crate::RedisModel::patch), made by
 /// [`Column::set`](crate::Column::set), [`clear`](crate::Column::clear),
 /// [`set_or_clear`](crate::Column::set_or_clear), [`incr`](crate::Column::incr),
-/// [`decr`](crate::Column::decr) and [`expected`](crate::Column::expected).
+/// [`decr`](crate::Column::decr) or [`expected`](crate::Column::expected).
 #[must_use = "a change does nothing until a patch is made with it"]
 pub struct ColumnChange<M> {
     at: usize,
@@ -43,7 +43,7 @@ impl<M> ColumnChange<M> {
 }
 
 impl<M> ColumnChange<M> {
-    /// The position of the column, and what is to be done.
+    /// The position of the column, and the requested change.
     pub(crate) fn into_parts(self) -> (usize, Result<ChangeRequest, ValueError>) {
         (self.at, self.request)
     }
@@ -61,7 +61,7 @@ impl<M> fmt::Debug for ColumnChange<M> {
     }
 }
 
-/// One change is a patch, too: `|u| u.visits.incr(1)`.
+/// A single change is a patch, too: `|u| u.visits.incr(1)`.
 impl<M> IntoIterator for ColumnChange<M> {
     type Item = Self;
     type IntoIter = std::iter::Once<Self>;
@@ -71,8 +71,8 @@ impl<M> IntoIterator for ColumnChange<M> {
     }
 }
 
-/// What [`RedisModel::patch`](crate::RedisModel::patch) answers: the new values of the columns that
-/// it added to, and of the version.
+/// The result of [`RedisModel::patch`](crate::RedisModel::patch): the new values of the columns
+/// that the patch changed by `incr` or `decr`, and of the version.
 pub struct Patched<M> {
     values: Vec<(usize, Vec<u8>)>,
     model: PhantomData<fn() -> M>,
@@ -83,7 +83,7 @@ impl<M> Patched<M> {
         Self { values, model: PhantomData }
     }
 
-    /// The stored form of a new value, by the position of the column.
+    /// The stored form of the new value of the column at the position.
     pub(crate) fn stored(&self, at: usize) -> Option<&[u8]> {
         self.values.iter().find(|(column, _)| *column == at).map(|(_, stored)| &stored[..])
     }
@@ -128,23 +128,22 @@ pub(crate) struct PatchedColumn {
     pub(crate) bounds: (&'static str, &'static str),
 }
 
-/// How long the record lives: the words of patch.lua.
+/// How long the record lives, in the terms of patch.lua.
 pub(crate) enum Lifetime {
     AsBefore,
-    /// Until the new value of the column that says so.
+    /// Until the new value of the column with `expires_at`.
     Column,
     After(u64),
     At(u64),
     Never,
 }
 
-/// A duration in milliseconds, in which Redis counts. It is rounded up: no record goes before its
-/// time, and none that is to live for a moment is gone at once.
+/// A duration in milliseconds, the unit in which Redis counts. It is rounded up: no record expires
+/// too early, and a record with less than a millisecond to live does not expire at once.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// A call of patch.lua.
 pub(crate) fn patch_call(
     target: &Target,
     address: Address,
@@ -195,7 +194,7 @@ pub(crate) fn patch_call(
     Call { command, write: Write { key: address.key, operation: "patch", repeatable, expected } }
 }
 
-/// What patch.lua does for a change.
+/// Translates a change for patch.lua.
 fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Result<PatchedColumn> {
     let column = &schema.columns()[at];
     let none = ("", "");
@@ -216,8 +215,8 @@ fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Re
     Ok(PatchedColumn { at, change, value, ordinal, bounds })
 }
 
-/// Changes columns, each by its position. The new values of those that were added to, and of the
-/// version.
+/// Changes columns, each given by its position. Returns the new values of the columns that were
+/// changed by `incr` or `decr`, and of the version.
 pub(crate) async fn patch(
     db: &Db,
     target: &Target,
@@ -233,7 +232,7 @@ pub(crate) async fn patch(
         }
         patched.push(patched_column(schema, at, request.map_err(refuse)?)?);
     }
-    // What Redis assigns at each write.
+    // The columns that Redis assigns at each write.
     for &at in &schema.automatic {
         let column: &ColumnSchema = &schema.columns()[at];
         let (change, value) = match column.automatic {
@@ -250,7 +249,7 @@ pub(crate) async fn patch(
         (None, Some((milliseconds, true))) => Lifetime::After(milliseconds),
         _ => Lifetime::AsBefore,
     };
-    // The order in which the script answers.
+    // The script answers in this order.
     patched.sort_by_key(|patched| !schema.columns()[patched.at].is_indexed());
     let counted: Vec<usize> = patched
         .iter()
@@ -265,7 +264,7 @@ pub(crate) async fn patch(
     Ok(counted.into_iter().zip(values.into_iter().skip(1).map(reply::bytes)).collect())
 }
 
-/// Sets how long a record lives, and the column that says so where its model has one.
+/// Sets how long a record lives, and its column with `expires_at`, if its model has one.
 pub(crate) async fn expire(
     db: &Db,
     target: &Target,
@@ -296,7 +295,7 @@ pub(crate) async fn expire(
     target.run(db, &PATCH, &call).await.map(drop)
 }
 
-/// How long a record still lives; `None` for ever.
+/// The remaining time to live of a record; `None` if it lives for ever.
 pub(crate) async fn ttl(db: &Db, target: &Target, address: &Address) -> Result<Option<Duration>> {
     match db.send(redis::cmd("PTTL").arg(&address.key)).await? {
         Value::Int(-1) => Ok(None),

@@ -12,7 +12,7 @@ use crate::server::Db;
 use crate::text::printable;
 use crate::write::call::{Call, Write};
 
-/// What a save does if there is, or isn't, a record with the id.
+/// What a save does if a record with the id exists, and if none exists.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Verb {
     Save,
@@ -21,7 +21,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// Also the word of save.lua.
+    /// The name of the verb, which is also its word in save.lua.
     fn name(self) -> &'static str {
         match self {
             Verb::Save => "save",
@@ -31,7 +31,7 @@ impl Verb {
     }
 }
 
-/// A record on its way to save.lua or save_many.lua.
+/// A record that is to be saved by save.lua or save_many.lua.
 pub(crate) struct Saving {
     writer: RecordWriter,
     id: Vec<u8>,
@@ -47,7 +47,7 @@ impl Saving {
         let unassigned = schema.has_automatic_key() && id == b"0";
         let key = target.keys.record(if unassigned { b"" } else { &id });
         for &at in &schema.automatic {
-            // Redis assigns it, so that it is no null.
+            // Redis assigns these columns, so they are never null.
             writer.fill(at, b"0");
         }
         let expected = schema.version.and_then(|at| writer.value(at)).map(<[u8]>::to_vec);
@@ -55,7 +55,7 @@ impl Saving {
             Verb::Insert => Some(b"1".to_vec()),
             Verb::Save | Verb::Update => schema.version.and_then(|at| schema.columns()[at].next(writer.value(at))),
         };
-        // Where Redis assigns the id, each call makes a record.
+        // If Redis assigns the id, each call creates a record, so the call is not repeatable.
         let write = Write { key, operation: verb.name(), repeatable: !unassigned, expected };
         Ok(Self { writer, id, version, write })
     }
@@ -77,19 +77,20 @@ impl Saving {
         self.writer.schema.stored.iter().copied().filter(|&at| self.value(at).is_none())
     }
 
-    /// About how many bytes the arguments have that [`Saving::push`] adds.
+    /// The approximate number of bytes of the arguments that [`Saving::push`] adds.
     pub(crate) fn bytes(&self) -> usize {
         self.writer.length() + self.writer.schema.names_length + 8 * self.writer.schema.indexed.len() + 64
     }
 
-    /// How many arguments [`Saving::push`] adds.
+    /// The number of arguments that [`Saving::push`] adds.
     pub(crate) fn arguments(&self) -> usize {
         let schema = self.writer.schema;
         let nulls = self.nulls().count();
         head(schema) + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 2 * (schema.stored.len() - nulls)
     }
 
-    /// Adds the record's arguments as put.lua lists them, which come after `before` others.
+    /// Adds the record's arguments in the order of put.lua. `before` is the number of arguments
+    /// that precede them.
     pub(crate) fn push(&self, command: &mut Cmd, before: usize) {
         let schema = self.writer.schema;
         let columns = schema.columns();
@@ -140,13 +141,13 @@ impl Saving {
     }
 }
 
-/// How many arguments of a record come before its specs.
+/// The number of arguments of a record before its index specs.
 fn head(schema: &ModelSchema) -> usize {
     if schema.expires_at.is_some() || schema.ttl.is_some() { 4 } else { 3 }
 }
 
-/// Adds what is the same for all records of a model: ARGV[1] to the names of save.lua. Says how
-/// many arguments that are.
+/// Adds the arguments that all records of a model share: from ARGV[1] to the names of save.lua.
+/// Returns the number of these arguments.
 pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usize {
     let schema = target.schema;
     command
@@ -167,16 +168,17 @@ pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usiz
     model_arguments(schema)
 }
 
-/// How many arguments [`push_model`] adds, and about how many bytes they have.
+/// The number of arguments that [`push_model`] adds.
 pub(crate) fn model_arguments(schema: &ModelSchema) -> usize {
     7 + schema.indexed.len() + schema.automatic.len()
 }
 
+/// The approximate number of bytes of these arguments.
 pub(crate) fn model_bytes(target: &Target) -> usize {
     target.keys.prefix.len() + target.schema.names_length + 32
 }
 
-/// What a save was answered.
+/// The answer to a save.
 pub(crate) struct Saved {
     key: Vec<u8>,
     /// What Redis assigned, in the order of `schema.automatic`.
@@ -193,7 +195,7 @@ impl Saved {
         Ok(Self { key, assigned: values })
     }
 
-    /// What Redis assigned; `None` if it assigns nothing.
+    /// The values that Redis assigned; `None` if it assigned none.
     pub(crate) fn assigned(&mut self, schema: &'static ModelSchema) -> Option<RecordReader<'_>> {
         let assigned = std::mem::take(&mut self.assigned);
         (!assigned.is_empty()).then(|| RecordReader::automatic(schema, &self.key, assigned.into_iter()))
@@ -212,7 +214,7 @@ pub(crate) async fn save(db: &Db, target: &Target, record: RecordWriter, verb: V
     Saved::new(target, call.write.key, values)
 }
 
-/// The command that reads a record: its row and then these columns.
+/// The command that reads a record: its row, then these columns.
 pub(crate) fn read_command(schema: &ModelSchema, key: &[u8], columns: &[usize]) -> Cmd {
     let mut command = Cmd::with_capacity(columns.len() + 3, key.len() + schema.names_length + 6);
     command.arg("HMGET").arg(key).arg("#");
@@ -222,7 +224,7 @@ pub(crate) fn read_command(schema: &ModelSchema, key: &[u8], columns: &[usize]) 
     command
 }
 
-/// The record of the fields that [`read_command`] read; `None` if there is none.
+/// The record in the reply to [`read_command`]; `None` if there is none.
 pub(crate) fn found<'a>(
     schema: &'static ModelSchema,
     key: &'a [u8],
@@ -247,7 +249,7 @@ pub(crate) async fn load<'a>(db: &Db, target: &Target, address: &'a Address) -> 
     found(schema, &address.key, address.id(), fields)
 }
 
-/// The fields of the records, each an answer to [`read_command`].
+/// The fields of the records, each as the reply to [`read_command`].
 pub(crate) async fn load_many(db: &Db, target: &Target, addresses: &[Address]) -> Result<Vec<Result<Value>>> {
     if addresses.is_empty() {
         return Ok(Vec::new());
@@ -265,11 +267,11 @@ pub(crate) async fn exists(db: &Db, address: &Address) -> Result<bool> {
     Ok(db.send(redis::cmd("EXISTS").arg(&address.key)).await? == Value::Int(1))
 }
 
-/// A field of a record as it was seen: its name, and its value but for null.
+/// A field of a record as the caller saw it: its name, and its value, `None` for null.
 pub(crate) type Seen = (&'static str, Option<Vec<u8>>);
 
-/// A call of delete.lua that reads the fields, refuses another version, and leaves a record alone
-/// of which what was seen has changed.
+/// A call of delete.lua. It reads the fields, refuses a record of another version, and leaves the
+/// record alone if one of the seen fields has changed.
 pub(crate) fn delete_call(
     target: &Target,
     key: Vec<u8>,
@@ -309,7 +311,7 @@ pub(crate) async fn delete(db: &Db, target: &Target, address: Address, expected:
     Ok(deleted(&target.run(db, &DELETE, &call).await?))
 }
 
-/// The version that a record has, where its model has one.
+/// The version of a record, if its model has one.
 pub(crate) fn version(record: &RecordWriter) -> Option<Vec<u8>> {
     record.value(record.schema.version?).map(<[u8]>::to_vec)
 }
@@ -321,7 +323,7 @@ pub(crate) async fn take<'a>(db: &Db, target: &Target, address: &'a Address) -> 
     let mut values = target.run(db, &DELETE, &call).await?;
     match values.pop() {
         Some(fields @ Value::Array(_)) => found(schema, &address.key, address.id(), fields),
-        // A record of nothing but its key has no fields to read.
+        // A record that consists of its key only has no fields to read.
         Some(Value::Int(1)) => found(schema, &address.key, address.id(), Value::Array(vec![Value::Int(0)])),
         _ => Ok(None),
     }

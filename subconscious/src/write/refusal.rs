@@ -1,4 +1,4 @@
-//! What a script refuses, as an error.
+//! Turns refusals of scripts into errors.
 
 use crate::error::Error;
 use crate::model::layout::LONGEST_INDEXED;
@@ -9,7 +9,6 @@ use crate::text::{Excerpt, printable};
 use crate::write::call::Write;
 
 impl Target {
-    /// Turns a script's refusal into an error.
     pub(crate) fn refusal(&self, write: Option<&Write>, refusal: Refusal) -> Error {
         let model = self.schema.name();
         let named = |name: &[u8]| self.schema.columns().iter().find(|column| column.name().as_bytes() == name);
@@ -68,7 +67,7 @@ impl Target {
             Refusal::Columns(types) => schema(self.schema.conflict(&types).unwrap_or_else(changing)),
             Refusal::Describe | Refusal::Dropping => schema(changing()),
             Refusal::Corrupt(reason) => Error::Corrupt { model, column: None, key: key(), reason },
-            // Asked for by those who can do something about them.
+            // The callers that can act on these handle them before. Here they are unexpected.
             other @ (Refusal::Due | Refusal::Ordinal { .. } | Refusal::Failed(_) | Refusal::Unknown(_)) => {
                 self.unexpected(&other)
             }
@@ -76,7 +75,7 @@ impl Target {
     }
 }
 
-/// Of a schema: why a call that was repeated some times still found it changed.
+/// The difference to report if a call that was repeated several times still found another schema.
 fn changing() -> String {
     "another program changes its schema at the same time. Try again".into()
 }

@@ -1,4 +1,4 @@
-//! Reads which rows match, as bitmaps.
+//! Reads the rows that match, as bitmaps.
 
 use redis::Value;
 
@@ -10,22 +10,22 @@ use crate::query::plan::Node;
 use crate::scripts::BITMAPS;
 use crate::server::Db;
 
-/// Rows that match, of some segments.
+/// The rows that match in some segments.
 #[derive(Debug)]
 pub(crate) struct Bitmaps {
-    /// By segment.
+    /// Each segment with its bitmap.
     pub(crate) bitmaps: Vec<(u32, Vec<u8>)>,
-    /// The segment to go on with.
+    /// The segment to continue with; `None` if all were read.
     pub(crate) next: Option<u32>,
-    /// Records of the model.
+    /// Number of records of the model.
     pub(crate) total: u64,
-    /// Whether all of these rows match, or their records have to be looked at.
+    /// Whether all of these rows match. Otherwise each has to be tested by its record.
     pub(crate) exact: bool,
-    /// Of the server.
+    /// Microseconds that the server took.
     pub(crate) microseconds: u64,
 }
 
-/// Reads the rows that match, from a segment on. One round trip.
+/// Reads the rows that match, from segment `from` on. One round trip.
 pub(super) async fn read(
     db: &Db,
     target: &Target,
@@ -39,12 +39,12 @@ pub(super) async fn read(
 }
 
 impl Bitmaps {
-    /// Bytes of all.
+    /// Bytes of all bitmaps.
     pub(super) fn size(&self) -> usize {
         self.bitmaps.iter().map(|(_, bitmap)| bitmap.len()).sum()
     }
 
-    /// As `scripts/query/read_bitmaps.lua` says them.
+    /// Reads what `scripts/query/read_bitmaps.lua` answers.
     pub(super) fn of(reply: &mut ReplyReader<'_>) -> Result<Self> {
         let next = reply.optional()?.map(|segment| segment as u32);
         let (total, exact, microseconds) = (reply.number()?, reply.flag()?, reply.number()?);

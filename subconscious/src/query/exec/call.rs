@@ -1,4 +1,4 @@
-//! A call of a script that answers a query: made, and its reply read.
+//! Calls of scripts that answer queries: making them, and reading their replies.
 
 use redis::Value;
 
@@ -13,21 +13,21 @@ use crate::text::printable;
 use crate::upkeep::purge;
 use crate::value::parse;
 
-/// The beginning of a call.
+/// Begins a call, with the arguments that all of these scripts have.
 pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
     let Target { schema, keys } = target;
-    // Room for what most have.
+    // Room for the arguments of most calls.
     let mut command = script.call_on([keys.temporary().as_bytes()].into_iter(), 40, 500);
     command.arg(&keys.prefix).arg(target.reader(db)).arg(db.budget()).arg(schema.id_width);
     command
 }
 
-/// asc or desc, as the scripts know it.
+/// The direction as the scripts name it.
 pub(super) fn direction(descending: bool) -> &'static str {
     if descending { "desc" } else { "asc" }
 }
 
-/// Makes a call, with the filter as its last arguments.
+/// Makes a call. The words of the filter are its last arguments.
 pub(super) async fn run<'a>(
     db: &Db,
     target: &'a Target,
@@ -36,7 +36,7 @@ pub(super) async fn run<'a>(
     filter: &Node,
 ) -> Result<ReplyReader<'a>> {
     command.arg(filter.words(target.schema));
-    // Where records expire as a rule, what has expired is removed on the same way.
+    // If records of the model can expire, the same round trip removes those that have expired.
     let mut purge_on_the_way = target.schema.ttl.is_some() || target.schema.expires_at.is_some();
     loop {
         let reply = if purge_on_the_way {
@@ -73,8 +73,8 @@ pub(super) async fn run_timeless<'a>(
     }
 }
 
-/// The values of a reply, one after the other. One that is missing, or is not what it should be, is
-/// an error.
+/// The values of a reply, one after the other. It is an error if a value is missing or is not as
+/// expected.
 pub(super) struct ReplyReader<'a> {
     target: &'a Target,
     values: std::vec::IntoIter<Value>,
@@ -96,7 +96,7 @@ impl<'a> ReplyReader<'a> {
         self.values.len() == 0
     }
 
-    /// The values that are left.
+    /// The values that were not read yet.
     pub(super) fn rest(self) -> std::vec::IntoIter<Value> {
         self.values
     }
@@ -105,7 +105,7 @@ impl<'a> ReplyReader<'a> {
         self.values.next().ok_or_else(|| self.target.unexpected(&"too few values"))
     }
 
-    /// A text; numbers as decimal text.
+    /// A text; a number becomes decimal text.
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>> {
         match self.value()? {
             value @ (Value::BulkString(_) | Value::Int(_) | Value::SimpleString(_) | Value::Double(_)) => {
@@ -115,7 +115,7 @@ impl<'a> ReplyReader<'a> {
         }
     }
 
-    /// A number; `None` for one below 0.
+    /// A number; `None` if it is negative.
     pub(super) fn optional(&mut self) -> Result<Option<u64>> {
         let value = self.value()?;
         let number = match &value {
@@ -132,7 +132,7 @@ impl<'a> ReplyReader<'a> {
         number.ok_or_else(|| self.target.unexpected(&"a number out of its range"))
     }
 
-    /// 1 or 0.
+    /// A truth value, sent as 1 or 0.
     pub(super) fn flag(&mut self) -> Result<bool> {
         match self.number::<u8>()? {
             0 => Ok(false),
@@ -147,7 +147,7 @@ impl<'a> ReplyReader<'a> {
         reply::unpacked(value).map_err(|value| self.target.unexpected(&value))
     }
 
-    /// The values of a list.
+    /// A reader of the values of a list.
     pub(super) fn reader(&mut self) -> Result<Self> {
         let list = self.list()?;
         Ok(Self::new(self.target, list))
@@ -159,7 +159,7 @@ impl<'a> ReplyReader<'a> {
         Position::of(words).map_err(unexpected)
     }
 
-    /// Refuses a word that the script has no business to say.
+    /// The error for a word that the script should never answer.
     pub(super) fn unknown(&self, word: &[u8]) -> Error {
         self.target.unexpected(&String::from_utf8_lossy(word))
     }

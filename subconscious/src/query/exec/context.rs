@@ -20,33 +20,35 @@ use crate::query::way::PlanWay;
 use crate::server::Db;
 use crate::write::record;
 
-/// Rows that are asked for at most in one call or pipeline.
+/// Rows that a step of the client reads at most. A count reads four times as many members of an
+/// order.
 pub(super) const STEP: usize = 1000;
 
-/// Rows whose records are looked up in a pipeline of their own.
+/// Rows whose records one pipeline looks up.
 const TOGETHER: usize = 250;
 
-/// A query that is running: what it asks, and how far it is.
+/// A query that is running: what it asks for, and how far it has got.
 pub(super) struct Context {
     pub(super) db: Db,
     pub(super) target: Target,
     pub(super) request: Request,
-    /// What the request filters by.
+    /// The filter of the request.
     pub(super) filter: Node,
     /// Whether the filter is evaluated in this program: see [`evaluate`].
     pub(super) client_side: bool,
-    /// Rows of records that expired but are still there, as far as that is known: see [`evaluate`].
+    /// Rows of records that have expired but are still there, once they are known: see
+    /// [`evaluate`].
     expired: Option<Rows>,
-    /// Matching rows still to be left out.
+    /// Number of matching rows still to leave out.
     pub(super) skip: u64,
-    /// Where to go on; `None` if all was read.
+    /// The position to continue from; `None` if all rows were read.
     pub(super) next: Option<Position>,
-    /// Where the first row that was found is.
+    /// The position of the first row that was found.
     pub(super) first: Option<Position>,
-    /// Whether `first` and `next` are wanted as they are, to begin there again: else they only say
-    /// whether there is something.
+    /// Whether `first` and `next` must be exact, so that a page can begin there. Otherwise they
+    /// only say whether there is a row.
     pub(super) exact_positions: bool,
-    /// Rows found so far, where one that moves in the order could be met again.
+    /// Rows found so far, in an order where a row that moves could be met again.
     pub(super) delivered: Rows,
     stats: Option<Stats>,
 }
@@ -55,9 +57,9 @@ pub(super) struct Context {
 pub(super) struct MatchingRows {
     pub(super) rows: Rows,
     pub(super) count: u64,
-    /// Whether all of them match, or their records have to be looked at.
+    /// Whether all of these rows match. Otherwise each has to be tested by its record.
     pub(super) exact: bool,
-    /// Records of the model.
+    /// Number of records of the model.
     pub(super) total: u64,
 }
 
@@ -70,7 +72,7 @@ pub(super) fn size(value: &Value) -> usize {
     }
 }
 
-/// The filter of a request, unless it can't be asked.
+/// The filter of a request, or the error if it is refused.
 pub(crate) fn filter(target: &Target, request: &Request) -> Result<Node> {
     match request.condition.refusal(target.schema) {
         None => Ok(Node::of(target.schema, &request.condition)),
@@ -81,7 +83,7 @@ pub(crate) fn filter(target: &Target, request: &Request) -> Result<Node> {
 impl Context {
     pub(super) fn new(db: &Db, target: Target, request: Request, from: Position, skip: u64) -> Result<Self> {
         let filter = filter(&target, &request)?;
-        // One container or sorted set the scripts read as it is.
+        // Scripts read a single container or sorted set without an intermediate bitmap.
         let alone = matches!(
             filter,
             Node::All | Node::None | Node::Leaf(Leaf::Equals { .. } | Leaf::Null { .. } | Leaf::Range { .. })
@@ -102,7 +104,7 @@ impl Context {
         })
     }
 
-    /// Writes down what it takes from now on, if there is somebody who wants to know.
+    /// Notes from now on what the query costs, if there are statistics to note it in.
     pub(super) fn set_stats(&mut self, stats: Option<Stats>) {
         if let Some(stats) = &stats {
             self.db = self.db.counting(stats.traffic());
@@ -116,12 +118,13 @@ impl Context {
         }
     }
 
-    /// Notes the bytes of replies of plain commands.
+    /// Notes the bytes in the replies of plain commands.
     fn note_bytes(&self, bytes: usize) {
         self.note(|stats| stats.bytes += bytes as u64);
     }
 
-    /// Reads all rows that match a filter, as bitmaps, of which the first may be here.
+    /// Reads all rows that match a filter, as bitmaps. `begun` has the first of them, if they were
+    /// read before.
     pub(super) async fn matching(&mut self, filter: &Node, mut begun: Option<Bitmaps>) -> Result<MatchingRows> {
         let mut matches = MatchingRows { rows: Rows::default(), count: 0, exact: true, total: 0 };
         let mut next = Some(None);
@@ -141,7 +144,7 @@ impl Context {
         Ok(matches)
     }
 
-    /// Reads the rows that match a filter, of some segments from this one on.
+    /// Reads the rows that match a filter in some segments, from segment `from` on.
     pub(super) async fn bitmaps(&mut self, filter: &Node, from: Option<u32>, backwards: bool) -> Result<Bitmaps> {
         if !self.client_side {
             match bitmaps::read(&self.db, &self.target, filter, from, backwards).await {
@@ -158,8 +161,8 @@ impl Context {
         part
     }
 
-    /// How many of the next rows, of which so many match, are to be left out. `skip` gets less by
-    /// that number.
+    /// Leaves out the first of the next `rows` rows, which all match, and returns how many. `skip`
+    /// is reduced by this number.
     pub(super) fn leave_out(&mut self, rows: usize) -> usize {
         let left_out = rows.min(usize::try_from(self.skip).unwrap_or(usize::MAX));
         self.skip -= left_out as u64;
@@ -178,9 +181,9 @@ impl Context {
         Ok(scores)
     }
 
-    /// Finds the records of rows and reads the columns, and drops those that match no more. Two
-    /// round trips. The rows go in parts, so that the server reads one while the reply of another
-    /// is taken apart here.
+    /// Finds the records of rows, reads the columns, and drops the rows that no longer match. Two
+    /// round trips. The rows are divided among several pipelines, so that the server reads one
+    /// while this program decodes the reply of another.
     pub(super) async fn look_up(&self, rows: &[u32], columns: Option<&[usize]>) -> Result<Vec<Hit>> {
         let columns = &columns.map_or_else(|| Cow::Owned(self.columns()), Cow::Borrowed);
         let parts = rows.chunks(TOGETHER).map(async |rows| {
@@ -191,7 +194,7 @@ impl Context {
         Ok(try_join_all(parts).await?.into_iter().flatten().collect())
     }
 
-    /// Reads the columns of rows that were found before, and drops those that match no more.
+    /// Reads the columns of rows that were found before, and drops the rows that no longer match.
     pub(super) async fn read(&self, mut hits: Vec<Hit>, columns: &[usize]) -> Result<Vec<Hit>> {
         if hits.is_empty() {
             return Ok(hits);
@@ -204,7 +207,8 @@ impl Context {
         let replies = self.db.send_all(&pipeline).await?;
         self.note_bytes(replies.iter().flatten().map(size).sum());
         for (hit, reply) in hits.iter_mut().zip(replies) {
-            // The record may have changed, or given its row to another one, since it was found.
+            // Since the row was found, its record may have changed, or the row may have got another
+            // record.
             let fields = reply.map_err(|error| self.target.wrong_type(error))?;
             hit.fields = Some(fields).filter(|fields| self.still_matches(columns, hit.row, fields));
         }
@@ -212,7 +216,7 @@ impl Context {
         Ok(hits)
     }
 
-    /// Whether a record still has the row and matches, by what was read of it.
+    /// Whether a record still has the row and matches, by the fields that were read.
     fn still_matches(&self, columns: &[usize], row: u32, fields: &Value) -> bool {
         let Value::Array(fields) = fields else { return false };
         let [Value::BulkString(found), fields @ ..] = fields.as_slice() else { return false };

@@ -13,16 +13,16 @@ use crate::query::request::OrderKey;
 use crate::scripts::COUNT;
 use crate::server::Db;
 
-/// What came of counting by the script.
+/// The result of counting by the script.
 enum Counted {
-    /// So many records match.
+    /// This many records match.
     All(u64),
-    /// The rows of the filter's range of this column are to be counted, as far as they match the
-    /// rest.
+    /// The script counted nothing. The rows to count are those in the filter's range of this column
+    /// that also match the rest of the filter.
     AlongRange(usize),
 }
 
-/// Counts by the script. A round trip for each millisecond of the server's time.
+/// Counts by the script. One round trip for each millisecond of the server's time.
 async fn by_script(db: &Db, target: &Target, filter: &Node) -> Result<Counted> {
     let (mut total, mut from, mut column) = (0, Position::default(), Vec::new());
     loop {
@@ -45,8 +45,8 @@ async fn by_script(db: &Db, target: &Target, filter: &Node) -> Result<Counted> {
 }
 
 impl Execution {
-    /// The number of records that match. A round trip for each millisecond of the server's time;
-    /// with a range of a sorted set that is wide, for each two thousand rows in it.
+    /// The number of records that match. One round trip for each millisecond of the server's time.
+    /// If this program scans a wide range of a sorted set, one for each 4,000 rows of the range.
     pub(crate) async fn count(self) -> Result<u64> {
         let mut context = self.context;
         if !context.client_side {
@@ -57,7 +57,7 @@ impl Execution {
                 Ok(Counted::AlongRange(column)) => return Ok(along_range(&mut context, column).await?.len()),
             }
         }
-        // To read a range takes a quarter of the time that the records of its rows do.
+        // Reading a range takes a quarter of the time that reading the records of its rows takes.
         if let Some(column) = context.filter.sorted_range() {
             return Ok(along_range(&mut context, column).await?.len());
         }
@@ -72,7 +72,7 @@ impl Execution {
         Ok(count)
     }
 
-    /// The rows that match, found along the filter's range of this column.
+    /// The rows that match, found by an ordered scan of the filter's range of this column.
     pub(crate) async fn along_range(mut self, column: usize) -> Result<Rows> {
         along_range(&mut self.context, column).await
     }
@@ -85,7 +85,7 @@ async fn along_range(context: &mut Context, column: usize) -> Result<Rows> {
     let mut found = Rows::default();
     while order.more {
         let (members, _) = order.read(&context.db, &context.target, 4 * STEP).await?;
-        // A row that moves along the range meanwhile counts once.
+        // A row that moves within the range during the scan counts once.
         let rows = members.iter().map(|member| member.row());
         let mut rows: Vec<u32> = rows.filter(|&row| matches.rows.has(row) && !found.has(row)).collect();
         if !matches.exact {

@@ -1,4 +1,4 @@
-//! Deletes what a query finds.
+//! Deletes the records that a query finds.
 
 use redis::Value;
 
@@ -10,17 +10,17 @@ use crate::scripts::DELETE;
 use crate::write::record::{self, Seen};
 
 impl Execution {
-    /// Deletes up to `rows` of the rows that follow, at most [`IN_SCRIPT`], and says how many. Two
-    /// round trips, and two more if somebody changes one of them meanwhile: it is deleted only if
-    /// it still matches.
+    /// Deletes up to `rows` of the rows that follow, at most [`IN_SCRIPT`], and returns how many
+    /// were deleted. Two round trips, and two more if somebody changes one of the records in
+    /// between: a record is deleted only if it still matches.
     pub(crate) async fn delete(&mut self, rows: usize, left: u64) -> Result<u64> {
-        // A key that is not a field never changes.
+        // A key that is not a field never changes, so it is not compared.
         let (schema, columns) = (self.context.target.schema, self.context.columns());
         let mut todo = self.next(rows.min(IN_SCRIPT), left, Some(&columns)).await?;
         let context = &self.context;
         let mut deleted = 0;
         while !todo.is_empty() {
-            // One without fields is gone.
+            // A hit without fields has lost its record.
             let seen = |hit: &Hit| seen(schema, &columns, hit.fields.as_ref()?);
             let calls = todo
                 .iter()
@@ -42,7 +42,7 @@ impl Execution {
     }
 }
 
-/// The row and the columns of a record as they were read; `None` if it is gone.
+/// The row and the columns of a record as they were read; `None` if the record is gone.
 fn seen(schema: &ModelSchema, columns: &[usize], fields: &Value) -> Option<Vec<Seen>> {
     let Value::Array(fields) = fields else { return None };
     let (Value::BulkString(row), fields) = fields.split_first()? else { return None };

@@ -1,4 +1,4 @@
-//! Rows with what they are ordered by.
+//! Rows with their sort keys.
 
 use std::cmp::Ordering;
 
@@ -9,16 +9,16 @@ use crate::query::exec::hit::Hit;
 use crate::query::request::OrderKey;
 use crate::value::SortKey;
 
-/// A row with what it is ordered by; `None` for null.
+/// A row with its sort keys, one for each column of the order; `None` for null.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SortEntry {
     pub(crate) keys: Vec<Option<SortKey>>,
-    /// Of a place between rows, one that no row has.
+    /// The row. In a position between two rows, it may be a number that no row has.
     pub(crate) row: i64,
 }
 
 impl SortEntry {
-    /// Of a row whose columns were read; `None` if its record is gone.
+    /// The entry of a row whose columns were read; `None` if its record is gone.
     pub(super) fn of(schema: &ModelSchema, order: &[OrderKey], columns: &[usize], hit: &Hit) -> Option<Self> {
         let Value::Array(fields) = hit.fields.as_ref()? else { return None };
         let (_, fields) = fields.split_first()?;
@@ -31,7 +31,8 @@ impl SortEntry {
         Some(Self { keys: order.iter().map(key).collect(), row: i64::from(hit.row) })
     }
 
-    /// Ties are in row order, turned round with the last key.
+    /// Compares two entries. Entries with equal sort keys are in row order, which is descending if
+    /// the last column is.
     pub(crate) fn compare(&self, other: &Self, order: &[OrderKey]) -> Ordering {
         let turned = |ordering: Ordering, descending: bool| if descending { ordering.reverse() } else { ordering };
         let mut keys = order.iter().zip(self.keys.iter().zip(&other.keys));
@@ -47,7 +48,8 @@ impl SortEntry {
     }
 }
 
-/// Keys as bytes: 0 for null, or 1 and score and tail, each after its length.
+/// Sort keys as bytes. A null is 0. Any other sort key is 1, then its score and its tail, each
+/// after its length.
 pub(crate) fn write_keys(keys: &[Option<SortKey>]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {
@@ -64,7 +66,7 @@ pub(crate) fn write_keys(keys: &[Option<SortKey>]) -> Vec<u8> {
     out
 }
 
-/// What [`write_keys`] wrote; `None` for anything else.
+/// Reads what [`write_keys`] wrote; `None` for anything else.
 pub(crate) fn read_keys(mut bytes: &[u8], count: usize) -> Option<Vec<Option<SortKey>>> {
     let mut take = |length: usize| {
         let (taken, rest) = bytes.split_at_checked(length)?;

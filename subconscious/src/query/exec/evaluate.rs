@@ -1,10 +1,10 @@
-//! Evaluates a filter in this program, where the server can't or should not: where it lets no
-//! script keep an intermediate bitmap (a read-only replica, a server that refuses writes), and
-//! where the filter is so long that a script would keep the server from others.
+//! Evaluates a filter in this program, in two cases. Either the server does not let scripts keep
+//! intermediate bitmaps: it is a read-only replica, or it refuses writes. Or the filter is so long
+//! that a script would keep the server from other clients.
 //!
-//! `scripts/query/leaves.lua` reads the index entries that the leaves of the filter need, of one segment
-//! in one step. Where they are more than one call may read, further calls go on; a record that
-//! changes from one value of the filter to another one between two calls may then be missed.
+//! `scripts/query/leaves.lua` reads the index entries of one segment that the leaves of the filter
+//! need, in one step. If one call may not read all of them, further calls follow. A record that
+//! changes from one value of the filter to another between two calls may then be missed.
 
 use redis::Value;
 
@@ -19,10 +19,10 @@ use crate::server::Db;
 use crate::server::reply;
 use crate::value::parse;
 
-/// Index entries that one call reads at most. It ends earlier when its time is spent.
+/// Index entries that one call reads at most. A call ends earlier if its budget is spent.
 const ENTRIES: usize = 500;
 
-/// The rows of a container: what a script reads of it.
+/// The rows of a container, as a script reads it.
 #[derive(Debug)]
 enum Container {
     Bitmap(Vec<u8>),
@@ -54,13 +54,14 @@ impl Container {
 enum LeafRows {
     /// The rows in any of the containers.
     Any(Vec<Container>),
-    /// All rows but those.
+    /// All rows except those in the containers.
     AllBut(Vec<Container>),
-    /// A range too wide to be listed: any rows but those.
+    /// Any of the rows that are not in the container, which has the nulls: the range is too wide to
+    /// be listed.
     AnyBut(Container),
 }
 
-/// The offsets of rows that are in the segment.
+/// The offsets of those rows that are in the segment.
 fn in_segment(rows: impl Iterator<Item = Value>, segment: u32) -> Container {
     let offset = |row: Value| match row {
         Value::Int(row) => u32::try_from(row).ok()?.checked_sub(segment * SEGMENT).filter(|offset| *offset < SEGMENT),
@@ -70,7 +71,7 @@ fn in_segment(rows: impl Iterator<Item = Value>, segment: u32) -> Container {
 }
 
 impl LeafRows {
-    /// Adds what was read of an entry of this leaf.
+    /// Adds what was read for an index entry of this leaf.
     fn add(&mut self, leaf: &Leaf, value: Value, segment: u32) {
         let list = |value| if let Value::Array(list) | Value::Set(list) = value { list } else { Vec::new() };
         match (leaf, &mut *self) {
@@ -80,7 +81,8 @@ impl LeafRows {
             (Leaf::Unique { .. }, Self::Any(all)) => all.push(in_segment(list(value).into_iter(), segment)),
             (Leaf::Ordinals { .. }, Self::Any(all)) => all.extend(list(value).into_iter().map(Container::of)),
             _ => {
-                // The null rows, which of the three it is, and the rows.
+                // The list has the null rows, then 1 and the rows in the range, or 0 and the rows
+                // outside it, or nothing if the range is too wide.
                 let mut listed = list(value).into_iter();
                 let null = listed.next().map_or(Container::Offsets(Vec::new()), Container::of);
                 *self = match listed.next() {
@@ -93,19 +95,19 @@ impl LeafRows {
     }
 }
 
-/// A segment, as far as it was read.
+/// What was read of a segment.
 struct Segment<'a> {
-    /// The rows in use, up to the last one. No bitmap here is longer.
+    /// The bitmap of the rows in use. No other bitmap of the segment is longer here.
     live: Vec<u8>,
-    /// In the order of the filter's leaves.
+    /// The rows of the leaves, in the order of the filter.
     leaves: std::slice::Iter<'a, LeafRows>,
-    /// Whether all ranges are known row by row.
+    /// Whether the rows of all ranges are known.
     exact: bool,
 }
 
 impl Segment<'_> {
-    /// The rows that match; where a range is not known row by row, at least these if `more`, else
-    /// at most.
+    /// The rows that match. If the rows of a range are not known, the result has at least these
+    /// rows with `more`, and at most these rows without it.
     fn evaluate(&mut self, node: &Node, more: bool) -> Vec<u8> {
         match node {
             Node::All => self.live.clone(),
@@ -160,8 +162,8 @@ impl Segment<'_> {
     }
 }
 
-/// The index entries that a filter needs, as words of `scripts/query/leaves.lua`, each with the number of
-/// its leaf.
+/// The index entries that a filter needs, as words for `scripts/query/leaves.lua`. Each has the
+/// number of its leaf.
 fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
     let mut entries = Vec::with_capacity(leaves.len());
     let mut add = |at: usize, leaf: &Leaf| {
@@ -171,7 +173,7 @@ fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
     };
     for (at, leaf) in leaves.iter().enumerate() {
         match leaf {
-            // Each value is an entry of its own, so that a call may end between two.
+            // Each value is an entry of its own, so that a call may end between two values.
             &&Leaf::In { column, ref values } => {
                 values.iter().for_each(|value| add(at, &Leaf::Equals { column, value: value.clone() }));
             }
@@ -184,11 +186,11 @@ fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
     entries
 }
 
-/// Reads the rows that match as a bitmap, of one segment, the first one if `from` is none. One
-/// round trip for each [`ENTRIES`] index entries of the filter, and one or two more to learn which
-/// records expired.
+/// Reads the rows of one segment that match, as a bitmap. It is the first segment if `from` is
+/// `None`. One round trip for each [`ENTRIES`] index entries of the filter. If records have expired
+/// that are not removed, one more, and one for each 900 of them.
 ///
-/// `due` has the rows of records that expired but that the primary has not removed, once they are
+/// `due` has the rows of expired records that the primary has not removed, once these rows are
 /// known.
 pub(super) async fn bitmaps(
     db: &Db,
@@ -214,8 +216,9 @@ pub(super) async fn bitmaps(
         if due.is_none() {
             *due = Some(Rows::default());
             if reply.now > 0 {
-                // Before the segment, lest a row that is given to another record in between be
-                // taken for one that matches.
+                // The expired rows are read before the segment. Otherwise the primary could remove
+                // an expired record in between and give its row to another record: the row would
+                // match in the segment, and would not be among the expired ones.
                 *due = Some(read_due(db, target, reply.now).await?);
                 continue;
             }
@@ -240,17 +243,17 @@ pub(super) async fn bitmaps(
     }
 }
 
-/// What `scripts/query/leaves.lua` answered.
+/// The reply of `scripts/query/leaves.lua`.
 struct LeavesReply {
     /// The segment that was read; `None` if there is no such segment.
     segment: Option<u32>,
     segments: u32,
-    /// Records of the model.
+    /// Number of records of the model.
     total: u64,
-    /// The time in milliseconds, if there are records that expired before; else 0.
+    /// The server's time in milliseconds if records have expired, else 0.
     now: u64,
     live: Vec<u8>,
-    /// One value for each entry, of as many as there was time for.
+    /// The values of the entries that the script had time to read, one for each.
     values: std::vec::IntoIter<Value>,
 }
 
@@ -274,17 +277,18 @@ async fn read_leaves(
     Ok(LeavesReply { segment, segments, total, now, live, values: reply.rest() })
 }
 
-/// Rows that are read at a time, and by how many less the next ones begin later, as some may be
-/// removed meanwhile.
+/// Rows that one command reads, and how many of these the next command reads again, since rows
+/// before them may be removed in between.
 const DUE: (usize, usize) = (1000, 100);
 
-/// Rows of the records that expired before that time, in milliseconds. A round trip for each 900 of
-/// them.
+/// Rows of the records that have expired by the time `now`, in milliseconds. One round trip for
+/// each 900 of them.
 async fn read_due(db: &Db, target: &Target, now: u64) -> Result<Rows> {
     let (mut rows, mut at) = (Rows::default(), 0);
     loop {
         let mut command = redis::cmd("ZRANGE");
-        // Removed are the earliest first, so that from the other end they keep their places.
+        // The earliest are removed first, so the others keep their places when counted from the
+        // end.
         command.arg(target.keys.ttl()).arg(now).arg("-inf").arg(&["BYSCORE", "REV", "LIMIT"]);
         command.arg(at).arg(DUE.0);
         let some = match db.send(&command).await.map_err(|error| target.wrong_type(error))? {

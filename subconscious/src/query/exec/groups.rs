@@ -18,13 +18,13 @@ use crate::scripts::GROUPS;
 use crate::server::Db;
 use crate::value::{Kind, index_form, list};
 
-/// Values that are looked for one by one. Of a column that has more, the records are read.
+/// Values that are counted one by one at most. If a column has more values, its records are read.
 const MANY: usize = 1000;
 
 /// Records that are read at a time.
 const STEP: usize = 500;
 
-/// Counts by stored values, in the order in which these were found; `None` is null.
+/// Counts by stored value, in the order in which the values were found; `None` is null.
 #[derive(Debug, Default)]
 struct Tally {
     counts: Vec<(Option<Vec<u8>>, u64)>,
@@ -43,8 +43,8 @@ impl Tally {
     }
 }
 
-/// Stored values and how many records have each, in the order in which they were found; `None` is
-/// null.
+/// The stored values, each with the number of records that have it, in the order in which the
+/// values were found; `None` is null.
 pub(crate) async fn count(
     db: &Db,
     target: Target,
@@ -54,7 +54,7 @@ pub(crate) async fn count(
     let filter = filter(&target, &request)?;
     let indexed = match target.schema.columns()[column].kind {
         Kind::List => None,
-        // The script keeps intermediate bitmaps.
+        // The script keeps intermediate bitmaps, and evaluates the whole filter for a segment.
         _ if db.is_read_only() || filter.is_long() => None,
         _ => match by_index(db, &target, &request, &filter, column).await {
             Err(error) if error.refuses_writes() => None,
@@ -67,12 +67,12 @@ pub(crate) async fn count(
     }
 }
 
-/// Counts with the containers of the column; `None` if its values are too many for that, or the
-/// ranges of the filter too wide. A round trip for each millisecond of the server's time.
+/// Counts by the containers of the column; `None` if the column has too many values, or the ranges
+/// of the filter are too wide. One round trip for each millisecond of the server's time.
 async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, column: usize) -> Result<Option<Tally>> {
     let schema = &target.schema.columns()[column];
     let mut tally = Tally::default();
-    // Rows that were found along a range take the place of those that the script finds.
+    // Rows found by an ordered scan of a range. They replace those that the script finds.
     let mut found: Option<Rows> = None;
     let (mut segment, mut left, mut tried) = (0, Vec::new(), 0);
     loop {
@@ -127,7 +127,7 @@ async fn by_records(db: &Db, target: Target, request: Request, column: usize) ->
     let place = columns.iter().position(|&at| at == column);
     let decode = move |found: Hit| {
         let Some(Value::Array(mut fields)) = found.fields else { return Ok(None) };
-        // The first is the row.
+        // The first field is the row.
         Ok(place.filter(|place| place + 1 < fields.len()).map(|place| fields.swap_remove(place + 1)))
     };
     let delivery = Delivery { columns: Some(columns), decode: Arc::new(decode) };
@@ -137,7 +137,7 @@ async fn by_records(db: &Db, target: Target, request: Request, column: usize) ->
         for value in execution.items(STEP, u64::MAX, &delivery).await? {
             match value? {
                 Value::BulkString(stored) if kind == Kind::List => {
-                    // As the index has them.
+                    // An index has each different element of a list once.
                     let elements: BTreeSet<_> = list::entries(&stored).into_iter().collect();
                     elements.into_iter().for_each(|element| tally.add(Some(element.into_owned()), 1));
                 }

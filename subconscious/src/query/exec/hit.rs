@@ -10,6 +10,6 @@ pub(crate) struct Hit {
     pub(crate) id: Vec<u8>,
     /// The key of the record's hash.
     pub(crate) key: Vec<u8>,
-    /// If they were asked for, its row and fields as `HMGET` reads them.
+    /// If they were asked for: the record's row and its fields, as `HMGET` reads them.
     pub(crate) fields: Option<Value>,
 }

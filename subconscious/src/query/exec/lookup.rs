@@ -1,4 +1,4 @@
-//! From rows to records and scores, by plain commands.
+//! Finds the records and scores of rows, by plain commands.
 
 use redis::Value;
 
@@ -10,12 +10,11 @@ use crate::query::exec::rows::{CHUNK, DIRECTORY};
 use crate::server::Db;
 use crate::server::reply;
 
-/// Rows whose entries in the directory are read by one command, if no more than so many lie between
-/// one and the next.
+/// Greatest distance between two rows whose entries in the row directory are read by one command.
 const NEAR: u32 = 16;
 
-/// Finds out which records have the rows, in this order. One round trip; what is found may have
-/// changed since the rows were.
+/// Finds which records have the rows, in the order of `rows`. One round trip. A row may have got
+/// another record since it was found.
 pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec<Hit>> {
     let Target { schema, keys } = target;
     let mut sorted = rows.to_vec();
@@ -44,7 +43,7 @@ pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec
     for (span, reply) in spans.into_iter().zip(db.send_all(&pipeline).await?) {
         let end = entries.len() + span.len();
         match reply.map_err(|error| target.wrong_type(error))? {
-            // The directory may end before.
+            // The row directory may end before these rows.
             Value::BulkString(bytes) => entries.extend(span.iter().map(|row| {
                 let at = (row - span[0]) as usize * schema.id_width;
                 bytes.get(at..at + schema.id_width).map(<[u8]>::to_vec)
@@ -66,8 +65,8 @@ pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec
     Ok(rows.iter().filter_map(hit).collect())
 }
 
-/// The scores of rows in a column's sorted set; `None` where a member is more than the row alone,
-/// or the column is null. One round trip.
+/// The scores of rows in a column's sorted set; `None` if the column is null, or if the member is
+/// more than the row alone. One round trip.
 pub(super) async fn scores(db: &Db, target: &Target, column: usize, rows: &[u32]) -> Result<Vec<Option<Vec<u8>>>> {
     let mut command = redis::cmd("ZMSCORE");
     command.arg(target.keys.sorted(target.schema.columns()[column].name()));

@@ -1,4 +1,4 @@
-//! Reads the members of a sorted set in their order.
+//! Reads the members of a sorted set in order.
 
 use futures::future::try_join_all;
 use redis::{Pipeline, Value};
@@ -13,27 +13,27 @@ use crate::scripts::ORDER;
 use crate::server::Db;
 use crate::server::reply;
 
-/// The members of a sorted set that are in a range, one part after the other.
+/// Reads the members of a sorted set that are in a range, part by part.
 #[derive(Debug)]
 pub(super) struct OrderReader {
     key: OrderKey,
-    /// A range of the column, or all.
+    /// A range of the column, or all of it.
     range: Node,
-    /// Whether each member comes with its score, which takes four times as long; else scores are
-    /// empty.
+    /// Whether members are read with their scores, which takes four times as long. Otherwise the
+    /// scores are empty.
     scores: bool,
-    /// The member to go on after.
+    /// The member to continue after.
     last: Option<Member>,
-    /// Its rank in this direction, if it was read before.
+    /// The rank of that member in this direction, if it is known.
     rank: Option<u64>,
-    /// Whether there may be more.
+    /// Whether more members may follow.
     pub(super) more: bool,
-    /// How many were left at that time.
+    /// Number of members that follow, by the count of the last call of the script.
     left: u64,
 }
 
-/// Members that one call reads at most: with many millions of them, each takes the server a
-/// microsecond.
+/// Members that one call reads at most. If a sorted set has many millions, each member takes the
+/// server a microsecond.
 const PART: usize = 500;
 
 impl OrderReader {
@@ -41,19 +41,19 @@ impl OrderReader {
         Self { key, range, scores, last: after, rank: None, more: true, left: 0 }
     }
 
-    /// The member that was read last, or to begin after.
+    /// The member that was read last, or the one to begin after.
     pub(super) fn last(&self) -> Option<&Member> {
         self.last.as_ref()
     }
 
-    /// Whether the whole column is read, and no range of it.
+    /// Whether the whole column is read, not a range of it.
     pub(super) fn is_whole(&self) -> bool {
         self.range == Node::All
     }
 
-    /// Reads up to so many members that follow, and says how long the script took, if it was asked.
-    /// One round trip; another one if others have added or removed members before these since the
-    /// last time.
+    /// Reads up to `count` members that follow. Also returns the microseconds that the script took,
+    /// if it was asked. One round trip; two if others have added or removed members before these
+    /// since the last read.
     pub(super) async fn read(&mut self, db: &Db, target: &Target, count: usize) -> Result<(Vec<Member>, u64)> {
         if let Some(rank) = self.rank {
             let found = self.read_after(db, target, rank, count).await?;
@@ -64,9 +64,10 @@ impl OrderReader {
         self.find(db, target, count.min(PART)).await
     }
 
-    /// Reads what comes after the rank, as far as it is still where it was, in parts at once. Each
-    /// part begins with the last member of the one before: where that is another one, others have
-    /// added or removed members. By plain commands, as a script takes 0.2 us more for each member.
+    /// Reads the members after a rank by plain commands, as a script takes 0.2 us more for each
+    /// member. All parts are read at once. Each part begins with the last member of the part
+    /// before. If it begins with another one, others have added or removed members, and reading
+    /// stops there.
     async fn read_after(&mut self, db: &Db, target: &Target, rank: u64, count: usize) -> Result<Vec<Member>> {
         let key = target.keys.sorted(target.schema.columns()[self.key.column].name());
         let end = rank + self.left.min(count as u64);
@@ -74,7 +75,7 @@ impl OrderReader {
         let (descending, scores) = (self.key.descending, self.scores);
         let read = parts.clone().map(async |(first, last)| {
             let mut pipeline = Pipeline::with_capacity(2);
-            // The last one with its score, for what comes after.
+            // The last member is also read with its score, for the position to continue from.
             for (from, scores) in [(first, scores), (last, true)] {
                 pipeline.cmd("ZRANGE").arg(&key).arg(from).arg(last);
                 if descending {
@@ -107,13 +108,13 @@ impl OrderReader {
             found.extend(part);
         }
         if self.left == 0 {
-            // Others may have been added at the end: the script knows.
+            // Others may have added members at the end, which the script will find.
             self.rank = None;
         }
         Ok(found)
     }
 
-    /// Reads members after the last one.
+    /// Reads the members after the last one by the script.
     async fn find(&mut self, db: &Db, target: &Target, count: usize) -> Result<(Vec<Member>, u64)> {
         let schema = target.schema;
         let mut command = call::begin(db, target, &ORDER);
@@ -135,7 +136,7 @@ impl OrderReader {
     }
 }
 
-/// Members of a list, with their scores if they have some; RESP3 has lists of two.
+/// The members of a list, with their scores if it has any. RESP3 answers pairs.
 fn members(list: Option<Value>, scores: bool) -> Vec<Member> {
     let Some(Value::Array(list)) = list else { return Vec::new() };
     let mut flat = list.into_iter().flat_map(|value| match value {

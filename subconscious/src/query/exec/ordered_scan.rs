@@ -1,4 +1,5 @@
-//! The ordered scan of this program: along a sorted set, with the rows that match as bitmaps.
+//! The ordered scan of this program: it reads a sorted set in its order, and tests each row by the
+//! bitmaps of the rows that match.
 
 use std::collections::VecDeque;
 
@@ -13,12 +14,12 @@ use crate::query::way::PlanWay;
 
 pub(super) struct OrderedScan {
     key: OrderKey,
-    /// What matches the rest of the filter.
+    /// The rows that match the rest of the filter.
     pub(super) matches: MatchingRows,
     pub(super) order: OrderReader,
-    /// Members that were read but not looked at.
+    /// Members that were read but not tested yet.
     members: VecDeque<Member>,
-    /// Rows passed.
+    /// Number of rows passed.
     passed: u64,
 }
 
@@ -27,17 +28,17 @@ impl OrderedScan {
         Self { key, matches, order, members: VecDeque::new(), passed: 0 }
     }
 
-    /// Whether all that match are better sorted, before more of the order is read.
+    /// Whether sorting all rows that match is better than reading more of the order.
     pub(super) fn is_too_long(&self) -> bool {
         self.order.more && self.members.is_empty() && cost::ordered_scan_is_too_long(self.passed, self.matches.count)
     }
 
-    /// Where the scan is.
+    /// The position of the scan.
     pub(super) fn position(&self) -> Position {
         Position::Value(self.order.last().cloned())
     }
 
-    /// Finds up to so many of the rows that follow.
+    /// Finds up to `rows` of the rows that follow.
     pub(super) async fn next(
         &mut self,
         context: &mut Context,
@@ -51,7 +52,7 @@ impl OrderedScan {
                 if !self.order.more || self.is_too_long() {
                     break;
                 }
-                // As many as are likely to have those that are wanted among them.
+                // As many members as are likely to include the rows that are wanted.
                 let wanted = (left.min(rows as u64) + context.skip) as f64;
                 let count = (1.5 * wanted * self.matches.total as f64 / self.matches.count.max(1) as f64) as usize;
                 let count = count.clamp(200, STEP);
@@ -87,7 +88,7 @@ impl OrderedScan {
         let column = &context.target.schema.columns()[self.key.column];
         let nulls = column.is_nullable() && !self.key.nulls_first && self.order.is_whole();
         match taken.last() {
-            // The null ones are the next call's, so that a full page ends with a row.
+            // The nulls are left to the next call, so that a full page ends with a row.
             Some(last) if !done || nulls => context.next = Some(position(last)),
             _ if done => context.next = nulls.then_some(Position::Null(None)),
             _ => {}

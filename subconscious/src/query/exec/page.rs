@@ -15,48 +15,50 @@ use crate::query::way::PlanWay;
 use crate::scripts::QUERY;
 use crate::server::Db;
 
-/// What a call is to do.
+/// What a call should do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageRequest<'a> {
     pub(super) from: &'a Position,
-    /// Rows to find at most, and matching rows to leave out first.
+    /// Greatest number of rows to find, after `skip` matching rows are left out.
     pub(super) rows: usize,
     pub(super) skip: u64,
-    /// Rows that will be wanted in all.
+    /// Number of rows that will be wanted in all.
     pub(super) left: u64,
     /// Positions of the columns to read.
     pub(super) columns: Option<&'a [usize]>,
-    /// Whether the call may choose another way than to scan the order.
+    /// Whether the call may choose another way than an ordered scan.
     pub(super) choose: bool,
 }
 
-/// What a call did.
+/// The result of a call.
 #[derive(Debug)]
 pub(super) struct PageReply {
     pub(super) hits: Vec<Hit>,
-    /// `None` if nothing follows.
+    /// The position to continue from; `None` if nothing follows.
     pub(super) next: Option<Position>,
-    /// Matching rows still to be left out.
+    /// Number of matching rows still to leave out.
     pub(super) skip: u64,
-    /// Where the first of the rows is.
+    /// The position of the first row.
     pub(super) first: Position,
-    /// How the call went about it; [`PlanWay::Estimate`] if the client goes on with less effort.
+    /// The way that the call took; [`PlanWay::Estimate`] if the client can continue at a lower
+    /// cost.
     pub(super) way: PlanWay,
-    /// Of the server.
+    /// Microseconds that the server took.
     pub(super) microseconds: u64,
-    /// Rows that were looked at one by one.
+    /// Number of rows that were looked at one by one.
     pub(super) looked_at: u64,
-    /// Matching rows, as the call estimated.
+    /// Number of matching rows, as estimated by the call.
     pub(super) estimated: Option<u64>,
-    /// Microseconds that it takes the server to evaluate the filter in all segments, about.
+    /// About how many microseconds the server takes to evaluate the filter in all segments.
     pub(super) evaluating: u64,
-    /// Microseconds of a call that ended before it was done, about.
+    /// About how many microseconds a call took that ended before it was done.
     pub(super) spent: u64,
-    /// Of an estimate: bitmaps of the filter without a range of the order's column.
+    /// If the way is an estimate: the bitmaps of the filter without its range of the order's
+    /// column.
     pub(super) bitmaps: Option<Bitmaps>,
 }
 
-/// Finds rows, fewer than asked for where the call ended before. One round trip.
+/// Finds rows. There are fewer than asked for if the call ended before. One round trip.
 pub(super) async fn read(
     db: &Db,
     target: &Target,
@@ -107,7 +109,8 @@ pub(super) async fn read(
             return Err(target.unexpected(&row));
         };
         let fields = if page.columns.is_some() { values.next() } else { None };
-        // A row without an entry in the directory has no record: something else removed its key.
+        // A row without an entry in the row directory has no record: something other than this
+        // library removed the entry's key.
         let Value::BulkString(stored) = directory else { continue };
         let Some(id) = id::from_directory(schema, stored) else { continue };
         let key = keys.record(&id);

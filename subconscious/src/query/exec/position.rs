@@ -1,33 +1,33 @@
-//! Where a call of a query ended, to go on from there.
+//! Positions: where a call of a query ended, and where the next one continues.
 
 use crate::query::exec::entry::SortEntry;
 use crate::query::request::OrderKey;
 use crate::value::{SortKey, parse};
 
-/// A position in the order of a query: a place between two rows, never a number of rows.
+/// A position in the order of a query: it is between two rows, never a number of rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Position {
     /// Before all rows.
     #[default]
     Start,
-    /// In row order, after this row.
+    /// After this row, in row order.
     Row(u32),
-    /// Among the rows that are null in the column that is ordered by: after this one, or before all
-    /// of them.
+    /// Among the rows that are null in the column of the order: after this row, or before all of
+    /// them.
     Null(Option<u32>),
-    /// Among the rows that have a value of the column that is ordered by: after this one, or before
+    /// Among the rows that have a value in the column of the order: after this member, or before
     /// all of them.
     Value(Option<Member>),
-    /// In an order of several columns, after this entry.
+    /// After this entry, in an order of several columns.
     Entry(SortEntry),
 }
 
-/// A member of a sorted set. In the order of a column that has none, the score is the ordinal of
-/// the value.
+/// A member of a sorted set. In the order of a column without a sorted set, the score is the
+/// ordinal of the value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Member {
     pub(crate) score: Vec<u8>,
-    /// What continues the order where scores are equal, and the row.
+    /// The tail, which continues the order where scores are equal, and then the row.
     pub(crate) member: Vec<u8>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn row_of(member: &[u8]) -> u32 {
 }
 
 impl Position {
-    /// As the scripts know it: a word and two marks.
+    /// The position as the scripts know it: a word and two marks.
     pub(crate) fn words(&self) -> [Vec<u8>; 3] {
         let row = |row: &Option<u32>| row.map(|row| row.to_string().into_bytes()).unwrap_or_default();
         let (word, first, second) = match self {
@@ -58,7 +58,7 @@ impl Position {
         [word.into(), first, second]
     }
 
-    /// What [`words`](Self::words) made; anything else is given back.
+    /// Reads what [`words`](Self::words) made; anything else is returned as the error.
     pub(crate) fn of([word, first, second]: [Vec<u8>; 3]) -> Result<Self, [Vec<u8>; 3]> {
         let row = || parse(&first);
         let position = match (&word[..], first.is_empty(), second.is_empty()) {
@@ -75,7 +75,7 @@ impl Position {
         position.ok_or([word, first, second])
     }
 
-    /// Beyond which entry the rows come that follow the position; `None` if all do.
+    /// The entry before the rows that follow the position; `None` if all rows follow it.
     pub(crate) fn entry(&self, order: &[OrderKey]) -> Option<SortEntry> {
         let only = order.first()?;
         let (key, row) = match self {
@@ -93,7 +93,7 @@ impl Position {
         Some(SortEntry { keys: vec![key], row })
     }
 
-    /// After an entry: what [`entry`](Self::entry) reads.
+    /// The position after an entry, which [`entry`](Self::entry) reads.
     pub(super) fn after(entry: &SortEntry, order: &[OrderKey]) -> Self {
         match &entry.keys[..] {
             [Some(SortKey { score, tail })] if order.len() == 1 => {

@@ -1,5 +1,5 @@
-//! The row scan of this program: through all that matches in row order, or through one value of a
-//! column after the other, by bitmaps.
+//! The row scan of this program, by bitmaps. It reads all rows that match in row order, or the rows
+//! of one value of a column after the other.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -18,26 +18,26 @@ use crate::server::reply;
 use crate::value::parse;
 
 pub(super) struct RowScan {
-    /// The run that was begun, and those to come.
+    /// The current run, and those that follow.
     runs: VecDeque<Run>,
-    /// What else the rows have to be among.
+    /// If set, only the rows that are also in this set are delivered.
     within: Option<MatchingRows>,
     backwards: bool,
-    /// Rows of the segment that was begun.
+    /// Rows of the current segment that are left.
     rows: VecDeque<u32>,
-    /// Segments to come, of those that were read.
+    /// Segments that were read but not scanned yet.
     bitmaps: VecDeque<(u32, Vec<u8>)>,
-    /// The segment to be read next, the first one, or none.
+    /// The segment to read next: `Some(None)` for the first one, `None` if all were read.
     next: Option<Option<u32>>,
-    /// Whether all rows match, or their records have to be looked at.
+    /// Whether all rows match. Otherwise each has to be tested by its record.
     exact: bool,
     /// The row to begin after.
     after: Option<u32>,
-    /// Where to go on when it is done.
+    /// The position to continue from when the scan is done.
     then: Option<Position>,
 }
 
-/// Rows that follow each other in row order.
+/// Rows that are delivered in row order.
 struct Run {
     filter: Node,
     kind: RunKind,
@@ -64,7 +64,7 @@ impl Run {
 }
 
 impl RowScan {
-    /// Begins after the position, which is one in the first run.
+    /// Begins after a position, which must be in the first run.
     fn new(runs: VecDeque<Run>, from: &Position, backwards: bool) -> Self {
         let after = match from {
             Position::Row(row) => Some(*row),
@@ -81,13 +81,13 @@ impl RowScan {
         Self { runs, within: None, backwards, rows, bitmaps, next, exact: true, after, then: None }
     }
 
-    /// Through all that matches.
+    /// A scan of all rows that match.
     pub(super) fn all(context: &Context, from: &Position) -> Self {
         let run = Run { filter: context.filter.clone(), kind: RunKind::All };
         Self::new(VecDeque::from([run]), from, context.request.backwards)
     }
 
-    /// Through the nulls of an order.
+    /// A scan of the rows that are null in the column of an order.
     pub(super) fn nulls(context: &Context, key: OrderKey, from: &Position) -> Self {
         let filter = Node::and(vec![context.filter.clone(), Node::Leaf(Leaf::Null { column: key.column })]);
         let runs = VecDeque::from([Run { filter, kind: RunKind::Null }]);
@@ -95,8 +95,8 @@ impl RowScan {
         Self { then, ..Self::new(runs, from, key.descending) }
     }
 
-    /// Through the order of a column of few values, value by value, as far as the rows are among
-    /// those that match. One round trip.
+    /// A scan of the order of a column of few values, value by value. Only rows in `matches` are
+    /// delivered. One round trip.
     pub(super) async fn values(
         context: &Context,
         key: OrderKey,
@@ -127,7 +127,8 @@ impl RowScan {
             (one, _) if matches!(one, RunKind::Null) == key.nulls_first => Ordering::Less,
             _ => Ordering::Greater,
         });
-        // Values that an enum does not know have one ordinal, and are in the order of their rows.
+        // The values that an enum does not know share an ordinal, so their rows are one run in row
+        // order.
         runs.dedup_by(|next, run| {
             let same = matches!((&run.kind, &next.kind), (RunKind::Ordinal(one), RunKind::Ordinal(two)) if one == two);
             if same
@@ -151,7 +152,7 @@ impl RowScan {
             (Position::Value(_), RunKind::Null) => !key.nulls_first,
             _ => true,
         });
-        // Its value may be gone.
+        // The value of the position may be gone. Then the next run is read from its start.
         let here = runs.first().is_some_and(|run| match run.kind {
             RunKind::Ordinal(ordinal) => Some(ordinal) == begin,
             _ => matches!(from, Position::Null(_)),
@@ -165,12 +166,12 @@ impl RowScan {
         self.is_read() && self.then.is_none()
     }
 
-    /// Whether it has no more rows.
+    /// Whether the runs have no more rows.
     fn is_read(&self) -> bool {
         self.rows.is_empty() && self.bitmaps.is_empty() && self.next.is_none() && self.runs.len() <= 1
     }
 
-    /// Finds up to so many of the rows that follow, to the end of a run.
+    /// Finds up to `rows` of the rows that follow, at most to the end of a run.
     pub(super) async fn next(
         &mut self,
         context: &mut Context,
@@ -214,7 +215,7 @@ impl RowScan {
         }
         let Some(run) = self.runs.front() else { return Ok(Vec::new()) };
         context.next = match taken.last() {
-            // What comes then is the next call's, so that a full page ends with a row.
+            // What follows is left to the next call, so that a full page ends with a row.
             Some(&last) if !self.is_done() => Some(run.position(last)),
             _ if self.is_read() => self.then.take(),
             _ => return Ok(Vec::new()),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 pub(crate) use crate::model::layout::{CHUNK, DIRECTORY, SEGMENT};
 
-/// A set of rows: a bitmap for each segment in which there is one, the first row in the highest bit
-/// of the first byte.
+/// A set of rows. Each segment that has rows has a bitmap; its first row is the highest bit of the
+/// first byte.
 #[derive(Debug, Default)]
 pub(crate) struct Rows(BTreeMap<u32, Vec<u8>>);
 
@@ -15,7 +15,7 @@ impl Rows {
         self.0.insert(segment, bitmap);
     }
 
-    /// Says whether the row was not there.
+    /// Adds a row, and returns whether it is new.
     pub(crate) fn insert(&mut self, row: u32) -> bool {
         let bitmap = self.0.entry(row / SEGMENT).or_insert_with(empty);
         let (at, bit) = place(row);
@@ -32,7 +32,7 @@ impl Rows {
         self.0.get(&(row / SEGMENT)).and_then(|bitmap| bitmap.get(at)).is_some_and(|byte| byte & bit != 0)
     }
 
-    /// Takes the rows of another set out.
+    /// Removes the rows of another set.
     pub(crate) fn remove(&mut self, others: &Self) {
         for (segment, bitmap) in &mut self.0 {
             let others = others.0.get(segment).into_iter().flatten();
@@ -40,7 +40,7 @@ impl Rows {
         }
     }
 
-    /// Takes the first segment and its bitmap out.
+    /// Removes the first segment, and returns it with its bitmap.
     pub(crate) fn take_first(&mut self) -> Option<(u32, Vec<u8>)> {
         self.0.pop_first()
     }
@@ -49,7 +49,7 @@ impl Rows {
         self.0.values().flatten().map(|byte| u64::from(byte.count_ones())).sum()
     }
 
-    /// The rows in their order.
+    /// The rows in ascending order.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.0.iter().flat_map(|(segment, bitmap)| {
             bitmap.iter().enumerate().filter(|(_, byte)| **byte != 0).flat_map(move |(at, &byte)| {
@@ -72,7 +72,7 @@ pub(crate) fn bitmap(offsets: impl Iterator<Item = u32>) -> Vec<u8> {
     bitmap
 }
 
-/// Adds offsets to a bitmap, as far as it goes.
+/// Adds offsets to a bitmap. Those beyond its end are ignored.
 pub(crate) fn insert(bitmap: &mut [u8], offsets: impl Iterator<Item = u32>) {
     for offset in offsets {
         let (at, bit) = (offset as usize / 8, 0x80 >> (offset % 8));
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(rows.iter().next_back(), wanted.last().copied());
         assert_eq!(rows.len(), 8);
         assert!(!rows.has(1) && !rows.has(261_886) && !rows.has(2_000_000));
-        // One that Redis made ends with its last byte that is not 0.
+        // A bitmap of Redis may be shorter than its segment.
         rows.set_segment(1, vec![0x80]);
         assert!(rows.has(261_888) && !rows.has(261_889) && rows.insert(262_000) && rows.has(261_888));
     }

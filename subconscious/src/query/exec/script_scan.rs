@@ -1,5 +1,5 @@
-//! The scans of the server: calls of `scripts/query/query.lua`, which may answer that this program does
-//! better.
+//! The scans of the server. Each is a call of `scripts/query/query.lua`, which may answer that this
+//! program continues at a lower cost.
 
 use crate::error::Result;
 use crate::query::exec::IN_SCRIPT;
@@ -14,17 +14,17 @@ use crate::query::way::PlanWay;
 
 #[derive(Default)]
 pub(super) struct ScriptScan {
-    /// Whether a call is only to scan the order.
+    /// Whether calls may only scan the order.
     scan_only: bool,
-    /// Rows of the last call; they are not among those that were delivered before something else is
-    /// looked for, as most queries end with the first call.
+    /// Rows of the last call. They are added to the delivered rows only before another call: most
+    /// queries end with the first one, and never need them.
     last: Vec<u32>,
-    /// What calls did for the rows that are wanted now.
+    /// What the calls did for the rows that are wanted now.
     attempt: Attempt,
 }
 
-/// That this program goes on with the order, with bitmaps that the script has read, if there are
-/// some.
+/// This program is to continue the order. It begins with the bitmaps that the script has read, if
+/// there are any.
 pub(super) struct GoOn {
     pub(super) key: OrderKey,
     pub(super) from: Position,
@@ -33,19 +33,19 @@ pub(super) struct GoOn {
 }
 
 impl ScriptScan {
-    /// A scan of the order, and nothing else.
+    /// A scan of the order that chooses no other way.
     pub(super) fn of_order() -> Self {
         Self { scan_only: true, ..Self::default() }
     }
 
-    /// Adds the rows of the last call to those that were delivered.
+    /// Adds the rows of the last call to the delivered rows.
     pub(super) fn keep_delivered(&mut self, context: &mut Context) {
         for row in self.last.drain(..) {
             context.delivered.insert(row);
         }
     }
 
-    /// Makes a call.
+    /// Makes a call, and says whether this program is to continue.
     pub(super) async fn next(
         &mut self,
         context: &mut Context,

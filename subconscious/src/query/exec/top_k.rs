@@ -1,4 +1,4 @@
-//! The top-k of this program: all rows that match are read, and those that are wanted are sorted.
+//! The top-k of this program: it reads all rows that match, and sorts as many as are wanted.
 
 use std::collections::VecDeque;
 
@@ -14,13 +14,13 @@ use crate::value::SortKey;
 /// Rows that were found and sorted.
 pub(super) struct TopK {
     entries: VecDeque<SortEntry>,
-    /// Whether there may be more than these.
+    /// Whether more rows may follow these.
     more: bool,
 }
 
 impl TopK {
-    /// Reads what these rows are ordered by, and holds those of them that match, follow the
-    /// position and are wanted, sorted.
+    /// Reads the sort keys of these rows. Of the rows that match and follow the position, it keeps
+    /// as many as are wanted, sorted.
     pub(super) async fn new(
         context: &mut Context,
         rows: &Rows,
@@ -44,7 +44,7 @@ impl TopK {
                     entries.push(entry);
                 }
             }
-            // Now and then, those that are not wanted go.
+            // When there are twice as many as are wanted, those beyond are dropped.
             if entries.len() / 2 > wanted {
                 entries.select_nth_unstable_by(wanted, |one, two| one.compare(two, &order));
                 entries.truncate(wanted);
@@ -62,7 +62,7 @@ impl TopK {
         self.entries.is_empty()
     }
 
-    /// Takes up to so many of them.
+    /// Takes up to `rows` of them.
     pub(super) async fn next(
         &mut self,
         context: &mut Context,
@@ -82,12 +82,12 @@ impl TopK {
     }
 }
 
-/// What the rows are ordered by, for those that match.
+/// The sort keys of those rows that match.
 async fn read_entries(context: &Context, rows: &[u32], columns: &[usize], exact: bool) -> Result<Vec<SortEntry>> {
     let (schema, order) = (context.target.schema, &context.request.order);
     let (mut entries, mut others) = (Vec::with_capacity(rows.len()), Vec::new());
     match order[..] {
-        // What has a place of its own in the sorted set says so without its record.
+        // If a sort key is a score alone, the sorted set has it, and the record is not read.
         [key] if exact && schema.columns()[key.column].has_sorted_set() => {
             let scores = context.scores(key.column, rows).await?;
             for (&row, score) in rows.iter().zip(scores) {

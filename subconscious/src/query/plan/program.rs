@@ -1,7 +1,7 @@
-//! A filter as the engine runs it: which index entries to read, and how their rows are combined.
+//! A filter as it is run: which index entries are read, and how their rows are combined.
 //!
-//! A [`Node`] is made of a [`Condition`] once for each query. `scripts/query/filter.lua` evaluates it on
-//! the server, `exec/evaluate.rs` evaluates it in this program, segment by segment, and
+//! A [`Node`] is made from a [`Condition`] once for each query. The server evaluates it by
+//! `scripts/query/filter.lua`, this program by `exec/evaluate.rs`, both segment by segment.
 //! [`Node::matches`] tests one record that was read. All three agree; the property tests compare
 //! them.
 
@@ -14,11 +14,12 @@ use crate::query::filter::{Bound, Condition};
 use crate::query::plan::cost;
 use crate::value::{Kind, SortKey, escape_beginning, index_form, list};
 
-/// What follows the tail of a value in a bound that is beyond all members of the value: rows are
-/// below 2^31, and a tail that continues another one begins with 0x80 or more.
+/// These bytes follow the tail of a value in a bound that is after all members of the value. They
+/// are greater than any row, as rows are below 2^31. They are less than the rest of a tail that
+/// continues this one, which begins with 0x80 or more.
 const BEYOND_ROWS: &[u8] = &[0x7F, 0xFF, 0xFF, 0xFF, 0xFF];
 
-/// A filter, by positions of columns.
+/// A filter, with columns by their positions.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
     All,
@@ -29,20 +30,21 @@ pub(crate) enum Node {
     Leaf(Leaf),
 }
 
-/// What indexes answer by themselves. Values are in the form that indexes have.
+/// A part of a filter that indexes answer. Values are in the form that indexes have.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Leaf {
-    /// Rows with the value; of a list, those that contain it.
+    /// Rows that have the value; for a list, rows that contain it.
     Equals { column: usize, value: Vec<u8> },
-    /// Rows with one of the values, which are sorted.
+    /// Rows that have one of the values. The values are sorted.
     In { column: usize, values: Vec<Vec<u8>> },
-    /// Rows that own one of the values of a unique column, which are sorted.
+    /// Rows that own one of the values of a unique column. The values are sorted.
     Unique { column: usize, values: Vec<Vec<u8>> },
-    /// Rows that are null.
+    /// Rows whose column is null.
     Null { column: usize },
-    /// Rows in a range of a column whose order its containers are, by the ordinals of the values.
+    /// Rows in a range of a column of few values, by the ordinals of the values.
     Ordinals { column: usize, lowest: i64, highest: i64 },
-    /// Rows in a range of a sorted set: the first place in it, and the first one after it.
+    /// Rows in a range of a sorted set: from the first sort key in it to before the first one after
+    /// it.
     Range { column: usize, low: Option<SortKey>, high: Option<SortKey> },
 }
 
@@ -50,7 +52,7 @@ impl Node {
     pub(crate) fn of(schema: &ModelSchema, condition: &Condition) -> Self {
         match condition {
             Condition::All => Self::All,
-            // An invalid condition is refused before it gets here.
+            // Invalid conditions are refused before this.
             Condition::Nothing | Condition::Invalid { .. } | Condition::TooDeep => Self::None,
             Condition::Equals { column, stored } => values(schema, *column, vec![stored]),
             Condition::IsNull { column } => Self::Leaf(Leaf::Null { column: *column }),
@@ -68,7 +70,7 @@ impl Node {
         }
     }
 
-    /// An OR, in which all values of a column are one list.
+    /// An OR. All values of one column become one list.
     fn widened(schema: &ModelSchema, parts: &[Condition]) -> Self {
         let (mut lists, mut nodes) = (Vec::<(usize, Vec<&Vec<u8>>)>::new(), Vec::new());
         for part in parts {
@@ -88,8 +90,7 @@ impl Node {
         if nodes.len() > 1 { Self::Or(nodes) } else { nodes.pop().unwrap_or(Self::None) }
     }
 
-    /// What all of the nodes have. Ranges of a column become one: `at >= a & at < b` is as narrow
-    /// as both.
+    /// An AND. The ranges of a column become one range: `at >= a & at < b` is as narrow as both.
     pub(crate) fn and(nodes: Vec<Self>) -> Self {
         let (mut ranges, mut others) = (Vec::<Leaf>::new(), Vec::new());
         let flat = nodes.into_iter().flat_map(|node| if let Self::And(parts) = node { parts } else { vec![node] });
@@ -113,13 +114,13 @@ impl Node {
         if others.len() > 1 { Self::And(others) } else { others.pop().unwrap_or(Self::All) }
     }
 
-    /// The parts that are ANDed.
+    /// The parts of an AND; the node alone if it is none.
     fn parts(&self) -> &[Self] {
         if let Self::And(parts) = self { parts } else { std::slice::from_ref(self) }
     }
 
-    /// The filter as two: a range of the column, which its order can be read in, and what else
-    /// there is.
+    /// Splits the filter in two: its range of the column, by which the order of the column can be
+    /// read, and the rest.
     pub(crate) fn split_range(&self, column: usize) -> (Self, Self) {
         let is_range = |node: &&Self| node.range_of() == Some(column);
         let (ranges, others) = self.parts().iter().partition::<Vec<_>, _>(is_range);
@@ -127,7 +128,7 @@ impl Node {
         (all(ranges), all(others))
     }
 
-    /// The first column of a sorted set that the filter, which is an AND, has a range of.
+    /// The first column of which a filter has a range of a sorted set, if the filter is an AND.
     pub(crate) fn sorted_range(&self) -> Option<usize> {
         let Self::And(parts) = self else { return None };
         parts.iter().find_map(|part| match part {
@@ -136,7 +137,7 @@ impl Node {
         })
     }
 
-    /// The column that the node is a range of.
+    /// The column of which the node is a range, if it is one.
     fn range_of(&self) -> Option<usize> {
         match self {
             Self::Leaf(Leaf::Range { column, .. } | Leaf::Ordinals { column, .. }) => Some(*column),
@@ -144,7 +145,7 @@ impl Node {
         }
     }
 
-    /// Its leaves, from the first to the last.
+    /// The leaves of the node, from first to last.
     pub(crate) fn leaves(&self) -> Vec<&Leaf> {
         let mut leaves = Vec::new();
         self.visit(&mut |node| {
@@ -155,7 +156,7 @@ impl Node {
         leaves
     }
 
-    /// Calls a function for itself and then for each node in it.
+    /// Calls a function for the node, and then for each node in it.
     fn visit<'a>(&'a self, call: &mut impl FnMut(&'a Self)) {
         call(self);
         match self {
@@ -165,8 +166,8 @@ impl Node {
         }
     }
 
-    /// Whether it takes a script too long to begin with it, to evaluate one segment or to test some
-    /// rows.
+    /// Whether it would take a script too long to evaluate the filter in one segment, or to test a
+    /// few rows.
     pub(crate) fn is_long(&self) -> bool {
         let (mut nodes, mut values) = (0, 0);
         self.visit(&mut |node| {
@@ -178,7 +179,8 @@ impl Node {
         nodes > cost::NODES || values > cost::VALUES
     }
 
-    /// Adds the filter as `scripts/query/filter.lua` parses it, in prefix form, an argument a word.
+    /// Adds the words of the filter, in the prefix form that `scripts/query/filter.lua` parses.
+    /// Each word is one argument.
     pub(crate) fn encode(&self, schema: &ModelSchema, words: &mut Vec<Vec<u8>>) {
         let joined = |operator: &str, parts: &[Self], words: &mut Vec<Vec<u8>>| {
             words.extend([operator.into(), parts.len().to_string().into_bytes()]);
@@ -197,14 +199,14 @@ impl Node {
         }
     }
 
-    /// The words of [`encode`](Self::encode).
+    /// The words that [`encode`](Self::encode) adds.
     pub(crate) fn words(&self, schema: &ModelSchema) -> Vec<Vec<u8>> {
         let mut words = Vec::new();
         self.encode(schema, &mut words);
         words
     }
 
-    /// Whether a record matches, by its fields in the order of `columns`.
+    /// Whether a record matches, by its fields, which are in the order of `columns`.
     pub(crate) fn matches(&self, schema: &ModelSchema, columns: &[usize], fields: &[Value]) -> bool {
         match self {
             Self::All => true,
@@ -221,7 +223,7 @@ impl Node {
     }
 }
 
-/// Rows that have one of the values, which are stored forms.
+/// Rows that have one of the values, which are given in stored form.
 fn values(schema: &ModelSchema, column: usize, stored: Vec<&Vec<u8>>) -> Node {
     let found = &schema.columns()[column];
     let mut values: Vec<Vec<u8>> = stored.into_iter().map(|stored| index_form(found.kind, stored).to_vec()).collect();
@@ -234,7 +236,7 @@ fn values(schema: &ModelSchema, column: usize, stored: Vec<&Vec<u8>>) -> Node {
     })
 }
 
-/// The leaf of a range, which may be empty; `None` if the condition is no range.
+/// The leaf of a range, which may be empty; `None` if the condition is not a range.
 fn range(schema: &ModelSchema, condition: &Condition) -> Option<Leaf> {
     match *condition {
         Condition::Range { column, ref low, ref high } => {
@@ -259,8 +261,8 @@ fn range(schema: &ModelSchema, condition: &Condition) -> Option<Leaf> {
         Condition::StartsWith { column, ref beginning } => {
             let low = escape_beginning(beginning);
             let mut high = low.clone();
-            // The first text that does not begin so: the last byte that can be greater is, and the
-            // rest goes.
+            // The first text after all those with this beginning: bytes of FF at the end are
+            // dropped, and the last byte before them is increased.
             while high.pop_if(|byte| *byte == 0xFF).is_some() {}
             let ends = high.last_mut().map(|byte| *byte += 1).is_some();
             let place = |tail| SortKey { score: b"0".to_vec(), tail };
@@ -272,7 +274,7 @@ fn range(schema: &ModelSchema, condition: &Condition) -> Option<Leaf> {
 }
 
 impl Leaf {
-    /// The column that it is about.
+    /// The column of the leaf.
     pub(crate) fn column(&self) -> usize {
         match self {
             Self::Equals { column, .. }
@@ -284,7 +286,7 @@ impl Leaf {
         }
     }
 
-    /// Of a range: leaves what is in the other range of the column as well.
+    /// Narrows a range to what is also in another range of the same column.
     fn narrow(&mut self, other: Self) {
         fn chosen(one: Option<SortKey>, two: Option<SortKey>, wanted: Ordering) -> Option<SortKey> {
             match (one, two) {
@@ -300,12 +302,12 @@ impl Leaf {
                 *lowest = chosen(lowest.take(), low, Ordering::Greater);
                 *highest = chosen(highest.take(), high, Ordering::Less);
             }
-            // A column is of one kind.
+            // All ranges of a column are of one kind.
             _ => {}
         }
     }
 
-    /// Of a range: whether nothing can be in it.
+    /// Whether the leaf is a range that nothing can be in.
     fn is_empty(&self) -> bool {
         match self {
             Self::Ordinals { lowest, highest, .. } => lowest > highest,
@@ -314,7 +316,7 @@ impl Leaf {
         }
     }
 
-    /// Adds its words: see [`Node::encode`].
+    /// Adds the words of the leaf: see [`Node::encode`].
     pub(crate) fn encode(&self, schema: &ModelSchema, words: &mut Vec<Vec<u8>>) {
         let column = &schema.columns()[self.column()];
         let mut add = |operator: &str| words.extend([operator.into(), column.name().into()]);
@@ -351,7 +353,7 @@ impl Leaf {
         }
     }
 
-    /// Whether a record matches that has this value of the column, `None` for null.
+    /// Whether a record matches that has this stored value of the column; `None` is null.
     fn matches(&self, column: &ColumnSchema, stored: Option<&[u8]>) -> bool {
         let Some(stored) = stored else { return matches!(self, Self::Null { .. }) };
         let among = |values: &[Vec<u8>]| {
@@ -367,7 +369,7 @@ impl Leaf {
             Self::In { values, .. } | Self::Unique { values, .. } => among(values),
             Self::Null { .. } => false,
             Self::Ordinals { lowest, highest, .. } => {
-                // What can't be read has a place after all that can.
+                // A value that can't be read comes after all that can.
                 let ordinal = i64::from(column.ordinal_of(stored).unwrap_or(u16::MAX));
                 *lowest <= ordinal && ordinal <= *highest
             }

@@ -85,8 +85,8 @@ fn a_filter_has_at_most_so_many_levels() {
         condition = if level % 2 == 0 { condition.or(age()) } else { condition.and(age()) };
         assert_eq!(condition.refusal(&schema()), None, "{level}");
     }
-    // Further parts of the outermost level make it no deeper, another level does, and what follows
-    // is no more.
+    // A further part of the outermost level makes the filter no deeper. Another level does.
+    // Whatever is added after that, the filter stays too deep.
     condition = condition.or(age());
     assert_eq!(condition.refusal(&schema()), None);
     condition = condition.and(age());
@@ -96,7 +96,7 @@ fn a_filter_has_at_most_so_many_levels() {
         condition = age().and(condition.not()).or(age());
     }
     assert_eq!(condition, Condition::TooDeep);
-    // A NOT is a level, but where it ends another one.
+    // A NOT is a level, except where it cancels another NOT.
     let mut condition = age();
     for _ in 0..DEEPEST / 2 {
         condition = condition.and(age()).not();
@@ -130,7 +130,7 @@ fn a_beginning_of_texts_is_the_range_up_to_the_first_text_after_them() {
     let begins = |text: &str| words(&Condition::StartsWith { column: 2, beginning: text.into() });
     assert_eq!(begins("ab"), "range seen i 0 ab 0 ac");
     assert_eq!(begins(""), "range seen i    ");
-    // A NUL is NUL FF there, and FF has nothing after it.
+    // A NUL is written as NUL FF. As no byte is greater than FF, the byte before it is increased.
     assert_eq!(begins("a\0"), r"range seen i 0 a\x00\xff 0 a\x01");
 }
 
@@ -146,10 +146,10 @@ fn ranges_of_one_column_are_one() {
     assert_eq!(words(&since.clone().and(seen(None, bound("5", 0, false)))), "none");
     assert_eq!(words(&since.clone().and(Condition::StartsWith { column: 2, beginning: vec![] })), "range seen i 5   ");
     assert_eq!(words(&age(bound("3", 3, true), None).and(age(None, bound("9", 9, false)))), "ordinals age 3 8");
-    // Also one that is all that is left of an OR.
+    // The same holds for a range that is the only part left of an OR.
     let left = seen(bound("7", 0, true), bound("6", 0, true)).or(since.clone());
     assert_eq!(words(&left.and(seen(None, bound("9", 0, false)))), "range seen i 5  9 ");
-    // Of an OR they are not.
+    // The ranges in an OR are not merged.
     let apart = since.or(seen(None, bound("3", 0, false)));
     assert_eq!(words(&apart), "or 2 range seen i 5    range seen i   3 ");
 }
@@ -170,7 +170,7 @@ fn a_range_of_the_order_is_apart_from_the_rest() {
 
 #[test]
 fn the_cheaper_way_is_taken_and_given_up_when_it_was_not() {
-    // Ten of many are soon met, ten of ten are not.
+    // Ten rows are met soon if many match, but not if only ten match.
     assert!(ordered_scan_is_cheaper(1_000_000, 4_000, 10));
     assert!(!ordered_scan_is_cheaper(1_000_000, 10, 10));
     assert!(ordered_scan_is_cheaper(1_000_000, 500_000, u64::MAX));
@@ -183,13 +183,13 @@ fn the_cheaper_way_is_taken_and_given_up_when_it_was_not() {
 fn a_walk_is_given_up_when_bitmaps_would_have_cost_less() {
     let budget = Duration::from_millis(1);
     let tried = |microseconds, looked_at, found| Attempt { microseconds, looked_at, found };
-    // One of ten matches: fifty more take 2.1 ms, which is more than two calls, but not than all
-    // bitmaps of many segments.
+    // One row in ten matches, so 50 more take 2.1 ms. This is longer than two calls, but shorter
+    // than making all bitmaps of many segments.
     assert!(tried(1_000, 500, 50).is_too_long(50, 200, budget));
     assert!(!tried(1_000, 500, 50).is_too_long(40, 200, budget));
     assert!(!tried(1_000, 500, 50).is_too_long(50, 3_000, budget));
     assert!(tried(1_000, 500, 0).is_too_long(10, 3_000, budget));
-    // Where each call does but little, the time tells.
+    // If each call does only a little, its time decides.
     assert!(tried(50_000, 1, 1).is_too_long(19, 1_500, budget));
     assert!(!tried(2_000, 500, 0).is_too_long(1, 3_000, budget));
     assert!(tried(3_000, 750, 0).is_too_long(1, 3_000, budget));

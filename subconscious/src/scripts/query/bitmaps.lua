@@ -1,17 +1,17 @@
--- bitmaps.lua: reads which rows match a filter, as bitmaps.
+-- bitmaps.lua: reads the rows that match a filter, as bitmaps.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
---           what it is told (see docs/src/rights.md)
--- ARGV[1]   what comes before every key of the model
+-- KEYS[1]   the key t:0 of the model, which never exists. The server demands a right to write for
+--           the key that a script is given (see docs/src/rights.md)
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   registration of the program: see ready.lua
--- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
--- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
--- ARGV[5]   segment to begin with, "" for the first one
+-- ARGV[3]   the budget in microseconds: see budget.lua
+-- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
+-- ARGV[5]   segment to begin with; "" for the first segment in this order
 -- ARGV[6]   asc or desc, the order of the segments
 -- then      the filter (see nodes.lua)
 --
--- Returns   what read_bitmaps.lua says
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   the list that read_bitmaps.lua describes
+--           or nil, then a reason and its details (see ready.lua)
 
 -- include query/filter.lua
 

@@ -1,17 +1,18 @@
--- budget.lua: how long a call may take. A library of scripts that answer queries. KEYS, ARGV and
--- Returns are those of the script that includes it:
+-- budget.lua: how long a call may take. A library for queries. Other scripts include this file.
+-- KEYS, ARGV and Returns are those of the including script.
 --
--- ARGV[3]   microseconds after which a call ends where it is, to be gone on with by another one;
---           with a + if it is to say how long it took
+-- ARGV[3]   the budget in microseconds. When it is spent, the call ends where it is, and another
+--           call continues. A + before the number asks how long the call took
 --
--- Exports   budget    the microseconds
---           effort    microseconds of work since the clock was looked at, about: who works adds to
---                     it. To look at the clock costs as much as several small commands
---           spent()   whether the time is up
---           took()    microseconds so far, 0 where nobody asked
---           since()   microseconds until the clock was last looked at
+-- Exports   budget    the budget in microseconds
+--           effort    estimated microseconds of work since the clock was last read. Code that does
+--                     work adds to it, as reading the clock costs as much as several small commands
+--           spent()   whether the budget is spent
+--           took()    microseconds since the call began; 0 if the caller did not ask
+--           since()   microseconds from the beginning of the call to the last reading of the clock
 
--- Servers since 7.2 stop TIME while a script runs, but let it ask for the processor's time.
+-- From version 7.2 on, servers stop TIME while a script runs, but let scripts read the processor
+-- time.
 local os = rawget(_G, 'os')
 local function clock()
   if os then return os.clock() * 1000000 end
@@ -22,11 +23,12 @@ local timed, budget, began = byte(ARGV[3]) == 43, tonumber(ARGV[3]), clock()
 local function took() return timed and text('%d', clock() - began) or 0 end
 
 local effort = 0
--- Microseconds that one of effort really takes, and when that was measured.
+-- `pace`: real microseconds for a microsecond of effort. `measured`: when the clock was last read.
 local pace, measured = 1, began
 local function since() return floor(measured - began) end
 
--- Whether the time, or so many times of it, is spent, after so much more work.
+-- Adds `work` microseconds to the effort. Returns whether the budget, or `times` times as much, is
+-- spent.
 local function spent(work, times)
   effort = effort + work
   if effort * pace * 8 < budget then return false end

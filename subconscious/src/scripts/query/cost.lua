@@ -1,14 +1,14 @@
--- cost.lua: which way an order is best gone. It is included in the place of a line that names it;
--- KEYS, ARGV and Returns are those of the script that includes it, and these locals of it:
+-- cost.lua: chooses the cheapest way to read an order. Other scripts include this file. KEYS, ARGV
+-- and Returns are those of the including script. This file uses these locals of that script:
 --
 -- matches     estimated number of rows that match
--- horizon     number of them that are wanted in all, from the beginning
--- total, segments, budget: records and segments there are; microseconds for the call
--- evaluating  microseconds that it takes to evaluate the filter in all segments
--- values      number of values of a column of few, or false
--- best        set here: scan (the order, and test each row), top-k (read what matches, and sort
---             it), or estimate: the client reads what matches as bitmaps and goes on, for whom a
---             row costs less than here
+-- horizon     number of matching rows that are wanted in all, from the beginning of the order
+-- total, segments, budget: number of records; number of segments; the budget in microseconds
+-- evaluating  microseconds to evaluate the filter in all segments
+-- values      number of values if the column has few values, else false
+-- best        set here: scan (read the order and test each row), top-k, or estimate (the client
+--             reads bitmaps of the rows that match and continues, as a row costs it less than it
+--             costs a script)
 local share = math.min(1, horizon / math.max(matches, 1))
 local passed = total * share
 local scanning = ROW_PASSED * passed + math.min(evaluating, RECORD_READ * passed)

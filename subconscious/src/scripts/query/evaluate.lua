@@ -1,11 +1,12 @@
--- evaluate.lua: the rows of a segment that match a filter, as a set (see sets.lua). A library of
--- scripts that answer queries; it comes after nodes.lua. KEYS, ARGV and Returns are those of the
--- script that includes it.
+-- evaluate.lua: the rows of a segment that match a filter, as a set (see sets.lua). A library for
+-- queries. Other scripts include this file after nodes.lua. KEYS, ARGV and Returns are those of the
+-- including script.
 --
 -- Exports   container(node, segment)   the rows of a container
 --           evaluate(node, segment)    the rows that match a node without wide ranges. A node with
---                                      `sets` keeps what it evaluates to, as it is asked again
---           live(segment)              the key of the rows in use
+--                                      a field `sets` keeps its sets there, as they will be needed
+--                                      again
+--           live(segment)              the key of the bitmap of the rows in use
 
 local function container(node, segment)
   local number = decimal[segment]
@@ -21,7 +22,7 @@ end
 
 local function live(segment) return p .. KEY_LIVE .. decimal[segment] end
 
--- The rows of a range that is listed, as a list for each segment.
+-- The rows of a listed range, as a list for each segment.
 local function listed(node)
   if not node.lists then
     local lists = {}
@@ -41,8 +42,8 @@ local function listed(node)
   return node.lists
 end
 
--- The bitmaps of a node's parts if all are containers that are bitmaps there: one question instead
--- of one for each.
+-- The bitmaps of a node, if all its parts are containers, and all of these are bitmaps in the
+-- segment. One EXISTS asks for all of them.
 local function bitmaps(node, segment)
   local keys, number = {}, decimal[segment]
   for i = 2, #node do
@@ -87,7 +88,8 @@ local function intersection(node, segment)
       effort = effort + #set * BIT_TESTED
       for _, offset in ipairs(set) do call('SETBIT', result, text('%d', offset), '0') end
     elseif set then
-      -- a XOR (a AND b) is a without b, whatever the lengths; NOT would end at the shorter one.
+      -- a XOR (a AND b) is a without b, for bitmaps of any length. a AND NOT b would lose the rows
+      -- of a beyond the end of b.
       local both = bitop('AND', { result, set })
       if both then result, own = bitop('XOR', { result, both }), true end
     end
@@ -124,7 +126,7 @@ local function union(node, segment)
   if #lists == 0 and #keys == 1 then return keys[1] end
   local result = #keys > 0 and bitop('OR', keys) or nil
   if not result and count > 0 then
-    -- The name may have served another segment before.
+    -- The key may still hold the bitmap of another segment.
     result = temporary()
     call('DEL', result)
   end
@@ -135,7 +137,8 @@ local function union(node, segment)
   return result
 end
 
--- By comparisons: to make a table of functions takes longer than some containers.
+-- Comparisons, not a table of functions: making the table takes longer than evaluating a few
+-- containers.
 local function evaluated(node, segment)
   local operator = node[1]
   if operator == 'equals' then

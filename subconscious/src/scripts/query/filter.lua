@@ -1,8 +1,9 @@
--- filter.lua: what scripts that answer queries share. It comes before the text of each of them.
--- KEYS, ARGV and Returns are those of that script; each library says which arguments it reads and
--- what it exports.
+-- filter.lua: the libraries of all scripts that answer queries. Other scripts include this file.
+-- KEYS, ARGV and Returns are those of the including script. Each library says which arguments it
+-- reads and what it exports.
 --
--- It is in stages, and what comes after it is in the last one: see `Script::new`.
+-- The text has stages, and the rest of the including script belongs to the last one: see
+-- `Script::of_text`.
 
 -- include shared/rows.lua
 

@@ -1,30 +1,32 @@
 -- groups.lua: counts the rows that match a filter by the value of an indexed column.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
---           what it is told (see docs/src/rights.md)
--- ARGV[1]   what comes before every key of the model
+-- KEYS[1]   the key t:0 of the model, which never exists. The server demands a right to write for
+--           the key that a script is given (see docs/src/rights.md)
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   registration of the program: see ready.lua
--- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
--- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[3]   the budget in microseconds: see budget.lua
+-- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[5]   the column
 -- ARGV[6]   its kind, a byte
 -- ARGV[7]   segment to begin with
--- ARGV[8]   the rows of that segment that are to be counted as a bitmap, or "" for those that match
--- ARGV[9]   number of the values below that have none of these rows, as they were counted before
--- ARGV[10]  v, the number of values that are known
--- then      v values in the order in which they were found, each after a =, 0 for null; then the
---           filter (see nodes.lua)
+-- ARGV[8]   a bitmap of the rows of that segment that are to be counted; "" for all rows that match
+-- ARGV[9]   number of the first values below that have none of these rows, as they were counted
+--           before
+-- ARGV[10]  v, the number of known values
+-- then      v values in the order in which they were found: = followed by the value, or 0 for null
+--           the filter (see nodes.lua)
 --
--- The values of a column are in no list: which there are is found out by looking at a row that none
--- of the known ones has.
+-- There is no list of a column's values. The script finds a new value by reading the record of a
+-- row that has none of the known values.
 --
--- Returns   { counted, next segment, or -1 if there is none, rows of it that are left as in
---           ARGV[8], number as in ARGV[9], then for every value that has rows: the value, as above,
---           and their number }; values that are not known yet come in the order in which they were
---           found
+-- Returns   { counted, next segment (-1 if there is none), rows of that segment that are left (as
+--           in ARGV[8]), number as in ARGV[9], then for every value that has rows: the value (in
+--           the form above) and the number of its rows }. New values are in the order in which they
+--           were found
 --           or { along, column }: nothing was counted, as a range of this column is too wide for
---           the script, and all else is ANDed to it; or { wide } if there is more to it
---           or nil, what is wrong, .. (see ready.lua)
+--           the script. The rest of the filter is ANDed with this range
+--           or { wide }: nothing was counted, as the filter has wide ranges in any other way
+--           or nil, then a reason and its details (see ready.lua)
 
 -- include query/filter.lua
 
@@ -41,7 +43,7 @@ local function add(value, count)
   counts[value] = counts[value] + count
 end
 
--- What the record of a row has, or nil if it is gone.
+-- The value in a row's record, or nil if the record is gone.
 local function value_of(row)
   effort = effort + GROUP_READ
   local id = id_in(entry_of(row))
@@ -50,7 +52,7 @@ local function value_of(row)
   return record[2] and '=' .. plain(kind, record[2]) or '0'
 end
 
--- Takes the rows of a value out of the bitmap and says how many they were.
+-- Removes the rows of a value from the bitmap. Returns their number.
 local function take(own, value, segment)
   local rest, count = decimal[segment] .. (value ~= '0' and ':' .. sub(value, 2) or ''), 0
   local set = p .. KEY_BITMAP .. name .. ':' .. rest
@@ -65,7 +67,7 @@ local function take(own, value, segment)
   end
   local offsets = call('SMEMBERS', p .. KEY_SET .. name .. ':' .. rest)
   effort = effort + #offsets
-  -- One command for many rows, which answers what each bit was.
+  -- One command clears many bits, and answers what each bit was.
   for first = 1, #offsets, 1000 do
     local field, n = { 'BITFIELD', own }, 2
     for i = first, math.min(first + 999, #offsets) do
@@ -77,14 +79,14 @@ local function take(own, value, segment)
   return count
 end
 
--- Counts the rows of a bitmap, which is spent by it, until there are none left or the time is up;
--- says how many values it looked for.
+-- Counts the rows of a bitmap and clears them in it, until none is left. If the budget is spent
+-- before, returns the number of values that were tried.
 local function count_bitmap(own, tried, segment)
   local left = call('BITCOUNT', own)
   while left > 0 do
     local offset, value
     if tried == #values or left <= 16 then
-      -- A row that none of them has; few rows are asked for one by one.
+      -- This row has none of the tried values, or few rows are left: these are read one by one.
       offset = call('BITPOS', own, 1)
       value = value_of(segment * SEGMENT + offset)
       if value and not counts[value] and left > 16 then

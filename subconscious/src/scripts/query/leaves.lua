@@ -1,23 +1,24 @@
 -- leaves.lua: reads what a client needs of one segment to evaluate a filter itself.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
---           what it is told (see docs/src/rights.md)
--- ARGV[1]   what comes before every key of the model
--- ARGV[2]   registration of the program, see ready.lua
+-- KEYS[1]   the key t:0 of the model, which never exists. The server demands a right to write for
+--           the key that a script is given (see docs/src/rights.md)
+-- ARGV[1]   prefix of all keys of the model
+-- ARGV[2]   registration of the program: see ready.lua
 -- ARGV[3], ARGV[4]: as in query.lua
--- ARGV[5]   the segment, "" for the first one
+-- ARGV[5]   the segment; "" for the first segment in this order
 -- ARGV[6]   asc or desc, the order of the segments
 -- then      leaves of a filter, one after the other (see nodes.lua)
 --
--- Returns   { segment, segments, records there are, the time in milliseconds if there are records
---           that expired before, else 0, the rows in use as a bitmap, then for each leaf, as far as
---           there is time, at least for one:
+-- Returns   { segment, number of segments, number of records, the time in milliseconds if records
+--           have expired that are not removed yet, else 0, the rows in use as a bitmap, then a
+--           value for each leaf, as many as the budget allows, at least one }. The values:
 --             equals, null  a container: a bitmap, or a list of its offsets packed by cmsgpack
 --             unique        its rows
 --             ordinals      the containers of its values
 --             range         the container of null, then 1 and the rows in the range, or 0 and the
---                           rows that are neither in it nor null, or neither if both are many }
---           or nil, what is wrong, .. (see ready.lua)
+--                           rows that are neither in the range nor null, or nothing if there are
+--                           too many of both
+--           or nil, then a reason and its details (see ready.lua)
 
 -- include query/filter.lua
 

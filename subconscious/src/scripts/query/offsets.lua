@@ -1,12 +1,12 @@
--- offsets.lua: the rows of a set one after the other. A library of scripts that answer queries; it
--- comes after sets.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- offsets.lua: the rows of a set one after the other. A library for queries. Other scripts include
+-- this file after sets.lua. KEYS, ARGV and Returns are those of the including script.
 --
 -- Exports   offsets(set, from, skip, wanted, backwards)   the offsets of a set in ascending or
---           descending order: at most `wanted`, after `skip` of them, only those beyond `from`
+--           descending order: only those beyond `from`, without the first `skip`, at most `wanted`
 local function offsets(set, from, skip, wanted, backwards)
   local found = {}
   if type(set) == 'table' then
-    -- Without a function that compares, which would take four times as long.
+    -- Sorting with a function that compares would take four times as long.
     table.sort(set)
     local start, stop, step = 1, #set, 1
     if backwards then start, stop, step = #set, 1, -1 end
@@ -26,7 +26,7 @@ local function offsets(set, from, skip, wanted, backwards)
   local first, last = 0, length - 1
   if from and backwards then last = math.min(last, floor(from / 8)) end
   if from and not backwards then first = floor(from / 8) end
-  -- Halves the bytes to look at until the first one wanted is at the edge.
+  -- A binary search finds the first byte that has a wanted row.
   local function before(offset) return backwards and offset >= from or not backwards and offset <= from end
   if from and first <= last then
     local edge = backwards and last or first
@@ -46,7 +46,7 @@ local function offsets(set, from, skip, wanted, backwards)
       end
       if passed <= skip then low = middle + 1 else high = middle end
     end
-    -- `low` bytes from the edge hold no wanted row.
+    -- No wanted row is in so many bytes at the edge.
     local step = low - first
     if step > 0 then
       if backwards then
@@ -58,7 +58,7 @@ local function offsets(set, from, skip, wanted, backwards)
       end
     end
   end
-  -- As many bytes as a full bitmap has those rows in, then more at a time.
+  -- First as many bytes as a full bitmap needs for these rows, then more at a time.
   local bytes = math.min(math.ceil((skip + wanted) / 8), 64)
   while first <= last and #found < wanted do
     local from_byte, to_byte

@@ -1,20 +1,21 @@
--- order.lua: reads some rows of a sorted set in its order.
+-- order.lua: reads rows of a sorted set in its order.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
---           what it is told (see docs/src/rights.md)
--- ARGV[1]   what comes before every key of the model
--- ARGV[2]   registration of the program, see ready.lua
--- ARGV[3], ARGV[4]: as in query.lua, not used here
+-- KEYS[1]   the key t:0 of the model, which never exists. The server demands a right to write for
+--           the key that a script is given (see docs/src/rights.md)
+-- ARGV[1]   prefix of all keys of the model
+-- ARGV[2]   registration of the program: see ready.lua
+-- ARGV[3]   the budget: only its + is used (see budget.lua)
+-- ARGV[4]   as in query.lua, not used here
 -- ARGV[5]   the column
 -- ARGV[6]   asc or desc
--- ARGV[7], ARGV[8]: score and member after which to begin, "" for the first row
+-- ARGV[7], ARGV[8]: score and member after which to begin; "" to begin with the first row
 -- ARGV[9]   number of rows
 -- ARGV[10]  scores if each member is to be followed by its score, else ""
--- then      the filter: of a range of the column, or all (see nodes.lua)
+-- then      the filter: a range of the column, or all (see nodes.lua)
 --
--- Returns   { score and member of the last row, its rank in this direction (-1 if there is none),
---           number of rows that follow, microseconds, the members, packed by cmsgpack }
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { score and member of the last row, its rank in this direction (-1 if there is no row),
+--           number of rows that follow, microseconds of the call, the members, packed by cmsgpack }
+--           or nil, then a reason and its details (see ready.lua)
 
 -- include query/filter.lua
 
@@ -29,7 +30,7 @@ local function run()
   local desc, scores, first = ARGV[6] == 'desc', ARGV[10] == 'scores', nil
   if mark ~= '' and desc then high = math.min(high, rank(key, mark, ARGV[8])) end
   if mark ~= '' and not desc then low = math.max(low, rank(key, mark, ARGV[8] .. '\0')) end
-  -- Ranks count from the other end there.
+  -- In descending order, ranks count from the other end.
   if desc then first = call('ZCARD', key) - high else first = low end
   count = math.min(count, high - low)
   if count <= 0 then return { '', '', -1, 0, took(), cmsgpack.pack({}) } end

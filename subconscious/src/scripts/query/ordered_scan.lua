@@ -1,21 +1,21 @@
--- ordered_scan.lua: goes through the rows that match a filter in the order of a column. A library
--- of scripts that answer queries; it comes after scan.lua. KEYS, ARGV and Returns are those of the
--- script that includes it.
+-- ordered_scan.lua: visits the rows that match a filter in the order of a column. A library for
+-- queries. Other scripts include this file after scan.lua. KEYS, ARGV and Returns are those of the
+-- including script.
 --
 -- Exports   ordered_scan(key, low, high, filter, residual, descending, chunk, visit, outlook,
 --           probing)   see scan.lua
 
--- In the order of a sorted set, from rank `low` to before rank `high`, first in a chunk of so many
--- rows. The function `outlook`, if there is one, says how many microseconds are left to go after so
--- many rows: if few, this takes half as long again as other calls; if many and this is but
--- `probing`, it ends and answers nil.
+-- Scans a sorted set from rank `low` to the rank before `high`. The first chunk has `chunk` rows.
+-- The function `outlook`, if given, estimates after n rows how many microseconds are left. If few
+-- are left, the call may take half as long again as other calls. If many are left and the call is
+-- only `probing`, it ends and returns nil.
 local function ordered_scan(key, low, high, filter, residual, descending, chunk, visit, outlook, probing)
-  -- How many rows of each segment this call comes to, of so many in all, as if they were spread
-  -- evenly; where to evaluate all segments would take most of its time, few.
+  -- Estimates how many rows of each segment this call reads, if it reads `rows` in all, spread
+  -- evenly. The number is small if evaluating all segments would take most of the budget.
   local function each(rows) return math.min(rows, high - low, budget / 6) / segments end
   expect_rows(each(outlook and chunk or budget))
-  -- The rarest part's sets are asked here for each row; a function for it would take as long as
-  -- asking.
+  -- Each row is looked up in the sets of the rarest part here. Calling a function for it would take
+  -- as long as the look-up.
   local lead, parts = nil, ranked(filter)
   if parts[1][1] == 'equals' or is_evaluated(parts[1]) and not is_read(parts[1]) then
     lead = table.remove(parts, 1)
@@ -30,8 +30,8 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
     if n > 0 then
       local rows = math.min(high - low, outlook and outlook(n) or budget, budget)
       expect_rows(each(rows))
-      -- Where many rows of each segment are still to be asked for, bitmaps are read; until then, a
-      -- function for it would take as long as asking.
+      -- If many rows of each segment are still to be looked up, bitmaps are read whole. For few
+      -- rows, calling a function takes as long as a look-up.
       if rows > 100 * segments then
         for segment, key in pairs(bitmaps) do whole[segment] = whole[segment] or key and member_test(key, math.huge) end
       end
@@ -69,7 +69,7 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
       end
       n = n + 1
       found = found and (not passes or passes(segment, offset, name)) and (not exact or exact(segment, offset))
-      -- Scores are asked for where they are needed: to read one as text takes as long as ten
+      -- A score is read only if it is needed: reading one as text takes as long as reading ten
       -- members.
       local ends, given_up = found and visit(row, 'value', key, list[i]), nil
       if not ends and n % 64 == 0 then
@@ -77,7 +77,7 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
         given_up = probing and not soon
         ends = given_up or spent(64 * ROW_PASSED, soon and 1.5)
       elseif not ends and in_use() > kept then
-        -- The sets of a segment that was not met before may have been much work.
+        -- If the row is the first of its segment, evaluating its sets may have been much work.
         kept = in_use()
         ends = spent(0, soon and 1.5)
       end
@@ -87,7 +87,7 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
         return not given_up or nil
       end
     end
-    -- A row takes about a microsecond.
+    -- A row takes about a microsecond, so `outlook` also estimates the number of rows.
     chunk = outlook and math.ceil(math.min(math.max(outlook(n), 16), 200)) or 200
   end
   looked = looked + n

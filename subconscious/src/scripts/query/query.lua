@@ -1,38 +1,42 @@
 -- query.lua: reads a page of the rows that match a filter, in order.
 --
--- KEYS[1]   the key t:0 of the model, which is never there: the server wants a right to write for
---           what it is told (see docs/src/rights.md)
--- ARGV[1]   what comes before every key of the model
+-- KEYS[1]   the key t:0 of the model, which never exists. The server demands a right to write for
+--           the key that a script is given (see docs/src/rights.md)
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   registration of the program: see ready.lua
--- ARGV[3]   microseconds after which the call ends where it is: see budget.lua
--- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[3]   the budget in microseconds: see budget.lua
+-- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[5]   ids (a page without records) or page
 -- ARGV[6]   greatest number of rows
--- ARGV[7]   number of matching rows to leave out first
--- ARGV[8]   number of matching rows that will be wanted in all, with those to leave out
--- ARGV[9]   column to order by, or "" for row order
+-- ARGV[7]   number of matching rows to skip first
+-- ARGV[8]   number of matching rows that will be wanted in all, including the skipped rows
+-- ARGV[9]   column to order by; "" for row order
 -- ARGV[10]  asc or desc
--- ARGV[11]  first or last: where nulls come, or never where there are none
--- ARGV[12]  the column's spec (see index.lua)
--- ARGV[13]  choose, or scan: to scan the order, whatever it takes
--- ARGV[14]  where the last call ended: a word and two marks (see scan.lua), "" for the first call.
---           In the order of a column of few values, the marks are the ordinal and the row as in a
---           sorted set's member
--- ARGV[15], ARGV[16]
+-- ARGV[11]  first or last: where nulls are; never if the column has none
+-- ARGV[12]  the column's index spec (see index.lua)
+-- ARGV[13]  choose: choose the way; scan: scan the order, whatever it costs
+-- ARGV[14]  position where the last call ended (see scan.lua): its word; "" for the first call
+-- ARGV[15], ARGV[16]: its two marks. In the order of a column of few values they are the ordinal,
+--           and the row as in a member of a sorted set
 -- ARGV[17]  f, the number of fields to read of each row besides its number
--- then      f names of fields, then the filter (see nodes.lua)
+-- then      f names of fields
+--           the filter (see nodes.lua)
 --
--- Returns   { packed { 1 or 0: whether there may be more, code, mark, mark of the end, number of
---           matching rows still to leave out, code, mark, mark of the first row, microseconds, rows
---           looked at, how: row scan, ordered scan, values, top-k, or estimate: the client goes on,
---           as there are so many rows to sort, estimated number of matching rows or -1,
---           microseconds that it takes to evaluate the filter in all segments, about, and those
---           until the clock was last looked at },
---           of an estimate: what read_bitmaps.lua says of the filter without a range of the order's
---           column, {} for a column of few values and else,
---           the rows, packed if they are short: row, id, and but for ids { row, the f fields } or,
---           if the record is gone, {} } (packed: by cmsgpack, see scripts::unpacked)
---           or nil, what is wrong, .. (see ready.lua)
+-- Returns   { head, bitmaps, rows }
+--           head      packed { 1 if there may be more rows, else 0; word, mark, mark of the
+--                     position at the end; number of matching rows still to skip; word, mark, mark
+--                     of the position of the first row; microseconds of the call; rows looked at;
+--                     the way: row scan, ordered scan, values, top-k, or estimate (the client
+--                     continues, as there are many rows to sort); estimated number of matching
+--                     rows, or -1; estimated microseconds to evaluate the filter in all segments;
+--                     microseconds until the clock was last read }
+--           bitmaps   of an estimate: the list of read_bitmaps.lua, for the filter without a range
+--                     of the order's column; {} for a column of few values, and for other ways
+--           rows      of each row: the row, its id, and, unless ids were asked for, { row, the f
+--                     fields }, or {} if the record is gone. The list is packed if the rows are
+--                     short
+--           (packed: by cmsgpack, see reply::unpacked)
+--           or nil, then a reason and its details (see ready.lua)
 
 -- include query/filter.lua
 -- include query/offsets.lua
@@ -43,16 +47,15 @@
 local wanted, skip, order = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[9]
 local descending, nulls, index = ARGV[10] == 'desc', ARGV[11], byte(ARGV[12])
 local rows, found, first = {}, 0, { '', '', '' }
--- The last field to read; nil for ids.
+-- Position in ARGV of the last field to read; nil for ids.
 local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
 local taken, expected, bitmaps = 'row scan', -1, {}
--- Microseconds that it takes to evaluate the filter in all segments.
+-- Estimated microseconds to evaluate the filter in all segments.
 local evaluating = 0
--- Bytes of the fields. Lua goes through a text byte by byte, each time that it gets one or makes
--- one.
+-- Bytes of the fields. Lua reads each byte of a text when it receives or makes the text.
 local bytes = 0
 
--- Takes a row of the page, or leaves it out. Says whether the page is full.
+-- Adds a row to the page, or skips it. Returns whether the page is full.
 local function deliver(row, code, mark, other)
   if skip > 0 then
     skip = skip - 1
@@ -76,7 +79,8 @@ local function deliver(row, code, mark, other)
   return found == wanted
 end
 
--- Delivers rows in row order; `marks` makes the marks of a row, if they are others than the row.
+-- Delivers rows in row order. `marks`, if given, makes a row's word and marks; else the row is the
+-- mark.
 local function deliver_rows(filter, residual, from, backwards, code, marks)
   local function visit(row)
     if marks then return deliver(row, marks(row)) end
@@ -105,9 +109,9 @@ local function before(x, y)
   return earlier(x[1], x[2], y)
 end
 
--- The few rows that match and come after the edge, as far as they are wanted, with their places in
--- the order, sorted; nil if they are too many. What was gathered is of no use before it is whole,
--- so it may take half as long again as other calls.
+-- The wanted rows that match and are beyond the edge, sorted, with their places in the order; nil
+-- if too many rows match. Gathered rows are of no use until all are gathered, so this call may take
+-- half as long again as other calls.
 local function top_k(filter, residual, range, ordinals, edge)
   local kind, test, places, most, gathered = byte(ARGV[12], 2), residual and tester(residual), {}, skip + wanted, {}
   local function place_row(row, score, member)
@@ -144,7 +148,7 @@ local function top_k(filter, residual, range, ordinals, edge)
   end
   local members, scores = {}, {}
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
-  -- Most members are the row alone; others begin with more of the value.
+  -- Most members are the row alone. Others begin with the tail of the sort key.
   if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. KEY_SORTED .. order, unpack(members)) end
   for i, row in ipairs(gathered) do
     local score, member = scores[i], members[i]
@@ -160,8 +164,8 @@ local function top_k(filter, residual, range, ordinals, edge)
   return places
 end
 
--- Delivers from a sorted set, in its order, what the filter lets through; probing, only as long as
--- that is likely to be soon done.
+-- Delivers the rows of a sorted set that match the filter, in its order. With `probing`, it ends
+-- early unless it is likely to be done soon.
 local function deliver_sorted(filter, residual, range, mark, other, probing)
   taken = 'ordered scan'
   local key = p .. KEY_SORTED .. order
@@ -182,16 +186,16 @@ local function deliver_sorted(filter, residual, range, mark, other, probing)
     local left = wanted - found + skip
     return left < missing and 1.2 * n * left / (missing - left) or math.huge
   end
-  -- As many as are likely to be enough; many, where another call did not come to the end.
+  -- As many rows as are likely to be enough; 250 if another call did not reach the end.
   local chunk = ARGV[13] == 'scan' and 250 or (wanted + skip) * (expected > 0 and 1.2 * total / expected or 1)
   return ordered_scan(key, low, high, filter, residual, descending, math.ceil(math.min(math.max(chunk, probing and 64 or 16), 250)), visit, outlook, probing)
 end
 
--- The same for a column of few values: one value's container after the other.
+-- Delivers rows in the order of a column of few values: one value's containers after the other.
 local function deliver_values(filter, residual, range, mark, other)
   taken = 'values'
   local lowest, highest, list = range and range.from or '-inf', range and range.to or '+inf', nil
-  -- A value of which no row follows is not looked at again.
+  -- A value without rows after the position is not read again.
   if descending then
     if mark ~= '' then highest = math.min(range and highest or math.huge, mark * 65536 + (row_of(other) > 0 and 65535 or -1)) end
     list = call('ZRANGE', p .. KEY_VALUES .. order, highest, lowest, 'BYSCORE', 'REV', 'WITHSCORES')
@@ -202,7 +206,7 @@ local function deliver_values(filter, residual, range, mark, other)
   local i = 1
   while i < #list do
     local ordinal, values = floor(list[i + 1] / 65536), { list[i] }
-    -- Those that an enum does not know have one ordinal, and are in the order of their rows.
+    -- The values that an enum does not know share one ordinal, and their rows are in row order.
     while i + 3 <= #list and floor(list[i + 3] / 65536) == ordinal do
       values[#values + 1] = list[i + 2]
       i = i + 2
@@ -227,12 +231,12 @@ local function is_common(node)
   return true
 end
 
--- The rows that are not null in the column to order by.
+-- Delivers the rows that are not null in the column to order by.
 local function deliver_ordered(filter, residual, range, mark, other)
   if ARGV[13] == 'choose' and (residual or filter ~= ALL) then
     local horizon = tonumber(ARGV[8])
     if index ~= INDEX_ORDINALS and is_common(filter) then
-      -- What is met soon needs no estimate.
+      -- If enough rows match early in the order, no estimate is needed.
       local missing = wanted - found + skip
       local done = deliver_sorted(filter, residual, range, mark, other, true)
       if done ~= nil then
@@ -241,7 +245,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
       end
       mark, other = position[2], position[3]
     end
-    -- Sets that the estimate is made of are met again.
+    -- The sets that the estimate evaluates are used again.
     if filter ~= ALL then filter.sets = filter.sets or {} end
     local matches = estimate(filter)
     expected = math.ceil(matches)
@@ -288,7 +292,7 @@ local function containers(node)
 end
 
 local function ordered(node)
-  -- A range of the column bounds the way, and needs no test of its own.
+  -- A range of the order's column limits the scan, and needs no test of its own.
   local range, others = nil, {}
   for _, part in ipairs(parts_of('and', node)) do
     if not range and part.of == order then range = part else others[#others + 1] = part end
@@ -334,7 +338,8 @@ local function run()
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
     took(), looked, taken, expected, evaluating, since(),
   }
-  -- To pack a row spares three microseconds here and there, as many as Lua takes for 2,000 bytes.
+  -- Packing a row saves three microseconds in the server and in the client, as many as Lua takes
+  -- for 2,000 bytes.
   return { cmsgpack.pack(head), bitmaps, bytes <= 2000 * found and cmsgpack.pack(rows) or rows }
 end
 

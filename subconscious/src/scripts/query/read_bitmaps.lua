@@ -1,13 +1,13 @@
--- read_bitmaps.lua: reads the rows that match, segment by segment. It is included in the place of a
--- line that names it; KEYS, ARGV and Returns are those of the script that includes it, and these
--- locals of it:
+-- read_bitmaps.lua: reads the rows that match, segment by segment. Other scripts include this file.
+-- KEYS, ARGV and Returns are those of the including script. This file uses these locals of that
+-- script:
 --
--- filter, residual    what `split` made of the filter
--- first, last, step   the segments
--- reply               set here to { next segment, or -1 if there is none, records there are, 1 or
---                     0: whether all of these rows match, or their records have to be looked at,
---                     microseconds, then for every segment with rows: segment, and its bitmap or a
---                     list of offsets }
+-- filter, residual    the two nodes that `split` made of the filter
+-- first, last, step   the segments to read
+-- reply               set here to { next segment (-1 if there is none), number of records, 1 if all
+--                     of these rows match, or 0 if their records have to be tested, microseconds,
+--                     then for every segment with rows: the segment, and its bitmap or a list of
+--                     offsets }
 local reply = { -1, total, residual and 0 or 1, 0 }
 for segment = first, last, step do
   local set = evaluate(filter, segment)

@@ -1,18 +1,20 @@
--- ready.lua: whether a query can be answered, and how large the model is. A library of scripts that
--- answer queries. KEYS and ARGV are those of the script that includes it:
+-- ready.lua: whether a query can be answered, and how large the model is. A library for queries.
+-- Other scripts include this file. KEYS, ARGV and Returns are those of the including script.
 --
 -- ARGV[2]   registration of the program (see ModelSchema::registration), or the fingerprint of what
 --           indexes depend on
 --
--- Exports   total, handed, segments   records there are, rows handed out, and segments that may
---           have rows
+-- Exports   total, handed, segments   number of records, number of rows handed out, number of
+--                                     segments that may have rows
 --           building                  columns whose indexes are being built, as :name:name:, or nil
 --           first_due                 when the first record expires, in milliseconds, or false
 --           now_if_due()              the time in milliseconds if records have expired that are not
---                                     removed yet; nil if none
---           not_ready(timeless)       what is wrong, nil if nothing is: { schema, stored schema,
---                                     stored types }, { columns, stored types }, or, unless records
---                                     that expired are left to the client, { due }
+--                                     removed yet, else nil
+--           not_ready(timeless)       nil if the query can be answered, else a refusal: { schema,
+--                                     stored schema, stored types }, { columns, stored types }, or
+--                                     { due }. With `timeless` it is never { due }, as the client
+--                                     handles expired records. A script that finds an index
+--                                     unfinished refuses with { building, column }
 local total, handed, segments, building, first_due = 0, 0, 0, nil, nil
 
 local function now_if_due()
@@ -33,8 +35,7 @@ local function not_ready(timeless)
     if stored[1] ~= indexes and stored[1] ~= indexes .. '+' then
       return refuse('schema', stored[2] or stored[1] or '', stored[3] or '')
     end
-    -- A caller that may not register has compared the types itself, and sends the fingerprint
-    -- alone.
+    -- A caller that may not register has compared the types itself. It sends only the fingerprint.
     if not meta[1] and ARGV[2] ~= indexes then return refuse('columns', stored[3] or '') end
     -- A migration to this schema is under way.
     if stored[1] ~= indexes then building = stored[4] or '' end

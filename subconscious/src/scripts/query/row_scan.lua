@@ -1,12 +1,13 @@
--- row_scan.lua: goes through the rows that match a filter in row order. A library of scripts that
--- answer queries; it comes after scan.lua. KEYS, ARGV and Returns are those of the script that
--- includes it.
+-- row_scan.lua: visits the rows that match a filter in row order. A library for queries. Other
+-- scripts include this file after scan.lua. KEYS, ARGV and Returns are those of the including
+-- script.
 --
--- Exports   row_scan(filter, residual, from, backwards, word, visit, visit_set)   see scan.lua;
+-- Exports   row_scan(filter, residual, from, backwards, word, visit, visit_set)   see scan.lua. The
 --           positions have this word
 
--- Beyond the row `from` if there is one. Where no row has to be tested, `visit_set` gets the set of
--- each segment, and the offset beyond which it counts, instead.
+-- Scans the rows beyond `from` if it is given, else all rows. If no row has to be tested, it does
+-- not call `visit` but `visit_set`, with each segment, its set, and the offset beyond which rows
+-- count.
 local function row_scan(filter, residual, from, backwards, word, visit, visit_set)
   local test = residual and tester(residual)
   local first, last, step = 0, segments - 1, 1

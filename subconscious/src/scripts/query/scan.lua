@@ -1,18 +1,20 @@
--- scan.lua: what row_scan.lua and ordered_scan.lua share. A library of scripts that answer queries;
--- it comes after tester.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- scan.lua: what row_scan.lua and ordered_scan.lua share. A library for queries. Other
+-- scripts include this file after tester.lua. KEYS, ARGV and Returns are those of the including
+-- script.
 --
--- A scan calls a function `visit` for the rows one after the other, until it answers true or the
--- time is spent. It returns true if it ended so, before its end, with where in `position`: rows up
--- to there have been looked at.
+-- A scan calls the function `visit` for one row after the other, until `visit` returns true or the
+-- budget is spent. If a scan ends so, before its end, it returns true and sets `position`: all rows
+-- up to there have been looked at.
 --
--- Exports   looked                       rows looked at one by one
+-- Exports   looked                       number of rows looked at one by one
 --           position                     where a scan ended: a word and up to two marks: row row |
---                                        null row (among the nulls) | value score member. Without
---                                        marks, before all of them
---           stop(word, first, second)    sets it, and returns true
---           estimate(filter)             how many rows a filter without wide ranges has, from two
---                                        segments
---           TOP_K                        rows that are read and sorted at most, in all of the time
+--                                        null row (a row among the nulls) | value score member. A
+--                                        word without marks is before all of its rows
+--           stop(word, first, second)    sets the position, and returns true
+--           estimate(filter)             number of rows that match a filter without wide ranges,
+--                                        estimated from two segments
+--           TOP_K                        greatest number of rows that are read and sorted, which
+--                                        take the whole budget
 
 local TOP_K = math.min(budget * 0.4, 4000)
 

@@ -1,25 +1,24 @@
--- scratch.lua: intermediate bitmaps, at the keys t:1, t:2 and so on. A library of scripts that
--- answer queries; it comes after budget.lua. KEYS, ARGV and Returns are those of the script that
--- includes it:
+-- scratch.lua: intermediate bitmaps, at the keys t:1, t:2 and so on. A library for queries. Other
+-- scripts include this file after budget.lua. KEYS, ARGV and Returns are those of the including
+-- script.
 --
--- ARGV[1]   what comes before every key of the model
+-- ARGV[1]   prefix of all keys of the model
 --
--- Exports   p, width        ARGV[1], and ARGV[4] as a number: the width of an entry of the row
---           directory
---           decimal         numbers as text
---           temporary()     the key of a bitmap that is not in use
---           pin()           keeps all that are in use for the rest of the call; returns how many
---                           there are
---           release(to)     the others are not in use any more; or those that were not when
---                           in_use() was `to`
---           in_use()        how many are
---           leave_nothing(run)   runs a function, deletes the bitmaps, also when it failed, and
---                                answers what it did
+-- Exports   p, width             ARGV[1], and ARGV[4] as a number: the width in bytes of an entry
+--                                of the row directory
+--           decimal              a table that has numbers as text
+--           temporary()          the key of a bitmap that is not in use
+--           pin()                keeps all bitmaps in use until the call ends; returns their number
+--           release(to)          ends the use of all bitmaps that are not pinned, or of those that
+--                                were not in use when in_use() was `to`
+--           in_use()             number of bitmaps in use
+--           leave_nothing(run)   calls a function, deletes the bitmaps even if it failed, and
+--                                returns what it returned
 --
--- Nothing of it reaches replicas or the append-only file, and nothing is left behind.
+-- No bitmap reaches replicas or the append-only file, and none is left behind.
 local p, width = ARGV[1], tonumber(ARGV[4])
 
--- Joined to a text or passed to a command, a number is formatted as a double each time.
+-- A number that is joined to a text or passed to a command is formatted as a double each time.
 local decimal = setmetatable({}, {
   __index = function(known, number)
     known[number] = text('%d', number)
@@ -27,7 +26,7 @@ local decimal = setmetatable({}, {
   end,
 })
 
--- Bitmaps in use, the most there were, and those of them that are pinned.
+-- The number of bitmaps in use, the greatest such number so far, and the number of pinned bitmaps.
 local used, most, pinned = 0, 0, 0
 local function temporary()
   if most == 0 then

@@ -1,16 +1,16 @@
--- sets.lua: sets of rows of one segment. A library of scripts that answer queries; it comes after
--- scratch.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- sets.lua: sets of rows of one segment. A library for queries. Other scripts include this file
+-- after scratch.lua. KEYS, ARGV and Returns are those of the including script.
 --
--- A set is nil if it is empty, the key of a bitmap (a string), or a list of offsets (a table).
+-- A set is nil, the key of a bitmap (a string), or a list of offsets (a table). An empty set may be
+-- nil or a bitmap without bits.
 --
 -- Exports   bits(bytes)                the offsets in a bitmap
---           size(set)                  how many rows it has
+--           size(set)                  number of rows in the set
 --           lookup(list)               a table that has true at each value of a list
---           member_test(set, times)    a function that says whether an offset is in the set; it
---                                      will be called so often
---           keep(list, test, wanted)   those of the offsets for which the test answers what is
---                                      wanted
---           bitop(operation, keys)     a new bitmap, or nil if it would be empty
+--           member_test(set, times)    a function that says whether an offset is in the set.
+--                                      `times` is how often it will be called
+--           keep(list, test, wanted)   the offsets of the list for which the test returns `wanted`
+--           bitop(operation, keys)     a new bitmap, or nil if all of the keys are gone
 local bits = bits()
 
 local function size(set)
@@ -50,7 +50,7 @@ local function keep(list, test, wanted)
   if #kept > 0 then return kept end
 end
 
--- BITOP goes through eight bytes at a time, but for more than 16 keys one by one.
+-- BITOP reads eight bytes at a time, but single bytes if it has more than 16 keys.
 local function bitop(operation, sources)
   local key = temporary()
   effort = effort + BITOP_SOURCE * #sources

@@ -1,15 +1,17 @@
--- sorted_set.lua: places in the sorted set of a column. A library of scripts that answer queries;
--- it comes after scratch.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- sorted_set.lua: sort keys, members and ranks in the sorted set of a column. A library for
+-- queries. Other scripts include this file after scratch.lua. KEYS, ARGV and Returns are those of
+-- the including script.
 --
 -- Exports   row_of(member)                the row of a member
---           less(a, b)                    byte order
---           rank(key, score, member)      the number of members before (score, member)
---           place_of(row, name, kind)     where a row stands in the order of a column: the score as
---                                         text, and the member; nil for null
---           earlier(score, member, edge)  whether a place is before the place { score, member }
+--           less(a, b)                    whether a is before b in byte order
+--           rank(key, score, member)      number of members before (score, member)
+--           place_of(row, name, kind)     where a row is in the order of a column: its score as
+--                                         text, and its member; nil for null
+--           earlier(score, member, edge)  whether (score, member) is before the edge { score,
+--                                         member }
 --           entry_of, id_in               see ids.lua
 
--- The operator would use the server's locale.
+-- The operator < would use the server's locale.
 local function less(a, b)
   local shorter = math.min(#a, #b)
   for i = 1, shorter do
@@ -28,7 +30,7 @@ local function rank(key, score, member)
   local low = call('ZCOUNT', key, '-inf', '(' .. score)
   if member == '' then return low end
   local high = low + call('ZCOUNT', key, score, score)
-  -- Where there is but one score, as of texts, the server finds the place itself.
+  -- If all members have the same score, as those of texts do, the server finds the rank itself.
   if low == 0 and high == call('ZCARD', key) then return call('ZLEXCOUNT', key, '-', '(' .. member) end
   while low < high do
     local middle = floor((low + high) / 2)
@@ -39,7 +41,7 @@ end
 
 -- include shared/ids.lua
 
--- Made when it is needed.
+-- The function is made when it is first needed.
 local place
 local function place_of(row, name, kind)
   local id = id_in(entry_of(row))

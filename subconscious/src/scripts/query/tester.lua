@@ -1,34 +1,34 @@
--- tester.lua: whether single rows match a filter. A library of scripts that answer queries; it
--- comes after evaluate.lua. KEYS, ARGV and Returns are those of the script that includes it.
+-- tester.lua: whether single rows match a filter. A library for queries. Other scripts include this
+-- file after evaluate.lua. KEYS, ARGV and Returns are those of the including script.
 --
--- Exports   is_evaluated(node)   whether to evaluate a segment is cheaper than to ask its
---           containers for a few rows
+-- Exports   is_evaluated(node)   whether evaluating a segment is cheaper than looking up a few rows
+--                                in its containers
 --           is_read(node)        whether the first rows of a segment are tested by reading their
 --                                records
---           expect_rows(count)   says how many rows of each segment will be tested, about
+--           expect_rows(count)   notes an estimate of how many rows of each segment will be tested
 --           ranked(node)         the parts that are ANDed: first those that let the fewest rows
 --                                through, last those that read records
 --           tester(node)         a function that says whether the row of a segment and an offset
---                                matches the node. It may be told the offset as text, if that is
---                                known
+--                                matches the node. Its third argument may be the offset as text, if
+--                                that is known
 
 local expected_rows = 0
 local function expect_rows(count) expected_rows = math.max(expected_rows, count) end
 
--- A range that is listed has no other way.
+-- A range that is listed can only be evaluated.
 local function is_evaluated(node) return not node.wide and (node[1] == 'range' or node[1] == 'or' and #node > 4) end
 
--- As many rows as there are values, as a record takes about as long as a container: the break-even
--- rule of plan/cost.rs.
+-- At most as many records are read as the node has values, as a record takes about as long as a
+-- container: the break-even rule of plan/cost.rs.
 local function is_read(node)
   if node[1] == 'not' then node = node[2] end
   return node.values and #node > 4 and expected_rows < #node.values
 end
 
--- Rows of the first eighth of the middle segment that match a part, about.
+-- Estimated number of rows in the first eighth of the middle segment that match a part.
 local function weight_of(part)
   if part[1] == 'not' then
-    -- What a NOT leaves out is counted more easily than what it lets through.
+    -- The rows that a NOT leaves out are easier to count than those that it lets through.
     return math.min(handed, SEGMENT / 8) - weight_of(part[2])
   end
   local segment, set = floor(segments / 2), nil
@@ -63,8 +63,8 @@ end
 
 local tester
 
--- By the set of the segment, which is evaluated when it is first asked for; until then, by some
--- records.
+-- Tests by the set of the segment, which is evaluated when it is first needed. If is_read() is
+-- true, some rows are tested by their records before that.
 local function test_by_set(node)
   local found, read, values = {}, {}, is_read(node) and lookup(node.values)
   node.sets = node.sets or {}
@@ -86,7 +86,7 @@ local function test_by_set(node)
   end
 end
 
--- By each part until one decides.
+-- Tests by one part after the other, until one decides.
 local function test_parts(node)
   local operator, count = node[1], #node - 1
   local decisive, parts = operator == 'or', nil
@@ -99,7 +99,8 @@ local function test_parts(node)
       local part = parts[i]
       local found, passes = part[2], nil
       if found then
-        -- Containers are asked here: a function for each would take as long as asking.
+        -- A container is looked up here. Calling a function for it would take as long as the
+        -- look-up.
         local set = found[segment]
         if set == nil then
           set = container(part[1], segment) or false
@@ -121,7 +122,7 @@ local function test_parts(node)
   end
 end
 
--- Made when it is needed: many queries test no rows.
+-- The table is made when it is first needed, as many queries test no rows.
 local testers
 local function make_testers() return {
   all = function() return function() return true end end,

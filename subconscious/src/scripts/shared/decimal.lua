@@ -1,12 +1,12 @@
--- decimal.lua: the form of a decimal that an index has. It is included in the place of a line that
--- names it; KEYS, ARGV and Returns are those of the script that includes it, and this is set here:
+-- decimal.lua: the form that a decimal has in an index. Other scripts include this file. KEYS, ARGV
+-- and Returns are those of the including script. This file sets this local:
 --
--- plain_decimal: a function from a stored value to the form: without the zeros that end the
---           fraction, and without the sign of a zero. What is no decimal stays as it is, as do nil
---           and false. value/sort_key.rs has the same in Rust (index_form)
+-- plain_decimal: a function from a stored value to this form, which lacks the zeros at the end of
+--           the fraction and the sign of a zero. A text that is no decimal stays as it is; so do
+--           nil and false. value/sort_key.rs has the same in Rust (index_form)
 local function plain_decimal(value)
   local last = value and string.byte(value, -1)
-  -- Most end with a digit that stays.
+  -- Most values end with a digit that stays.
   if last ~= 48 and last ~= 46 then return value end
   local whole, fraction = string.match(value, '^(%-?%d+)%.(%d*)$')
   if whole then

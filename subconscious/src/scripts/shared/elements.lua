@@ -1,12 +1,12 @@
--- elements.lua: what changes in a list. It is included in the place of a line that names it, where
--- there is a list: others do not pay for it. KEYS, ARGV and Returns are those of the script that
--- includes it, and this is set here:
+-- elements.lua: what changes in a list. Other scripts include this file. KEYS, ARGV and Returns are
+-- those of the including script. A script includes it where it has a list, so writes without a list
+-- do not pay for it. This file sets this local:
 --
 -- elements  a function from the stored forms of a list before and after a write (nil if there is no
---           record, false for null) to what changes: value and whether it comes, and so on. Each
---           element ends with a comma; in it, \c is a comma and \\ a backslash.
--- What is no list, as something else may have stored it, has those elements that end with a comma:
--- see list::entries in Rust.
+--           record, false for null) to a list of changes: a value, whether it is added, and so on
+-- In a stored list each element ends with a comma. In an element, \c is a comma and \\ a backslash.
+-- Another program may have stored a text that is no list: its elements are those that end with a
+-- comma. See list::entries in Rust.
 local function values(list)
   if not list then return { list } end
   local find, sub = string.find, string.sub

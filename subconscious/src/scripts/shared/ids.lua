@@ -1,10 +1,10 @@
--- ids.lua: which record has a row. It is included in the place of a line that names it; KEYS, ARGV
--- and Returns are those of the script that includes it, and these locals of it:
+-- ids.lua: which record has a row. Other scripts include this file. KEYS, ARGV and Returns are
+-- those of the including script. This file uses these locals of that script:
 --
--- p, width  what comes before every key of the model; width of an entry of the row directory as a
+-- p, width  prefix of all keys of the model; width in bytes of an entry of the row directory, as a
 --           number
 
--- The id as the directory holds it: as text, or packed. False or "" if there is none.
+-- The id of a row as the row directory holds it: as text or packed. False or "" if there is none.
 local directory = {}
 local function entry_of(row)
   if width == 0 then return call('HGET', text('%sd:%d', p, floor(row / CHUNK)), text('%d', row % CHUNK)) end
@@ -18,7 +18,7 @@ local function entry_of(row)
   return call('GETRANGE', key, text('%d', first), text('%d', first + width - 1))
 end
 
--- The id's text, which is what the record's key ends in.
+-- The id as text, with which the record's key ends.
 local function id_in(entry)
   if width == 0 then return entry end
   if #entry == 16 then

@@ -1,5 +1,5 @@
--- plain.lua: the form of a value that an index has. It is included in the place of a line that
--- names it; KEYS, ARGV and Returns are those of the script that includes it. Includes decimal.lua.
+-- plain.lua: the form that a value has in an index. Other scripts include this file. KEYS, ARGV and
+-- Returns are those of the including script. This file includes decimal.lua.
 
 -- include shared/decimal.lua
 -- Equal numbers are one value in an index: see index.lua.

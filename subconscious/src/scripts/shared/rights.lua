@@ -1,10 +1,10 @@
--- rights.lua: says which commands the user may not run. Redis 7.0 does not, where a script was
--- refused one.
+-- rights.lua: answers which commands the user may not run. Redis 7.0 refuses a command of a script
+-- without naming it.
 --
--- KEYS[1]   any key; it is not looked at
--- ARGV[1]   a word, and so on: names of commands, among others that are none
+-- KEYS[1]   any key; it is not read
+-- ARGV[1]   a word, and so on: some of the words are names of commands
 --
--- Returns   those of the words that are commands which the user may not run
+-- Returns   the words that are commands which the user may not run
 local missing = {}
 for i = 1, #ARGV do
   local known, may = pcall(redis.acl_check_cmd, ARGV[i])

@@ -1,26 +1,26 @@
--- rows.lua: what all scripts share: rows, their segments, and the places of values in sorted sets.
--- It comes before the text of each script that says so, and KEYS, ARGV and Returns are those of
--- that script. The keys are described in model/keys.rs.
+-- rows.lua: what all scripts share: rows, their segments, and sort keys. Other scripts include this
+-- file. KEYS, ARGV and Returns are those of the including script. The keys are described in
+-- model/keys.rs.
 --
--- A row is a record's number; a segment is SEGMENT rows, so that a bitmap of one takes 32,736 bytes
--- and fits its allocation class together with its header. A container is a bitmap where that takes
--- no more than 64 bytes a row: from PROMOTE rows on, in a segment that is not full from
--- PROMOTE_EARLY if it has its share of PROMOTE, and down to DEMOTE rows. The row directory is cut
--- into strings of DIRECTORY entries, or hashes of CHUNK. Numbers beyond 2^53 never become Lua
--- numbers: they stay text.
+-- A row is a record's number. A segment is SEGMENT rows, so that a bitmap of 32,736 bytes and its
+-- header fit an allocation class.
+-- A container is a set of up to PROMOTE rows. With one more it becomes a bitmap, which then takes
+-- no more than 64 bytes a row. In a segment that is not full, it becomes one after PROMOTE_EARLY
+-- rows, if that is its share of PROMOTE. At DEMOTE rows it is a set again.
+-- The row directory consists of strings of DIRECTORY entries, or of hashes of CHUNK entries.
+-- Numbers beyond 2^53 are never computed with as Lua numbers: they stay text.
 local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub
--- text('%d', number): passed as they are, numbers are formatted as doubles, which takes longer than
--- a small command.
+-- Numbers are passed to commands as text('%d', number). Others are formatted as doubles, which
+-- takes longer than a small command.
 local text = string.format
 
--- What a script answers if it finds something wrong, before it has written anything: a nil, a word,
--- and details.
+-- The reply of a script that refuses, before it has written anything: nil, a reason, and details.
 local function refuse(...) return { false, ... } end
 
--- The following make functions, which a script does not pay for where it does not need them; they
--- use no locals, for the same reason.
+-- The following functions make functions, so that a script does not pay for those that it does not
+-- need. They use no outer locals for the same reason.
 
--- A function from a bitmap to its rows, as offsets in ascending order.
+-- Makes a function from a bitmap to its rows, as offsets in ascending order.
 local function bits()
   local find, byte = string.find, string.byte
   return function(bytes)
@@ -42,15 +42,15 @@ local function bits()
   end
 end
 
--- A function from a kind (as a byte) and a stored value to its place in the column's sorted set:
--- the score as text, and what stands before the row in the member. value/sort_key.rs has the same
--- in Rust (SortKey) and says why it keeps the order.
+-- Makes a function from a kind (a byte) and a stored value to its sort key: the score as text, and
+-- the tail, which is before the row in the member. value/sort_key.rs has the same in Rust (SortKey)
+-- and says why it keeps the order.
 --
--- Something else may have stored what is no number: that counts as 0. No pattern here can read a
--- text in two ways, as the server would try all of them.
+-- Another program may have stored a text that is no number: it counts as 0. No pattern here can
+-- match a text in two ways, as the server would try all of them.
 local function places()
   local byte, sub, find, match, gsub, char, number = string.byte, string.sub, string.find, string.match, string.gsub, string.char, tonumber
-  -- A score that Redis takes: it refuses what is beyond a double.
+  -- A score that Redis accepts: it refuses numbers beyond the range of a double.
   local function score(value)
     local double = number(value)
     if double == 0 then return '0' end

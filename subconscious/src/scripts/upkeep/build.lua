@@ -1,23 +1,26 @@
--- build.lua: enters the records of some rows into new indexes. Includes rows.lua, ids.lua,
--- index.lua and apply.lua.
+-- build.lua: enters the records of some rows into new indexes. This file includes rows.lua,
+-- ids.lua, index.lua and apply.lua.
 --
 -- KEYS[1]   the model's meta
--- ARGV[1]   what comes before every key of the model
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   fingerprint of the schema
--- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
--- ARGV[4]   number of rows to go through
+-- ARGV[3]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
+-- ARGV[4]   number of rows to read
 -- ARGV[5]   n, the number of columns whose indexes are built
--- then      n names; n specs (see index.lua); n times 0 (positions, set here); n times: what a
---           record that lacks the column has: default and the value, id and "" for its id, or ""
---           and "" for null; then for the values of columns of few values: name, value, ordinal
---           and so on
+-- then      n names
+--           n index specs (see index.lua)
+--           n times 0 (positions, set here)
+--           n times the value of a record that lacks the column: default and the value, or id and
+--           "" for the record's id, or "" and "" for null
+--           for the values of columns of few values: name, value, ordinal, and so on
 --
--- Returns   { next row, rows } ; all is done if the next row is not below the rows
---           or nil, what is wrong, ..: { schema, stored schema }, { ordinal, column, value } (to be
---           added to the arguments), { long, column, key of the record }, { number, column, value,
---           key }, { duplicate, column, value }, { dropping } (see drop.lua)
+-- Returns   { next row, number of rows }: all is done if the next row is not below that number
+--           or nil, then a reason and its details: { schema, stored schema }, { ordinal, column,
+--           value } (the caller adds the ordinal to the arguments), { long, column, key of the
+--           record }, { number, column, value, key }, { duplicate, column, value }, { dropping }
+--           (see drop.lua)
 --
--- A row may be entered twice: what is there already stays.
+-- A row may be entered twice: entries that exist stay.
 
 -- include shared/rows.lua
 
@@ -33,7 +36,7 @@ local ordinals = {}
 for i = lacking + 2 * n + 1, #ARGV, 3 do ordinals[ARGV[i] .. ':' .. ARGV[i + 1]] = ARGV[i + 2] end
 -- include shared/ids.lua
 
--- First all is read and checked.
+-- Everything is read and checked before the first write.
 local first, rows = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
 local last = math.min(first + ARGV[4], rows) - 1
 local found = {}

@@ -1,7 +1,7 @@
--- check_counts.lua: compares the numbers in meta and the rows to be used again with the rows in
--- use. Includes rows.lua, inspect.lua and ids.lua.
+-- check_counts.lua: compares the numbers in meta, and the numbers of freed rows, with the rows in
+-- use. This file includes rows.lua, inspect.lua and ids.lua.
 --
--- KEYS[1], ARGV[1] and so on: see inspect.lua
+-- KEYS[1], ARGV[1] and the following: see inspect.lua
 -- then      the greatest segment that has rows in use, or -1
 --
 -- Returns   { found }: see inspect.lua

@@ -1,14 +1,18 @@
--- check_entries.lua: finds entries of one key of an index that are not those of a record. Includes
+-- check_entries.lua: finds entries of one key of an index that no record has. This file includes
 -- rows.lua, inspect.lua and ids.lua.
 --
--- KEYS[1], ARGV[1] and so on: see inspect.lua
--- then      the key; what it is: set or bitmap (a container), sorted, unique, directory (a hash),
---           ttl or expiring, or unused for one that nothing uses; the column's number, from 1, or
---           0; segment of a container or chunk of a hash; value if a container has one, else "";
---           the value; where to go on, 0 at first
+-- KEYS[1], ARGV[1] and the following: see inspect.lua
+-- then      the key
+--           what the key is: set or bitmap (a container), sorted, unique, directory (a hash), ttl,
+--           expiring, or unused if nothing uses it
+--           the column's number, from 1; 0 for none
+--           segment of a container, or chunk of a hash
+--           value if a container has a value, else ""
+--           the value
+--           where to continue; 0 at first
 --
--- Returns   { where to go on, 0 if this was all, or twin if it is to be gone through as a bitmap;
---           entries gone through, found }: see inspect.lua
+-- Returns   { where to continue (0 if this was all, twin if the bitmap of the same value is to be
+--           read next), number of entries read, found }: see inspect.lua
 
 -- include shared/rows.lua
 -- include upkeep/inspect.lua
@@ -30,14 +34,14 @@ if not of_column and what ~= 'directory' and what ~= 'ttl' and what ~= 'expiring
   if repair then call('UNLINK', key) end
   return { 0, 0, found }
 elseif not has_type(key, types[what]) then
-  -- The entries that are missing then are put in by check_rows.lua.
+  -- check_rows.lua then adds the entries that are missing.
   report('type', key, nil, call('TYPE', key).ok, what ~= 'directory')
   if repair and what ~= 'directory' then call('UNLINK', key) end
   return { 0, 0, found }
 end
 
 -- include shared/elements.lua
--- Whether a record with the stored value belongs into this container.
+-- Whether a record with this stored value belongs in this container.
 local function belongs(stored)
   if kind ~= KIND_LIST or not stored or not value then return plain(kind, stored) == value end
   local changes = elements(nil, stored)
@@ -47,8 +51,8 @@ local function belongs(stored)
   return false
 end
 
--- The key of the row's record and its value of the column; nothing if there is no such record, true
--- if it has expired.
+-- The key of the row's record, and the record's value of the column. Nothing if there is no such
+-- record, true if it has expired.
 local function record(row)
   if not is_live(row) then return end
   if is_due(row) then return true end
@@ -68,7 +72,7 @@ if what == 'set' then
   if call('EXISTS', twin) == 1 and has_type(twin, 'string') then
     report('twice', key, nil, nil, true)
     if repair then
-      -- The bitmap is what writes use.
+      -- Writes use the bitmap, so the rows of the set are moved to it.
       for _, member in ipairs(call('SMEMBERS', key)) do
         local offset = tonumber(member)
         if offset and offset >= 0 and offset < SEGMENT and offset % 1 == 0 then call('SETBIT', twin, member, 1) end
@@ -128,7 +132,7 @@ elseif what == 'unique' then
     count = count + 1
   end
 elseif what == 'ttl' then
-  -- Whether the time is right is for check_rows.lua.
+  -- check_rows.lua checks the deadlines.
   local reply = call('ZSCAN', key, cursor, 'COUNT', 64)
   next = reply[1]
   for at = 1, #reply[2], 2 do
@@ -141,7 +145,7 @@ elseif what == 'ttl' then
     count = count + 1
   end
 else
-  -- A chunk of the row directory, or of what is kept of records that expire.
+  -- A chunk of the row directory, or of what is kept for records that expire.
   local reply = call('HSCAN', key, cursor, 'COUNT', 64)
   next = reply[1]
   for at = 1, #reply[2], 2 do

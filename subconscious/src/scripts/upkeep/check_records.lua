@@ -1,12 +1,13 @@
--- check_records.lua: finds records that have no row. Includes rows.lua, inspect.lua and ids.lua.
+-- check_records.lua: finds records that have no row. This file includes rows.lua, inspect.lua and
+-- ids.lua.
 --
--- KEYS[1], ARGV[1] and so on: see inspect.lua
+-- KEYS[1], ARGV[1] and the following: see inspect.lua
 -- then      keys of records
 --
 -- Returns   { found }: see inspect.lua
 --
--- A record without a row is given the next one; its index entries are then missing, which
--- check_rows.lua mends.
+-- A repair gives such a record the next row. Its index entries are still missing then;
+-- check_rows.lua adds them.
 
 -- include shared/rows.lua
 -- include upkeep/inspect.lua

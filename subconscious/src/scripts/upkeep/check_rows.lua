@@ -1,13 +1,17 @@
--- check_rows.lua: finds rows in use without a record, and index entries that records lack. Includes
--- rows.lua, inspect.lua, ids.lua, index.lua and apply.lua.
+-- check_rows.lua: finds rows in use without a record, and index entries that records lack. This
+-- file includes rows.lua, inspect.lua, ids.lua, index.lua and apply.lua.
 --
--- KEYS[1], ARGV[1] and so on: see inspect.lua
--- then      the first row; the last; 1 to look for rows without a record only, else 0; rows that
---           had none before the indexes were gone through, so that nothing is left of them
+-- KEYS[1], ARGV[1] and the following: see inspect.lua
+-- then      the first row
+--           the last row
+--           1 to look only for rows without a record, else 0
+--           rows that had no record before the indexes were checked, so that no entries of them are
+--           left
 --
--- Returns   { records, rows handed out, rows without a record.., found }: see inspect.lua
+-- Returns   { number of records, number of rows handed out, the rows without a record, found }: see
+--           inspect.lua
 --
--- A row without a record is freed only if it is among those rows: a row that is used again must
+-- A row without a record is freed only if it is among these rows, as a row that is used again must
 -- have no entries left.
 
 -- include shared/rows.lua
@@ -18,8 +22,8 @@ local empty, lost, records = {}, {}, 0
 for at = rest + 4, #ARGV do empty[ARGV[at]] = true end
 local positions = #ARGV
 
--- Finds the index entries that the record lacks. A value that belongs to another is left out by the
--- next call.
+-- Finds the index entries that the record lacks. If another record has a unique value of this one,
+-- the function returns a refusal, and the next call leaves the column out.
 local function enter(row, key, fields)
   local known, old, segment, offset = false, nil, nil, nil
   for i = 1, n do
@@ -49,7 +53,7 @@ local function enter(row, key, fields)
   end
 end
 
--- Finds out whether the record's time to live is what the model has of it.
+-- Compares the record's deadline and indexed values with the copies that the model keeps.
 local function life(row, key, fields, id)
   local mark, chunk, slot = text('%d', row), p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK
   local deadline, noted = call('PEXPIRETIME', key), call('ZSCORE', p .. KEY_TTL, mark)

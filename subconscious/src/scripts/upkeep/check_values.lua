@@ -1,8 +1,9 @@
--- check_values.lua: compares the values in order of a column of few values with the containers that
--- there are. Includes rows.lua, inspect.lua and ids.lua.
+-- check_values.lua: compares the ordered values of a column of few values with its containers. This
+-- file includes rows.lua, inspect.lua and ids.lua.
 --
--- KEYS[1], ARGV[1] and so on: see inspect.lua
--- then      the column's name; value and ordinal, and so on
+-- KEYS[1], ARGV[1] and the following: see inspect.lua
+-- then      the column's name
+--           value and ordinal, and so on
 --
 -- Returns   { found }: see inspect.lua
 
@@ -23,7 +24,7 @@ for at = rest + 2, #ARGV, 2 do
   end
   local score = ARGV[at + 1] * 65536 + segments
   local stored = tonumber(call('ZSCORE', key, value) or '')
-  -- What this program does not know, another may.
+  -- Another program may know a value that this program does not know, so its ordinal stays.
   if stored and ARGV[at + 1] == '65535' then score = stored - stored % 65536 + segments end
   if segments == 0 then
     if stored then

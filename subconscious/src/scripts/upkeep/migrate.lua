@@ -6,15 +6,15 @@
 -- ARGV[3]   registration of the program: see ModelSchema::registration
 -- ARGV[4]   what indexes depend on: see ModelSchema::description
 -- ARGV[5]   the new types of all columns: see ModelSchema::types
--- ARGV[6]   1 or 0, whether indexes change
+-- ARGV[6]   1 if indexes change, else 0
 -- ARGV[7]   columns whose old indexes are dropped, as :name:name:, or ""
 -- ARGV[8]   columns whose indexes are built, in the same form
 --
--- Returns   1 or 0, whether the stored fingerprint and types were still those
+-- Returns   1 if the stored fingerprint and types were still those that the caller saw, else 0
 --
--- From here on all programs but this are refused, until they have registered again. Until the
--- indexes are built, the stored fingerprint is the new one with a +: writes keep the new indexes,
--- and queries that need an unfinished one are refused.
+-- From this call on, all other programs are refused until they have registered again. While the
+-- indexes are built, the stored fingerprint is the new one with a + at its end. Writes then
+-- maintain the new indexes, and queries that need an unfinished index are refused.
 local call, meta = redis.call, KEYS[1]
 local stored = call('HMGET', meta, 'schema', 'types', 'programs')
 local fingerprint = stored[1] or ''

@@ -1,17 +1,18 @@
--- purge_expired.lua: removes records that expired, as far as Redis has not: their rows and index
--- entries. Includes rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
+-- purge_expired.lua: removes what Redis leaves of records that expired: their rows and index
+-- entries. This file includes rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the model's meta
--- ARGV[1]   what comes before every key of the model
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   registration of the program: see ModelSchema::registration
--- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[3]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[4]   n, the number of indexed columns
--- ARGV[5]   number of records to remove at most
--- then      n names of indexed columns; n specs (see index.lua)
+-- ARGV[5]   greatest number of records to remove
+-- then      n names of indexed columns
+--           n index specs (see index.lua)
 --
--- Returns   { records removed, 1 or 0: whether there are more }
---           or nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored
---           types }
+-- Returns   { number of records removed, 1 if there are more, else 0 }
+--           or nil, then a reason and its details: { schema, stored schema, stored types },
+--           { columns, stored types }
 
 -- include shared/rows.lua
 

@@ -1,22 +1,25 @@
--- delete.lua: removes one record together with its index entries, and can read it first. Includes
--- rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
+-- delete.lua: removes one record together with its index entries, and can read it first. This file
+-- includes rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the record's hash
--- ARGV[1]   what comes before every key of the model
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   registration of the program: see ModelSchema::registration
--- ARGV[3]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[3]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[4]   n, the number of indexed columns
 -- ARGV[5]   f, the number of fields to read besides the row
 -- ARGV[6]   the column with the version, or ""
 -- ARGV[7]   the version that the record must have
 -- ARGV[8]   c, the number of fields that must be as the caller has seen them
--- then      n names of indexed columns; n specs (see index.lua); f names of fields; c times: name,
---           and = and the value, or "" for null
+-- then      n names of indexed columns
+--           n index specs (see index.lua)
+--           f names of fields
+--           c times: name, and = followed by the value, or "" for null
 --
--- Returns   { 1 } or { 0 }, whether there was such a record; if f > 0 then { 1, { row, the f fields
---           } } or { 0 }; { 2 } if one of the c fields has changed
---           or nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored
---           types }, { conflict, version }, { corrupt, why }
+-- Returns   { 1 } if there was such a record, else { 0 }
+--           if f > 0: { 1, { row, the f fields } } or { 0 }
+--           { 2 } if one of the c fields has changed
+--           or nil, then a reason and its details: { schema, stored schema, stored types },
+--           { columns, stored types }, { conflict, version }, { corrupt, why }
 
 -- include shared/rows.lua
 

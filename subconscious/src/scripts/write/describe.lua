@@ -5,7 +5,7 @@
 -- ARGV[2]   what indexes depend on: see ModelSchema::description
 -- ARGV[3]   all columns and their types: see ModelSchema::types
 --
--- Returns   1 or 0, whether it was stored: there are no records
+-- Returns   1 if it was stored, 0 if there are records
 local call, meta = redis.call, KEYS[1]
 if tonumber(call('HGET', meta, 'count') or 0) > 0 then return 0 end
 for program in string.gmatch(call('HGET', meta, 'programs') or '', '%S+') do call('HDEL', meta, program) end

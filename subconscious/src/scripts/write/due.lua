@@ -1,20 +1,21 @@
--- due.lua: removes records that expired, as far as Redis has not: their rows and index entries. It
--- is included in the place of a line that names it; KEYS, ARGV and Returns are those of the script
--- that includes it, and these locals of it:
+-- due.lua: removes what Redis leaves of records that expired: their rows and index entries. Other
+-- scripts include this file. KEYS, ARGV and Returns are those of the including script. This file
+-- uses these locals of that script:
 --
 -- p, n, names, specs, width: as in index.lua and remove.lua, of all indexed columns
--- now       the time in milliseconds. A record is gone as of its deadline: servers differ in
---           whether it is there in that very millisecond, and some remove it in it or not, as it
---           comes
--- limit     number of records to remove at most
+-- now       the time in milliseconds. A record is gone as of its deadline. In that very
+--           millisecond, some servers still have its hash, some do not, and some may or may not
+--           have it
+-- limit     greatest number of records to remove
 -- due       set here to when the next record expires, or false
 --
--- The hash of such a record is gone, so what its index entries were made of is in x:<row / 128>:
--- the values by the names of their columns, and the id by the empty name. Each record is removed in
--- a step of its own: an error leaves those before it removed as a whole.
+-- The hash of such a record is gone. So x:<row / 128> has what its index entries were made of: the
+-- values by the names of their columns, and the id by the empty name. Each record is removed in a
+-- step of its own: if one fails, those before it are removed completely.
 --
--- A full server refuses a script's first write if that may take memory, and lets it go on after any
--- other. So the first is one that frees: to remove what expired must not need free memory.
+-- A full server refuses the first write of a script if that write may take memory. After any other
+-- first write it lets the script continue. So the first write here frees memory: removing expired
+-- records must not need free memory.
 call('DEL', p .. KEY_TEMPORARY .. '1')
 for _, mark in ipairs(call('ZRANGEBYSCORE', p .. KEY_TTL, '-inf', text('%d', now), 'LIMIT', 0, limit)) do
   local row, known, positions, segment, offset = tonumber(mark), true, nil, nil, nil
@@ -22,7 +23,7 @@ for _, mark in ipairs(call('ZRANGEBYSCORE', p .. KEY_TTL, '-inf', text('%d', now
   if packed then
     local kept, old = cmsgpack.unpack(packed), { mark }
     for i = 1, n do old[i + 1] = kept[ARGV[names + i]] or false end
-    -- Where the record was saved anew, the hash belongs to another row.
+    -- If the record was saved again, the hash belongs to another row.
     local gone = p .. KEY_RECORD .. kept['']
     if call('HGET', gone, '#') ~= mark then gone = false end
     local numbers = call('HMGET', p .. KEY_META, 'rows', 'count')

@@ -1,10 +1,10 @@
--- expire.lua: sets or ends the life of a record that has just been written, and keeps what its
--- removal will need. It is included in the place of a line that names it; KEYS, ARGV and Returns
--- are those of the script that includes it, and these locals of it:
+-- expire.lua: sets or removes the deadline of a record that has just been written, and keeps what
+-- its removal will need. Other scripts include this file. KEYS, ARGV and Returns are those of the
+-- including script. This file uses these locals of that script:
 --
 -- p, key, row, due: as in index.lua
--- deadline  the time in milliseconds; true: as it was, which is some time; false: for ever; nil: as
---           it was
+-- deadline  the new deadline in milliseconds; true: as before, and there is one; false: none; nil:
+--           as before
 -- kept      the values of the indexed columns by their names, and the id by '', if the record has a
 --           deadline
 if deadline then

@@ -1,38 +1,46 @@
 -- patch.lua: changes some columns of one record, or how long it lives, together with its index
--- entries. Includes rows.lua, schema.lua, index.lua, apply.lua and expire.lua.
+-- entries. This file includes rows.lua, schema.lua, index.lua, apply.lua and expire.lua.
 --
 -- KEYS[1]   the record's hash
--- ARGV[1]   what comes before every key of the model
+-- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   registration of the program: see ModelSchema::registration
 -- ARGV[3]   m, the number of columns that change
--- ARGV[4]   n, the number of those that are indexed; they come first
--- ARGV[5]   q, the number of further indexed columns, where the record may be given a time to live
--- ARGV[6]   how long the record lives: "" as before; ns or ms: until the new value, in nano- or
---           milliseconds, of the changed column [7], counted from 1; after: [7] milliseconds from
---           now; at: until [7] milliseconds since the Unix epoch; never
--- ARGV[7]
--- then      m names of columns that change; q names of the further indexed columns; n specs (see
---           index.lua); n positions in ARGV of their values; m times: a change, value, least,
---           greatest, value where the record lacks the column or "". The changes:
+-- ARGV[4]   n, the number of these columns that are indexed; they are the first ones
+-- ARGV[5]   q, the number of further indexed columns, if the record may be given a deadline
+-- ARGV[6]   how long the record lives:
+--           ""        as before
+--           ns, ms    until the new value, in nanoseconds or milliseconds, of the changed column
+--                     number ARGV[7], counted from 1
+--           after     ARGV[7] milliseconds from now
+--           at        until ARGV[7] milliseconds since the Unix epoch
+--           never     for ever
+-- ARGV[7]   see ARGV[6]
+-- then      m names of columns that change
+--           q names of the further indexed columns
+--           n index specs (see index.lua)
+--           n positions in ARGV of their values
+--           m times: a change, its value, the least and the greatest value allowed, and the value
+--           if the record lacks the column, or "". The changes:
 --             set, clear
---             add       the value
+--             add       add the value
 --             version   add 1; the value is the expected version or ""
---             time      set to the time of now; the value is ns or ms
---             deadline  set to the time until which the record lives; the value is ns or ms
+--             time      set to the current time; the value is ns or ms
+--             deadline  set to the record's deadline; the value is ns or ms
 --
 -- Returns   { 1, new value of each column with add or version }
---           or nil, what is wrong, ..: { schema, stored schema, stored types },
---           { columns, stored types }, { missing }, { conflict, version },
---           { duplicate, column, value }, { overflow, column, value, least, greatest },
---           { lacks, column }, { number, column, value }, { corrupt, why }
+--           or nil, then a reason and its details: { schema, stored schema, stored types },
+--           { columns, stored types }, { missing }, { conflict, version }, { duplicate, column,
+--           value }, { overflow, column, value, least, greatest }, { lacks, column }, { number,
+--           column, value }, { corrupt, why }
 
 -- include shared/rows.lua
 
--- A function that adds two integers of any size, as decimal text; with a true third argument it
--- subtracts the second.
+-- Makes a function that adds two integers of any size, as decimal text. If its third argument is
+-- true, it subtracts the second integer.
 local function sums()
   local byte, sub, text, floor = string.byte, string.sub, string.format, math.floor
-  -- The sum, or the difference if the first is not less, of two numbers without signs.
+  -- The sum of two numbers without signs; or their difference, for which the first must not be
+  -- less.
   local function combine(x, y, sign)
     local out, carry = '', 0
     while #x > 0 or #y > 0 or carry > 0 do
@@ -114,11 +122,11 @@ for i = 1, m do
     if not string.find(stored, '^%-?%d+$') then return refuse('number', name, stored) end
     local least, greatest, overflows = ARGV[group + 2], ARGV[group + 3], nil
     if #stored < 16 and #value < 16 then
-      -- So small numbers are exact in Lua.
+      -- Numbers of this length are exact in Lua.
       local total = stored + value
       overflows = total < tonumber(least) or total > tonumber(greatest)
       value = text('%d', total)
-      -- The ordinal of a column of few values.
+      -- A column of few values needs the ordinal of the new value.
       if i <= n and byte(ARGV[specs + i]) == INDEX_ORDINALS then
         ARGV[specs + i] = sub(ARGV[specs + i], 1, 3) .. text('%d', total - least)
       end
@@ -143,7 +151,7 @@ if word == 'ns' or word == 'ms' then
   if ARGV[group] ~= 'clear' then
     deadline = ARGV[group + 1]
     local time = tonumber(word == 'ms' and deadline or sub(deadline, 1, -7)) or 0
-    -- Rounded up, so that no record goes before its time.
+    -- Rounded up, so that no record expires before its deadline.
     if word == 'ns' and sub(deadline, -6) ~= '000000' then time = time + 1 end
     deadline = math.max(0, time)
   end

@@ -1,33 +1,42 @@
--- put.lua: inserts or replaces one record together with its index entries. It is included in the
--- place of a line that names it, in a function or a script that returns what it does; KEYS and ARGV
--- are those of that script, and these locals of it:
+-- put.lua: inserts or replaces one record together with its index entries. Other scripts include
+-- this file. KEYS and ARGV are those of the including script. This file ends with a return, so it
+-- is the last part of a script or of a function. This file uses these locals of that script:
 --
--- p, mode, schema, width, n, a, life, names: ARGV[1] to ARGV[7] of save.lua, and where the names
--- come in ARGV, less one
+-- p, mode, schema, width, n, a, life: ARGV[1] to ARGV[7] of save.lua
+-- names     where the names begin in ARGV, less one
 -- meta      the program's registration, due, rows and count in meta, if they are known, else nil
--- several   whether rows and count in meta are left to the script that includes this
--- key       the record's hash; where Redis assigns the id, what comes before the id in it
--- at        where the record's arguments come in ARGV, less one: the id as the row directory holds
---           it; how many arguments the record has; z, the number of columns that are null; if life
---           is not "": position in ARGV of the column with the time when the record expires, or
---           milliseconds that it lives; n specs (see index.lua); n positions in ARGV of the indexed
---           columns' values, 0 for null; a times: position of the value in ARGV or 0 where it has
---           none, the value, a parameter, what Redis assigns:
---             key         the parameter is the greatest or ""
---             increment   the next number; the parameter is the greatest or ""
---             version     the parameter is the next
---             created_at, updated_at   the parameter is ns or ms
---           z names of columns that are null; name and value of every other column
+-- several   whether the including script writes rows and count in meta
+-- key       the record's hash; if Redis assigns the id, the part of the key before the id
+-- at        where the record's arguments begin in ARGV, less one:
+--             the id as the row directory holds it
+--             the number of arguments of the record
+--             z, the number of columns that are null
+--             if life is not "": position in ARGV of the column with the record's deadline, or
+--               milliseconds that the record lives
+--             n index specs (see index.lua)
+--             n positions in ARGV of the indexed columns' values, 0 for null
+--             a times: position of the value in ARGV (0 if it has none), the value, a parameter,
+--               what Redis assigns:
+--               key          the parameter is the greatest number or ""
+--               increment    the next number; the parameter is the greatest number or ""
+--               version      the parameter is the next version
+--               created_at, updated_at: the parameter is ns or ms
+--             z names of columns that are null
+--             name and value of every other column
 --
--- It returns 1 or 0, whether the record is new; if a > 0 that and then the a assigned values; or
--- nil, what is wrong, ..: { schema, stored schema, stored types }, { columns, stored types },
--- { describe }, { exists }, { missing }, { conflict, version }, { duplicate, column, value }, {
--- assigned, column, value }, { overflow, column, value, least, greatest (but for a version) }, {
--- corrupt, why }. A record with a number that Redis assigned once, and which is not there, was
--- deleted: { missing }; with another number it is { assigned, .. }.
+-- Returns   1 if the record is new, else 0; if a > 0, this and then the a assigned values
+--           or nil, then a reason and its details: { schema, stored schema, stored types },
+--           { columns, stored types }, { describe }, { exists }, { missing }, { conflict,
+--           version }, { duplicate, column, value }, { assigned, column, value }, { overflow,
+--           column, value, least, greatest } (a version without least and greatest), { corrupt,
+--           why }
 --
--- Everything is read and checked before the first write, as Lua takes nothing back; only a number
--- that Redis assigned is used up by a save that fails.
+-- If a record does not exist, but Redis has assigned its number, the record was deleted:
+-- { missing }. If Redis has not assigned the number, or the mode is insert, the reason is
+-- { assigned, .. }.
+--
+-- Everything is read and checked before the first write, as Lua cannot undo a write. If a save
+-- fails, a number that Redis assigned is used up, and expired records may have been removed.
 local id, last, specs = ARGV[at + 1], at + ARGV[at + 2], at + (life == '' and 3 or 4)
 local positions, groups = specs + n, specs + 2 * n
 local first_null = groups + 4 * a + 1
@@ -59,7 +68,8 @@ if due or life ~= '' then
   clock = call('TIME')
   now = clock[1] * 1000 + floor(clock[2] / 1000)
   if due and tonumber(due) <= now then
-    -- Writes nothing. On a full server it fails, as the save would without expired records.
+    -- This writes nothing. On a full server it fails, as the save would fail without expired
+    -- records.
     call('SETRANGE', p .. KEY_TEMPORARY .. '1', 0, '')
     local limit = 8
     -- include write/due.lua
@@ -79,7 +89,7 @@ if unassigned then
   local greatest = ARGV[unassigned - 1]
   if greatest ~= '' and call('HGET', p .. KEY_META, seq) == greatest then return refuse('overflow', name, greatest, '1', greatest) end
   call('HINCRBY', p .. KEY_META, seq, 1)
-  -- HINCRBY's reply would pass through a double.
+  -- HINCRBY's reply would become a double.
   id = call('HGET', p .. KEY_META, seq)
   ARGV[unassigned - 2], key = id, key .. id
   if ARGV[unassigned - 3] ~= '0' then ARGV[tonumber(ARGV[unassigned - 3])] = id end
@@ -118,7 +128,7 @@ for i = 1, a do
       return refuse('conflict', known and (stored or '0') or '')
     end
   elseif what == 'created_at' or what == 'updated_at' then
-    -- 0 is what a record has that is older than the column.
+    -- A record that is older than the column has 0 in it.
     if what == 'created_at' and stored and stored ~= '0' then
       value = stored
     else
@@ -148,13 +158,13 @@ for i = 1, a do
   if ARGV[group - 3] ~= '0' then ARGV[tonumber(ARGV[group - 3])] = value end
 end
 
--- The time when the record expires: see expire.lua.
+-- The values of `deadline`: see expire.lua.
 local deadline = nil
 if life == 'ns' or life == 'ms' then
   deadline = ARGV[tonumber(ARGV[at + 4])] or false
   if deadline then
     local time = tonumber(life == 'ms' and deadline or sub(deadline, 1, -7)) or 0
-    -- Rounded up, so that no record goes before its time.
+    -- Rounded up, so that no record expires before its deadline.
     if life == 'ns' and sub(deadline, -6) ~= '000000' then time = time + 1 end
     deadline = math.max(0, time)
   end
@@ -181,9 +191,9 @@ if not known then
     offset = row % SEGMENT
     segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
   end
-  -- The directory and the live rows are of a type not looked at yet. A string's entry without the
-  -- bit of its row means nothing, so that if the second write fails, nothing has happened; a hash's
-  -- entry would be one too many.
+  -- The types of the row directory and of the live rows have not been checked yet. An entry of a
+  -- string means nothing without the bit of its row: if the second write fails, nothing has
+  -- happened. An entry of a hash would be one too many, so the live rows are checked first.
   if width == '0' then
     call('GETBIT', p .. KEY_LIVE .. segment, offset)
     call('HSET', p .. KEY_DIRECTORY .. floor(row / CHUNK), row % CHUNK, id)

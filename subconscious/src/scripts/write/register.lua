@@ -1,13 +1,13 @@
--- register.lua: registers a program whose columns have the types of those that are stored, so that
--- its calls go through.
+-- register.lua: registers a program whose columns have the stored types, so that its calls are
+-- accepted.
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   registration of the program: see ModelSchema::registration
 -- ARGV[2]   the stored types that the caller saw, or ""
--- ARGV[3]   these and the program's own
+-- ARGV[3]   the stored types and the program's own
 --
--- Returns   1 or 0, whether the stored types were still those, and the stored indexes are the
--- program's
+-- Returns   1 if the stored types were still those that the caller saw, and the stored indexes are
+--           the program's, else 0
 local call, meta = redis.call, KEYS[1]
 local stored = call('HMGET', meta, 'schema', 'types', 'programs')
 local indexes = string.sub(ARGV[1], 1, 16)

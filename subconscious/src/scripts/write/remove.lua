@@ -1,10 +1,10 @@
--- remove.lua: removes a record whose index changes index.lua planned. It is included in the place
--- of a line that names it; KEYS, ARGV and Returns are those of the script that includes it, and the
--- locals that index.lua lists and these:
+-- remove.lua: removes a record whose index changes index.lua planned. Other scripts include this
+-- file. KEYS, ARGV and Returns are those of the including script. This file uses the locals that
+-- index.lua lists, and these:
 --
--- gone      the record's hash, or false if it is gone already
--- width     width of an entry of the row directory, as text
--- rows, count: rows handed out and records there are
+-- gone      the record's hash, or false if it does not exist any more
+-- width     width in bytes of an entry of the row directory, as text
+-- rows, count: number of rows handed out; number of records
 if not segment then
   offset = row % SEGMENT
   segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
@@ -18,7 +18,7 @@ if due then
   call('HLEN', p .. KEY_EXPIRING .. chunk)
 end
 
--- First what a full server lets through, as due.lua says.
+-- The first write must be one that a full server does not refuse: see due.lua.
 if gone then call('UNLINK', gone) end
 -- include write/apply.lua
 if due then
@@ -31,7 +31,7 @@ if count > 1 then
   call('ZINCRBY', p .. KEY_FREE, '1', segment)
   call('HSET', p .. KEY_META, 'count', text('%d', count - 1))
 else
-  -- The last record takes the rows with it, so that an empty model costs nothing but its meta.
+  -- The rows are deleted with the last record, so that an empty model needs no memory but its meta.
   for at = 0, floor((rows - 1) / SEGMENT) do call('UNLINK', p .. KEY_LIVE .. at) end
   if width ~= '0' then
     for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. KEY_DIRECTORY .. at) end

@@ -1,20 +1,23 @@
--- save.lua: inserts or replaces one record together with its index entries. Includes rows.lua,
--- put.lua, schema.lua, due.lua, index.lua, apply.lua and expire.lua.
+-- save.lua: inserts or replaces one record together with its index entries. This file includes
+-- rows.lua, put.lua, schema.lua, due.lua, index.lua, apply.lua and expire.lua.
 --
--- KEYS[1]   the record's hash; where Redis assigns the id, what comes before the id in it
--- ARGV[1]   what comes before every key of the model
--- ARGV[2]   save: insert or replace, insert: insert only, update: replace only
+-- KEYS[1]   the record's hash; if Redis assigns the id, the part of the key before the id
+-- ARGV[1]   prefix of all keys of the model
+-- ARGV[2]   save: insert or replace; insert: insert only; update: replace only
 -- ARGV[3]   registration of the program: see ModelSchema::registration
--- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[5]   n, the number of indexed columns
 -- ARGV[6]   a, the number of columns that Redis assigns
--- ARGV[7]   how long a record lives: "" as before, ns or ms: until the time in one of its columns,
---           in nano- or milliseconds; new: so many milliseconds if the record is new; renew: so
---           many milliseconds from now
--- then      n names of indexed columns; a names of columns that Redis assigns; the record's
---           arguments: see put.lua
+-- ARGV[7]   how long a record lives:
+--           ""        as before
+--           ns, ms    until the time in one of its columns, in nanoseconds or milliseconds
+--           new       a number of milliseconds, if the record is new
+--           renew     a number of milliseconds from now
+-- then      n names of indexed columns
+--           a names of columns that Redis assigns
+--           the record's arguments: see put.lua
 --
--- Returns   what put.lua says
+-- Returns   what put.lua returns
 
 -- include shared/rows.lua
 

@@ -1,24 +1,27 @@
--- save_many.lua: inserts or replaces some records, one after the other, each as save.lua does.
--- Includes rows.lua, put.lua, schema.lua, due.lua, index.lua, apply.lua and expire.lua.
+-- save_many.lua: inserts or replaces several records, one after the other, each as save.lua does.
+-- This file includes rows.lua, put.lua, schema.lua, due.lua, index.lua, apply.lua and expire.lua.
 --
--- KEYS[1]..KEYS[r]   the records' hashes; where Redis assigns the id, what comes before the id in
---                    them
--- ARGV[1]   what comes before every key of the model
--- ARGV[2]   save: insert or replace, insert: insert only, update: replace only
+-- KEYS[1]..KEYS[r]   the records' hashes; if Redis assigns the id, the part of the key before the
+--                    id
+-- ARGV[1]   prefix of all keys of the model
+-- ARGV[2]   save: insert or replace; insert: insert only; update: replace only
 -- ARGV[3]   registration of the program: see ModelSchema::registration
--- ARGV[4]   width of an entry of the row directory, 0 where it is made of hashes
+-- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[5]   n, the number of indexed columns
 -- ARGV[6]   a, the number of columns that Redis assigns
--- ARGV[7]   how long a record lives: "" as before, ns or ms: until the time in one of its columns,
---           in nano- or milliseconds; new: so many milliseconds if the record is new; renew: so
---           many milliseconds from now
--- then      n names of indexed columns; a names of columns that Redis assigns; each record's
---           arguments: see put.lua
+-- ARGV[7]   how long a record lives:
+--           ""        as before
+--           ns, ms    until the time in one of its columns, in nanoseconds or milliseconds
+--           new       a number of milliseconds, if the record is new
+--           renew     a number of milliseconds from now
+-- then      n names of indexed columns
+--           a names of columns that Redis assigns
+--           each record's arguments: see put.lua
 --
--- Returns   for each record what put.lua says, or nil, failed and why if it met a key of another
---           type or the like
+-- Returns   for each record what put.lua returns, or { nil, failed, why } if an error stopped its
+--           save, such as a key of another type
 --
--- That one record is refused or fails does not keep the others from being saved.
+-- If one record is refused or fails, the others are still saved.
 
 -- include shared/rows.lua
 
@@ -26,7 +29,7 @@ local p, mode, schema, width, n, a, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], t
 local names, at, replies = 7, 7 + n + a, {}
 local meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
 local before = meta[4]
--- Where no record expires, only the records saved here change meta.
+-- If no record expires, only the records saved here change meta.
 local several = not meta[2] and life == '' and meta[1]
 if not several then meta = nil end
 local function put(key)

@@ -1,5 +1,5 @@
-//! Before a migration changes anything: whether the stored values can be read by their new types,
-//! and be indexed.
+//! The trial before a migration changes anything: whether the new types can read the stored values,
+//! and whether the values can be indexed.
 
 use redis::{Pipeline, Value};
 
@@ -11,14 +11,14 @@ use crate::query::exec::{Hit, lookup};
 use crate::server::Db;
 use crate::text::{Excerpt, printable};
 
-/// Rows whose records are looked up at a time.
+/// Rows that are looked up at a time.
 const STEP: u32 = 1000;
-/// Records that are read in one pipeline: their values may be long.
+/// Records that are read in one pipeline. They are few, as their values may be long.
 const RECORDS: usize = 100;
 
-/// Tries the stored values of these columns, those of all rows. Eleven round trips for 1,000 rows.
+/// Tries the stored values of these columns in all rows. Eleven round trips for 1,000 rows.
 ///
-/// What other programs write meanwhile is not tried.
+/// Values that other programs write meanwhile are not tried.
 pub(super) async fn try_values(
     target: &Target,
     db: &Db,
@@ -57,7 +57,7 @@ async fn try_records(target: &Target, db: &Db, columns: &[&ColumnSchema], hits: 
     for (hit, reply) in hits.iter().zip(db.send_all(&pipeline).await?) {
         let reply = reply.map_err(|error| wrong_type_at(target.schema, &hit.key, error))?;
         let Value::Array(fields) = reply else { return Err(target.unexpected(&reply)) };
-        // Else the row is free, and the record is gone or has another row by now.
+        // Otherwise the row is free, and the record was deleted or has another row by now.
         let row = hit.row.to_string();
         if !matches!(fields.first(), Some(Value::BulkString(stored)) if *stored == row.as_bytes()) {
             continue;
@@ -70,7 +70,7 @@ async fn try_records(target: &Target, db: &Db, columns: &[&ColumnSchema], hits: 
     Ok(())
 }
 
-/// Refuses a stored value that the column's type can't read, or its index can't have.
+/// Refuses a stored value that the column's type can't read or its index can't hold.
 fn try_value(target: &Target, column: &ColumnSchema, key: &[u8], value: Option<&[u8]>) -> Result<()> {
     const ADVICE: &str = "nothing was changed: change this record with the older program and migrate again";
     let (model, name) = (target.schema.name(), column.name());
