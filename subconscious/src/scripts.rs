@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = files![
     "query/offsets.lua",
     "query/order.lua",
     "query/ordered_scan.lua",
+    "query/owner.lua",
     "query/query.lua",
     "query/read_bitmaps.lua",
     "query/ready.lua",
@@ -42,6 +43,7 @@ const FILES: &[(&str, &str)] = files![
     "query/sets.lua",
     "query/sorted_set.lua",
     "query/tester.lua",
+    "shared/clock.lua",
     "shared/decimal.lua",
     "shared/elements.lua",
     "shared/ids.lua",
@@ -59,6 +61,7 @@ const FILES: &[(&str, &str)] = files![
     "upkeep/migrate.lua",
     "upkeep/purge_expired.lua",
     "write/apply.lua",
+    "write/counter.lua",
     "write/delete.lua",
     "write/describe.lua",
     "write/due.lua",
@@ -230,7 +233,7 @@ pub(crate) fn rights(scripts: &[&Script], key: &[u8]) -> Cmd {
 /// A call that asks which commands for writing records the user may not run: see
 /// [`lacking`](crate::server::reply::lacking).
 pub(crate) fn rights_to_write(key: &[u8]) -> Cmd {
-    rights(&[&SAVE, &SAVE_MANY, &PATCH, &DELETE, &PURGE_EXPIRED, &DESCRIBE, &REGISTER], key)
+    rights(&[&SAVE, &SAVE_MANY, &PATCH, &COUNTER, &DELETE, &PURGE_EXPIRED, &DESCRIBE, &REGISTER], key)
 }
 
 macro_rules! scripts {
@@ -246,6 +249,7 @@ scripts! {
     SAVE = "write/save.lua";
     SAVE_MANY = "write/save_many.lua";
     PATCH = "write/patch.lua";
+    COUNTER = "write/counter.lua";
     DELETE = "write/delete.lua";
     PURGE_EXPIRED = "upkeep/purge_expired.lua";
     MIGRATE = "upkeep/migrate.lua";
@@ -261,6 +265,7 @@ scripts! {
     QUERY = "query/query.lua";
     BITMAPS = "query/bitmaps.lua";
     ORDER = "query/order.lua";
+    OWNER = "query/owner.lua";
     COUNT = "query/count.lua";
     LEAVES = "query/leaves.lua";
     GROUPS = "query/groups.lua";

@@ -24,6 +24,7 @@ mod hit;
 pub(crate) mod lookup;
 mod order;
 mod ordered_scan;
+mod owner;
 mod page;
 pub(crate) mod position;
 mod row_scan;

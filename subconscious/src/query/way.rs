@@ -37,6 +37,8 @@ pub enum PlanWay {
     Order,
     /// A top-k by this program: it reads and sorts the rows of the bitmaps.
     Sort,
+    /// The record that owns the value of a unique column was read.
+    Owner,
 }
 
 impl fmt::Display for PlanWay {
@@ -50,6 +52,7 @@ impl fmt::Display for PlanWay {
             Self::Bitmaps => "bitmaps of the matching rows",
             Self::Order => "walk along the order, matched with the bitmaps here",
             Self::Sort => "reading of the matching rows, sorted here",
+            Self::Owner => "owner of the unique value",
         })
     }
 }

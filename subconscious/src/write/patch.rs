@@ -9,7 +9,7 @@ use redis::Value;
 use crate::error::{Error, Result};
 use crate::model::schema::{Automatic, ColumnSchema, ModelSchema};
 use crate::model::target::{Address, Target};
-use crate::scripts::PATCH;
+use crate::scripts::{COUNTER, PATCH};
 use crate::server::Db;
 use crate::server::reply;
 use crate::text::printable;
@@ -194,6 +194,20 @@ pub(crate) fn patch_call(
     Call { command, write: Write { key: address.key, operation: "patch", repeatable, expected } }
 }
 
+/// The most columns that counter.lua adds to. It writes them by one command.
+const COUNTERS: usize = 100;
+
+/// Builds a call of counter.lua.
+fn counter_call(target: &Target, address: &Address, patched: &[PatchedColumn]) -> Call {
+    let mut command = COUNTER.call(&address.key);
+    command.arg(target.keys.meta()).arg(&target.schema.registration);
+    for patched in patched {
+        let (least, greatest) = patched.bounds;
+        command.arg(target.schema.columns()[patched.at].name()).arg(&patched.value).arg(least).arg(greatest);
+    }
+    Call { command, write: Write { key: address.key.clone(), operation: "patch", repeatable: false, expected: None } }
+}
+
 /// Translates a change for patch.lua.
 fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Result<PatchedColumn> {
     let column = &schema.columns()[at];
@@ -249,6 +263,16 @@ pub(crate) async fn patch(
         (None, Some((milliseconds, true))) => Lifetime::After(milliseconds),
         _ => Lifetime::AsBefore,
     };
+    if matches!(lifetime, Lifetime::AsBefore)
+        && (1..=COUNTERS).contains(&patched.len())
+        && patched.iter().all(|patched| patched.change == Change::Add && !schema.columns()[patched.at].is_indexed())
+    {
+        let call = counter_call(target, &address, &patched);
+        let mut values = target.run(db, &COUNTER, &call).await?.into_iter();
+        if values.next() == Some(Value::Int(1)) && values.len() == patched.len() {
+            return Ok(patched.iter().map(|patched| patched.at).zip(values.map(reply::bytes)).collect());
+        }
+    }
     // The script answers in this order.
     patched.sort_by_key(|patched| !schema.columns()[patched.at].is_indexed());
     let counted: Vec<usize> = patched

@@ -180,3 +180,107 @@ async fn counted_values_of_eight_bits_are_in_order() {
     assert_eq!(Tally::filter_by(|t| t.version.ge(4)).count(&f.db).await.unwrap(), 2);
     assert_eq!(Tally::filter_by(|t| t.points.lt(0)).count(&f.db).await.unwrap(), 1);
 }
+
+/// A patch that only adds to columns without index has a script of its own. It does what a longer
+/// patch does, also where something else stored what is no number of ours.
+#[tokio::test]
+async fn a_patch_that_only_counts_is_answered_as_any_other() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Tally {
+        #[column(primary_key)]
+        id: u32,
+        byte: u8,
+        signed: i64,
+        unsigned: u64,
+        maybe: Option<i16>,
+        #[column(default = 40)]
+        later: u16,
+        text: String,
+    }
+    let f = Fixture::new().await;
+    let fields = ["byte", "signed", "unsigned", "maybe", "later"];
+    let stored = [
+        "0",
+        "1",
+        "-1",
+        "255",
+        "-128",
+        "-0",
+        "007",
+        "+5",
+        "",
+        "x",
+        "1.5",
+        "1e3",
+        " 1",
+        "999999999999999",
+        "1000000000000000",
+        "-999999999999999",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999999999999999999999999999",
+    ];
+    for id in 1..=2 {
+        Tally { id, byte: 0, signed: 0, unsigned: 0, maybe: None, later: 0, text: "t".into() }
+            .save(&f.db)
+            .await
+            .unwrap();
+    }
+    let keys = [1, 2].map(|id| f.key(&format!("{{Tally}}:r:{id}")));
+    for (turn, stored) in stored.into_iter().map(Some).chain([None]).enumerate() {
+        for step in [0_i16, 1, -1, 255, -256, i16::MAX] {
+            for key in &keys {
+                for field in fields {
+                    let () = match stored {
+                        Some(stored) => f.run(redis::cmd("HSET").arg(key).arg(field).arg(stored)).await,
+                        None => f.run(redis::cmd("HDEL").arg(key).arg(field)).await,
+                    };
+                }
+            }
+            for (at, field) in fields.into_iter().enumerate() {
+                let change = |c: <Tally as RedisModel>::Columns| match at {
+                    0 => c.byte.incr(step.rem_euclid(256) as u8),
+                    1 => c.signed.incr(i64::from(step)),
+                    2 => c.unsigned.decr(step.unsigned_abs().into()),
+                    3 => c.maybe.incr(step),
+                    _ => c.later.incr(step.unsigned_abs()),
+                };
+                let short = Tally::patch(&f.db, 1u32, change).await;
+                let long = Tally::patch(&f.db, 2u32, |c| [change(c), c.text.set("t")]).await;
+                let shown = |outcome: Result<_, Error>| match outcome {
+                    Ok(patched) => format!("{patched:?}"),
+                    Err(error) => error.to_string().replace(":r:2", ":r:1"),
+                };
+                let (short, long) = (shown(short), shown(long));
+                assert_eq!(short, long, "{stored:?}, turn {turn}, {field} by {step}");
+            }
+            let [mut one, mut other] = keys.each_ref().map(|key| redis::cmd("HGETALL").arg(key).clone());
+            let one: std::collections::BTreeMap<String, String> = f.run(&mut one).await;
+            let mut other: std::collections::BTreeMap<String, String> = f.run(&mut other).await;
+            other.insert("#".into(), one["#"].clone());
+            assert_eq!(one, other);
+        }
+    }
+    assert!(Tally::patch(&f.db, 3u32, |c| c.byte.incr(1)).await.unwrap_err().is_not_found());
+    let nothing = Tally::patch(&f.db, 1u32, |_| []).await.unwrap();
+    assert_eq!(nothing.get(|c| c.byte), None);
+    // A hash that is no record is not changed either.
+    let () = f.run(redis::cmd("HSET").arg(f.key("{Tally}:r:4")).arg("byte").arg(1)).await;
+    assert!(Tally::patch(&f.db, 4u32, |c| c.byte.incr(1)).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn many_who_count_at_the_same_time_lose_nothing() {
+    let f = Fixture::new().await;
+    counters(1).save(&f.db).await.unwrap();
+    let count = |_| async {
+        for _ in 0..50 {
+            Counters::patch(&f.db, 1u32, |c| [c.widest.incr(1), c.wide.decr(2)]).await.unwrap();
+        }
+    };
+    futures::future::join_all((0..20).map(count)).await;
+    let record = Counters::load(&f.db, 1u32).await.unwrap().unwrap();
+    assert_eq!((record.widest, record.wide), (1_000, -2_000));
+}

@@ -125,3 +125,64 @@ Visit in at desc nulls first, limit 5, offset 2
     );
     assert!(all.ends_with("\n  no filter"), "{all}");
 }
+
+/// One value of a unique column has a script of its own, which reads its owner.
+#[tokio::test]
+async fn a_unique_value_is_answered_by_its_owner() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Account {
+        #[column(primary_key)]
+        id: uuid::Uuid,
+        #[column(unique)]
+        email: Option<String>,
+        #[column(unique, sort)]
+        number: u32,
+        #[column(expires_at)]
+        until: Option<std::time::SystemTime>,
+    }
+    let f = Fixture::new().await;
+    let account = |number: u32| Account {
+        id: uuid::Uuid::from_u128(number.into()),
+        email: (number != 0).then(|| format!("{number}:@")),
+        number,
+        until: None,
+    };
+    let mut all: Vec<_> = (0..50).map(account).collect();
+    Account::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+    let by_email = |email: &str| Account::filter_by(|a| a.email.eq(email));
+    // The first call of a script takes another round trip.
+    by_email("").fetch(&f.db).await.unwrap();
+    let plan = by_email("7:@").explain(&f.db).await.unwrap();
+    assert_eq!(plan.steps.iter().map(|step| (step.way, step.calls)).collect::<Vec<_>>(), [(PlanWay::Owner, 1)]);
+    assert_eq!((plan.rows, plan.looked_at), (1, 1), "{plan}");
+    assert!(plan.script_microseconds > 0 && plan.bytes > 0, "{plan}");
+
+    assert_eq!(by_email("7:@").fetch(&f.db).await.unwrap(), [account(7)]);
+    assert_eq!(by_email("7").fetch(&f.db).await.unwrap(), []);
+    let by_number = Account::filter_by(|a| a.number.eq(9)).order_by(|a| a.number.desc());
+    assert_eq!(by_number.fetch(&f.db).await.unwrap(), [account(9)]);
+    assert_eq!(
+        by_number.clone().select(|a| (a.email, a.number)).fetch(&f.db).await.unwrap(),
+        [(Some("9:@".into()), 9)]
+    );
+    assert!(by_number.clone().offset(1).fetch(&f.db).await.unwrap().is_empty());
+    assert!(by_number.clone().limit(0).fetch(&f.db).await.unwrap().is_empty());
+    assert_eq!((by_number.count(&f.db).await.unwrap(), by_number.exists(&f.db).await.unwrap()), (1, true));
+    for query in [by_number, by_email("9:@")] {
+        let page = query.page(&f.db).await.unwrap();
+        assert_eq!((page.items, page.next.is_none(), page.previous.is_none()), (vec![account(9)], true, true));
+    }
+
+    // A record that changes, expires, is evicted, or goes with others that expired.
+    Account::patch(&f.db, account(7).id, |a| a.email.set("8")).await.unwrap();
+    assert_eq!(by_email("7:@").first(&f.db).await.unwrap(), None);
+    assert_eq!(by_email("8").first(&f.db).await.unwrap().unwrap().number, 7);
+    account(9).expire(&f.db, Duration::from_millis(1)).await.unwrap();
+    while Account::exists(&f.db, account(9).id).await.unwrap() {}
+    assert_eq!(by_email("9:@").first(&f.db).await.unwrap(), None);
+    assert_eq!(by_email("8").first(&f.db).await.unwrap().unwrap().number, 7);
+    let () = f.run(redis::cmd("DEL").arg(f.key(&format!("{{Account}}:r:{}", account(3).id)))).await;
+    assert_eq!(by_email("3:@").first(&f.db).await.unwrap(), None);
+    Account::delete_by_id(&f.db, account(4).id).await.unwrap();
+    assert_eq!(by_email("4:@").first(&f.db).await.unwrap(), None);
+}

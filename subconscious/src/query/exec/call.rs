@@ -81,7 +81,7 @@ pub(super) struct ReplyReader<'a> {
 }
 
 impl<'a> ReplyReader<'a> {
-    fn of(target: &'a Target, answer: Answer) -> Result<Self> {
+    pub(super) fn of(target: &'a Target, answer: Answer) -> Result<Self> {
         match answer {
             Answer::Done(values) => Ok(Self::new(target, values)),
             Answer::Refused(refusal) => Err(target.refusal(None, refusal)),

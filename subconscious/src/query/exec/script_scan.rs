@@ -6,6 +6,7 @@ use crate::query::exec::IN_SCRIPT;
 use crate::query::exec::bitmaps::Bitmaps;
 use crate::query::exec::context::{Context, size};
 use crate::query::exec::hit::Hit;
+use crate::query::exec::owner;
 use crate::query::exec::page::{self, PageReply, PageRequest};
 use crate::query::exec::position::Position;
 use crate::query::plan::cost::Attempt;
@@ -54,6 +55,14 @@ impl ScriptScan {
         left: u64,
         columns: Option<&[usize]>,
     ) -> Result<(Vec<Hit>, Option<GoOn>)> {
+        if let Some(columns) = columns
+            && owner::is_enough(context, from)
+            && let Some(hits) = owner::read(context, columns).await?
+        {
+            context.next = None;
+            context.first = hits.first().map(|hit| Position::Row(hit.row));
+            return Ok((hits, None));
+        }
         let in_script = columns.filter(|_| rows <= IN_SCRIPT);
         let (skip, choose) = (context.skip, !self.scan_only);
         let request = PageRequest { from, rows, skip, left, columns: in_script, choose };

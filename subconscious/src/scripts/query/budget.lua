@@ -11,14 +11,7 @@
 --           took()    microseconds since the call began; 0 if the caller did not ask
 --           since()   microseconds from the beginning of the call to the last reading of the clock
 
--- From version 7.2 on, servers stop TIME while a script runs, but let scripts read the processor
--- time.
-local os = rawget(_G, 'os')
-local function clock()
-  if os then return os.clock() * 1000000 end
-  local now = call('TIME')
-  return now[1] * 1000000 + now[2]
-end
+-- include shared/clock.lua
 local timed, budget, began = byte(ARGV[3]) == 43, tonumber(ARGV[3]), clock()
 local function took() return timed and text('%d', clock() - began) or 0 end
 

@@ -7,7 +7,7 @@
 -- The id of a row as the row directory holds it: as text or packed. False or "" if there is none.
 local directory = {}
 local function entry_of(row)
-  if width == 0 then return call('HGET', text('%sd:%d', p, floor(row / CHUNK)), text('%d', row % CHUNK)) end
+  if width == 0 then return call('HGET', text('%s%s%d', p, KEY_DIRECTORY, floor(row / CHUNK)), text('%d', row % CHUNK)) end
   local at = row % DIRECTORY
   local part = (row - at) / DIRECTORY
   local first, key = at * width, directory[part]
