@@ -8,9 +8,13 @@ use futures::StreamExt;
 use redis::aio::ConnectionManager;
 use subconscious::testing::TestServer;
 
+mod asked;
 mod figures;
+mod measured;
 
+pub use asked::{Asked, Outcome, ROUND};
 pub use figures::{Run, median, number, processor_time, whole};
+pub use measured::{Measured, MeasuredServer, PATIENCE, SLOW, Sample};
 
 /// A server for the benchmark; pinned to the first core, where `taskset` can. It ends with this
 /// process, however that ends.

@@ -1,9 +1,9 @@
 //! By hand with Lua scripts, on the same sets and sorted sets as with plain commands.
 
+use benches::Outcome;
 use redis::aio::ConnectionManager;
 use redis::{Script, ScriptInvocation, pipe};
 
-use crate::Outcome;
 use crate::data::{Answer, Job, Title, User};
 use crate::plain::{self, BY_AGE, BY_CREATED, BY_TITLE, COUNTRIES, Identified};
 

@@ -22,18 +22,15 @@ mod plain;
 mod report;
 mod search;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use benches::{Asked, Measured};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use redis::cmd;
 
-use crate::contender::{Contender, Sample};
+use crate::contender::Contender;
 use crate::data::{Task, Title, User, Workload, title, user};
-use crate::report::{Measured, Report, Row, Size};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use crate::report::{Report, Row, Size};
 
 #[derive(Debug, Parser)]
 #[command(name = "versus", about = "The library beside code by hand and RediSearch")]
@@ -62,29 +59,15 @@ struct Arguments {
 }
 
 const SIDES: [&str; 4] = ["ours", "plain", "lua", "redisearch"];
-/// Queries of a server that take longer are counted, in microseconds.
-const SLOW: u64 = 2_000;
 /// A workload of one filling is measured in so many parts.
 const PARTS: u64 = 10;
-
-impl Measured {
-    fn of(samples: &[Sample], rows: bool, form: Option<&str>, notes: Vec<String>) -> Self {
-        Self {
-            rates: samples.iter().map(|sample| if rows { sample.rows } else { sample.rate }).collect(),
-            server_us: benches::median(samples.iter().map(|sample| sample.cpu)),
-            reads: benches::median(samples.iter().map(|sample| sample.reads)),
-            form: form.map(String::from),
-            notes,
-        }
-    }
-}
 
 /// Fills all servers in turns, a part at a time. The operation is the saving of one record.
 async fn fill(sides: &mut [Contender], records: u64) -> (Row, Vec<f64>) {
     let mut samples = vec![Vec::new(); sides.len()];
     let mut memory = Vec::new();
     for side in sides.iter() {
-        memory.push(side.number("memory", "used_memory:").await);
+        memory.push(side.measured.number("memory", "used_memory:").await);
     }
     for part in 0..PARTS {
         let (from, to) = (records * part / PARTS, records * (part + 1) / PARTS);
@@ -96,12 +79,12 @@ async fn fill(sides: &mut [Contender], records: u64) -> (Row, Vec<f64>) {
                 }
                 (to - from, to - from)
             };
-            samples.push(side.sample(save).await);
+            samples.push(side.measured.sample(save).await);
             side.saved = to;
         }
     }
     for (side, memory) in sides.iter().zip(&mut memory) {
-        *memory = (side.number("memory", "used_memory:").await - *memory) / records as f64;
+        *memory = (side.measured.number("memory", "used_memory:").await - *memory) / records as f64;
     }
     let sides = samples.iter().map(|samples| Measured::of(samples, true, Some("batches of 1,000"), vec![])).collect();
     (Row { name: "bulk save".into(), rows: true, matches: None, sides, slow: None }, memory)
@@ -142,7 +125,7 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
         sides.extend(Contender::start(name).await);
     }
     assert!(!sides.is_empty(), "no side has a server");
-    let note = sides[0].server.note.clone();
+    let note = sides[0].measured.server.note.clone();
     eprintln!("{records} records: filling");
     let (filling, memory) = fill(&mut sides, records).await;
     let mut users: Vec<User> = (0..records).map(|at| user(at, records)).collect();
@@ -151,10 +134,7 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
     workloads.retain(|workload| workload.name.contains(&arguments.only));
     drop(users);
     for side in &sides {
-        let connection = &mut side.connection.clone();
-        for (name, value) in [("slowlog-log-slower-than", SLOW), ("slowlog-max-len", 1_000_000)] {
-            let _: () = cmd("CONFIG").arg("SET").arg(name).arg(value).query_async(connection).await.unwrap();
-        }
+        side.measured.note_slow_calls().await;
     }
     let (mut rows, mut pings) = (Vec::new(), Vec::new());
     if filling.name.contains(&arguments.only) {
@@ -181,7 +161,7 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
                     _ => (Some("HSET"), vec![]),
                 },
             });
-            side.slow().await;
+            side.measured.slow_calls().await;
         }
         let mut samples = vec![Vec::new(); sides.len()];
         for _ in 0..arguments.rounds {
@@ -192,7 +172,7 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
             }
         }
         let slow = match sides.iter().find(|side| side.name == "ours") {
-            Some(ours) => Some(ours.slow().await),
+            Some(ours) => Some(ours.measured.slow_calls().await),
             None => None,
         };
         let measured = samples.iter().zip(forms);
@@ -208,7 +188,7 @@ async fn size(arguments: &Arguments, records: u64, names: &[&'static str]) -> (S
     if pings.is_empty() {
         pings = wait(&sides, &workloads, &rows).await;
     }
-    let versions = sides.iter().map(|side| (side.name.into(), side.version.clone())).collect();
+    let versions = sides.iter().map(|side| (side.name.into(), side.measured.version.clone())).collect();
     (Size { records, memory, rows, pings }, versions, note)
 }
 

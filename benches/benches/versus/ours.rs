@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 
+use benches::Outcome;
 use futures::TryStreamExt;
 use subconscious::{Cursor, Db, Query, RedisModel};
 use uuid::Uuid;
 
-use crate::Outcome;
 use crate::data::{Answer, Job, Title, User};
 
 pub(crate) struct Ours {

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use benches::Outcome;
 use redis::aio::ConnectionManager;
 use redis::{Cmd, Pipeline, cmd, pipe};
 use uuid::Uuid;
 
-use crate::Outcome;
 use crate::data::{Answer, Gender, Job, Title, User};
 
 pub(crate) const BY_AGE: &str = "user:by:age";

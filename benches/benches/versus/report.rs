@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use benches::{Run, median, number, whole};
+use benches::{Measured, Run, number, whole};
 use serde_json::{Value, json};
 
 pub(crate) struct Report {
@@ -31,22 +31,6 @@ pub(crate) struct Row {
     pub(crate) sides: Vec<Measured>,
     /// Slow calls on our server, and the longest in microseconds.
     pub(crate) slow: Option<(u64, u64)>,
-}
-
-pub(crate) struct Measured {
-    /// Of each round; none if no answer was right.
-    pub(crate) rates: Vec<f64>,
-    pub(crate) server_us: f64,
-    pub(crate) reads: f64,
-    pub(crate) form: Option<String>,
-    /// What other forms did.
-    pub(crate) notes: Vec<String>,
-}
-
-impl Measured {
-    pub(crate) fn rate(&self) -> f64 {
-        median(self.rates.iter().copied())
-    }
 }
 
 impl Report {
@@ -153,15 +137,9 @@ impl Report {
     fn size(&self, size: &Size) -> Value {
         let names = || self.versions.iter().map(|(side, _)| side.clone());
         let row = |row: &Row| {
-            let side = |side: &Measured| {
-                json!({
-                    "per_second": side.rate(), "rounds": side.rates, "server_us": side.server_us, "reads": side.reads,
-                    "form": side.form, "forms": side.notes,
-                })
-            };
             json!({
                 "name": row.name, "unit": if row.rows { "rows" } else { "operations" }, "matches": row.matches,
-                "sides": names().zip(row.sides.iter().map(side)).collect::<Value>(),
+                "sides": names().zip(row.sides.iter().map(Measured::json)).collect::<Value>(),
                 "slow_calls_of_ours": row.slow.map(|(count, longest)| json!({ "count": count, "longest_us": longest })),
             })
         };

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use benches::Outcome;
 use redis::aio::ConnectionManager;
 use redis::{Cmd, Value, cmd, from_redis_value, pipe};
 
-use crate::Outcome;
 use crate::data::{Answer, Gender, Job, Title, User};
 use crate::plain;
 
