@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # struct Account { #[column(primary_key)] id: u64, #[column(unique)] email: String, #[column(version)] version: u64 }
 /// # async fn run(db: Db, mut account: Account) -> subconscious::Result<()> {
 /// match account.save(&db).await {
-///     Err(error) if error.is_conflict() => account.reload(&db).await?, // somebody else was first: decide again
+///     Err(error) if error.is_conflict() => account.reload(&db).await?, // then decide again
 ///     Err(error) if error.is_duplicate() => println!("{error}"), // names column and value
 ///     outcome => outcome?,
 /// }

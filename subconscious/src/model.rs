@@ -79,10 +79,10 @@ pub(crate) mod target;
 ///
 /// Any verb may fail with [`Error::Redis`](crate::Error::Redis): the server refused the call, or
 /// can't be reached. An id that has no stored form or more than 1,024 bytes is
-/// [`Error::BadData`](crate::Error::BadData). If the stored indexes are not this model's, verbs fail
-/// with [`Error::Schema`](crate::Error::Schema), until [`migrate`](RedisModel::migrate) has changed
-/// them. This does not apply to `load`, `load_many`, `reload`, `exists` and `ttl`, nor to a delete
-/// of a record that does not exist. Each verb lists its further errors.
+/// [`Error::BadData`](crate::Error::BadData). If the stored indexes are not this model's, verbs
+/// fail with [`Error::Schema`](crate::Error::Schema), until [`migrate`](RedisModel::migrate) has
+/// changed them. This does not apply to `load`, `load_many`, `reload`, `exists` and `ttl`, nor to a
+/// delete of a record that does not exist. Each verb lists its further errors.
 ///
 /// # Cancel safety
 ///

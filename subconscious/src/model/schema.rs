@@ -123,12 +123,7 @@ impl ModelSchema {
         if differences.is_empty() {
             return None;
         }
-        Some(format!(
-            "{}. If this program is the newer one, `{}::migrate` tries all stored values and changes the type, else update it; {}",
-            differences.join("; "),
-            self.name,
-            self.sharing()
-        ))
+        Some(format!("{}. {}", differences.join("; "), self.advice()))
     }
 
     fn type_differences(&self, types: &str) -> Vec<String> {
@@ -139,10 +134,11 @@ impl ModelSchema {
         changed.map(difference).collect()
     }
 
-    /// Names another possible reason of a difference: two structs may share the name.
-    fn sharing(&self) -> String {
+    /// Says what to do about a difference. Two structs that share a name are another reason of it.
+    fn advice(&self) -> String {
         format!(
-            "if two structs share the name `{}`, give one of them another by `#[model(name = \"..\")]`, or a namespace of its own",
+            "If this program is the newer one, call `{0}::migrate`, otherwise update this program. If two structs share the \
+             name `{0}`, give one of them another name by `#[model(name = \"..\")]`, or a namespace of its own",
             self.name
         )
     }
@@ -164,11 +160,9 @@ impl ModelSchema {
             differences.push(format!("`{line}` is indexed, and this program does not have it"));
         }
         format!(
-            "the stored indexes are those of another version of the model: {}; if this program is the newer one, \
-             `{}::migrate` changes them, else update it; {}",
+            "the stored indexes are those of another version of the model: {}. {}",
             differences.join("; "),
-            self.name,
-            self.sharing()
+            self.advice()
         )
     }
 

@@ -94,14 +94,14 @@ impl Stored {
         let (stored, ours) = (self.description.as_str(), schema.description.as_str());
         if stored.lines().next() != ours.lines().next() {
             return Err(format!(
-                "the records have the {}, this program has the {}; save them anew with this program under another namespace",
+                "the records have the {}, this program has the {}. Save them again with this program, under another namespace",
                 stored.lines().next().unwrap_or("no layout"),
                 ours.lines().next().unwrap_or_default()
             ));
         }
         if key(stored) != key(ours) {
             return Err(format!(
-                "the key of stored records is `{}`, this program's is `{}`; a key can't be migrated: save the records as another model",
+                "the key of stored records is `{}`, this program's is `{}`. A key can't be migrated: save the records as another model",
                 key(stored).join("`, `"),
                 key(ours).join("`, `")
             ));

@@ -72,7 +72,6 @@ async fn try_records(target: &Target, db: &Db, columns: &[&ColumnSchema], hits: 
 
 /// Refuses a stored value that the column's type can't read or its index can't hold.
 fn try_value(target: &Target, column: &ColumnSchema, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-    const ADVICE: &str = "nothing was changed: change this record with the older program and migrate again";
     let (model, name) = (target.schema.name(), column.name());
     let Some(value) = value else {
         if column.is_nullable() || column.default.is_some() {
@@ -86,7 +85,7 @@ fn try_value(target: &Target, column: &ColumnSchema, key: &[u8], value: Option<&
         key: printable(key),
         // Some reasons do not name the value.
         reason: format!(
-            "the stored value {} can't be read as {}: {reason}; {ADVICE}",
+            "nothing was migrated, as the stored value {} can't be read as {}: {reason}",
             Excerpt(value),
             column.type_text()
         ),
@@ -94,6 +93,6 @@ fn try_value(target: &Target, column: &ColumnSchema, key: &[u8], value: Option<&
     column.try_index(value).map_err(|reason| Error::BadData {
         model,
         column: name,
-        reason: format!("{reason} in the record {}; {ADVICE}", printable(key)),
+        reason: format!("{reason} in the record {} with the older program, and migrate again", printable(key)),
     })
 }
