@@ -199,3 +199,39 @@ async fn a_count_is_whole_if_a_part_of_its_filter_gets_its_first_row() {
     };
     futures::join!(toggle, count);
 }
+
+/// A wide range is read by ranks, which move if others remove records.
+#[tokio::test]
+async fn groups_of_a_range_have_no_row_from_beyond_it() {
+    #[derive(Debug, Clone, PartialEq, RedisModel)]
+    struct Reading {
+        #[column(primary_key)]
+        id: u32,
+        #[column(index)]
+        place: u32,
+        #[column(sort)]
+        score: u32,
+    }
+    let f = Fixture::new().await;
+    let reading = |id: u32| Reading { id, place: id / 5_000, score: id };
+    let mut all: Vec<_> = (0..9_000).map(reading).collect();
+    Reading::save_many(&f.db, &mut all).await.unwrap().into_result().unwrap();
+    let query = Reading::filter_by(|r| r.score.lt(5_000));
+    let over = AtomicBool::new(false);
+    let toggle = async {
+        while !over.load(Ordering::Relaxed) {
+            let mut some: Vec<_> = (4_900..5_000).map(reading).collect();
+            let _ = Reading::delete_many(&f.db, some.iter().map(|reading| reading.id)).await.unwrap();
+            Reading::save_many(&f.db, &mut some).await.unwrap().into_result().unwrap();
+        }
+    };
+    let count = async {
+        for _ in 0..50 {
+            let groups = query.count_by(&f.db, |r| r.place).await.unwrap();
+            let [(0, count)] = groups[..] else { panic!("{groups:?}") };
+            assert!((4_900..=5_000).contains(&count), "{count}");
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    futures::join!(toggle, count);
+}

@@ -7,11 +7,12 @@ use crate::error::Result;
 use crate::model::target::Target;
 use crate::query::exec::call;
 use crate::query::exec::position::Member;
-use crate::query::plan::Node;
+use crate::query::plan::{Leaf, Node};
 use crate::query::request::OrderKey;
 use crate::scripts::ORDER;
 use crate::server::Db;
 use crate::server::reply;
+use crate::value::SortKey;
 
 /// Reads the members of a sorted set that are in a range, part by part.
 #[derive(Debug)]
@@ -99,7 +100,8 @@ impl OrderReader {
                 (Some(one), Some(other)) => one.member == other.member,
                 _ => false,
             };
-            if !is(&begin, &self.last) || !is(&end, &part.as_slice().last().cloned()) {
+            let in_range = end.as_ref().is_some_and(|end| self.has(end));
+            if !in_range || !is(&begin, &self.last) || !is(&end, &part.as_slice().last().cloned()) {
                 self.rank = None;
                 break;
             }
@@ -112,6 +114,14 @@ impl OrderReader {
             self.rank = None;
         }
         Ok(found)
+    }
+
+    /// Whether a member is in the range. If others have removed members, a rank may be beyond it.
+    fn has(&self, member: &Member) -> bool {
+        let Node::Leaf(Leaf::Range { low, high, .. }) = &self.range else { return self.is_whole() };
+        let place = SortKey { score: member.score.clone(), tail: member.member.clone() };
+        let after_low = low.as_ref().is_none_or(|low| place.compare(low).is_ge());
+        after_low && high.as_ref().is_none_or(|high| place.compare(high).is_lt())
     }
 
     /// Reads the members after the last one by the script.
