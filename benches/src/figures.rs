@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 /// The middle one; not a number of none.
 pub fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = numbers.collect();
@@ -80,5 +82,17 @@ impl Run {
             machine: format!("{}, {cores} cores", model.unwrap_or("unknown processor")),
             load: read("/proc/loadavg").split(' ').next().unwrap_or_default().into(),
         }
+    }
+
+    /// What was measured with each size, and how. `servers` has the names of the sides and what
+    /// their servers are.
+    #[must_use]
+    pub fn json(&self, note: &str, rounds: usize, servers: &[(String, String)], sizes: Vec<Value>) -> String {
+        let servers: Value = servers.iter().map(|(side, version)| (side.clone(), json!(version))).collect();
+        let all = json!({
+            "command": self.command, "date": self.date, "machine": self.machine, "note": note, "load_before": self.load,
+            "rounds": rounds, "servers": servers, "sizes": sizes,
+        });
+        format!("{all:#}\n")
     }
 }

@@ -11,10 +11,12 @@ use subconscious::testing::TestServer;
 mod asked;
 mod figures;
 mod measured;
+mod mixing;
 
 pub use asked::{Asked, Outcome, ROUND};
 pub use figures::{Run, median, number, processor_time, whole};
 pub use measured::{Measured, MeasuredServer, PATIENCE, SLOW, Sample};
+pub use mixing::{mix, scatter};
 
 /// A server for the benchmark; pinned to the first core, where `taskset` can. It ends with this
 /// process, however that ends.

@@ -10,6 +10,7 @@
 //! | `created_at` | one order in 30 seconds; one in twenty was made up to an hour before its turn. Or, if scattered, anywhere within 49 days. Distinct in both cases. |
 //! | `visits` | 0 |
 
+use benches::{mix, scatter};
 use clap::ValueEnum;
 use subconscious::{ColumnEnum, RedisModel};
 
@@ -201,19 +202,4 @@ fn zipf(share: f64, items: u64, flat: f64) -> u32 {
 /// A number from 0 to below 1, independent for each column.
 fn draw(at: u64, column: u64) -> f64 {
     (mix(mix(at) ^ column) >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// The last step of SplitMix64.
-fn mix(at: u64) -> u64 {
-    let mut mixed = at.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
-}
-
-/// One to one: xor-shifts and odd factors can be undone.
-fn scatter(at: u32) -> u32 {
-    let mut mixed = (at ^ (at >> 16)).wrapping_mul(0x85EB_CA6B);
-    mixed = (mixed ^ (mixed >> 13)).wrapping_mul(0xC2B2_AE35);
-    mixed ^ (mixed >> 16)
 }

@@ -157,14 +157,8 @@ impl Report {
     }
 
     pub(crate) fn json(&self) -> String {
-        let sizes: Vec<Value> = self.sizes.iter().map(|size| self.size(size)).collect();
-        let servers: Value = self.versions.iter().map(|(side, version)| (side.clone(), json!(version))).collect();
-        let all = json!({
-            "command": self.run.command, "date": self.run.date, "machine": self.run.machine, "note": self.note,
-            "load_before": self.run.load,
-            "rounds": self.rounds, "servers": servers, "sizes": sizes,
-        });
-        format!("{all:#}\n")
+        let sizes = self.sizes.iter().map(|size| self.size(size)).collect();
+        self.run.json(&self.note, self.rounds, &self.versions, sizes)
     }
 
     fn size(&self, size: &Size) -> Value {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use benches::{mix, scatter};
 use subconscious::{ColumnEnum, RedisModel};
 use uuid::Uuid;
 
@@ -87,21 +88,6 @@ pub(crate) fn title(at: u64) -> Title {
     };
     let title = (0..14).map(letter).collect();
     Title { uuid: Uuid::from_u64_pair(mix(!at), at), title, pages: (at % 1_000) as u16 }
-}
-
-/// The last step of SplitMix64.
-fn mix(at: u64) -> u64 {
-    let mut mixed = at.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
-}
-
-/// One to one: xor-shifts and odd factors can be undone.
-fn scatter(at: u32) -> u32 {
-    let mut mixed = (at ^ (at >> 16)).wrapping_mul(0x85EB_CA6B);
-    mixed = (mixed ^ (mixed >> 13)).wrapping_mul(0xC2B2_AE35);
-    mixed ^ (mixed >> 16)
 }
 
 /// One question. Its conditions are joined by AND, but for [`or_not`](Self::or_not).

@@ -96,12 +96,12 @@ impl OrderReader {
             let mut part = members(lists.next(), scores).into_iter();
             let end = members(lists.next(), true).pop();
             let begin = part.next();
-            let is = |one: &Option<Member>, other: &Option<Member>| match (one, other) {
-                (Some(one), Some(other)) => one.member == other.member,
-                _ => false,
+            let same = |one: Option<&Member>, other: Option<&Member>| {
+                one.zip(other).is_some_and(|(one, other)| one.member == other.member)
             };
             let in_range = end.as_ref().is_some_and(|end| self.has(end));
-            if !in_range || !is(&begin, &self.last) || !is(&end, &part.as_slice().last().cloned()) {
+            let moved = !same(begin.as_ref(), self.last.as_ref()) || !same(end.as_ref(), part.as_slice().last());
+            if moved || !in_range {
                 self.rank = None;
                 break;
             }

@@ -11,19 +11,17 @@ use crate::query::way::PlanWay;
 use crate::scripts::OWNER;
 use crate::server::reply::Answer;
 
-/// Whether a query is answered so: it has a filter of one unique value, and nothing was read of it
-/// yet. One row needs no order, but its position in one is not known.
-pub(super) fn is_enough(context: &Context, from: &Position) -> bool {
-    let one = matches!(&context.filter, Node::Leaf(Leaf::Unique { values, .. }) if values.len() == 1);
-    let positions = !context.exact_positions || context.request.order.is_empty();
-    let registered = context.target.reader(&context.db) == context.target.schema.registration;
-    one && positions && registered && *from == Position::Start && context.skip == 0 && !context.client_side
-}
-
-/// Reads the owner of the value, if there is one; `None` if `query.lua` has to answer.
-pub(super) async fn read(context: &Context, columns: &[usize]) -> Result<Option<Vec<Hit>>> {
+/// Reads the owner of the value, if there is one; `None` if `query.lua` has to answer: the filter is
+/// another one, or the rows after `from` are wanted. One row needs no order, but its position in one
+/// is not known.
+pub(super) async fn read(context: &Context, from: &Position, columns: &[usize]) -> Result<Option<Vec<Hit>>> {
     let (db, target) = (&context.db, &context.target);
     let Node::Leaf(Leaf::Unique { column, values }) = &context.filter else { return Ok(None) };
+    let positions = !context.exact_positions || context.request.order.is_empty();
+    let begins = *from == Position::Start && context.skip == 0 && !context.client_side;
+    if values.len() != 1 || !positions || !begins || target.reader(db) != target.schema.registration {
+        return Ok(None);
+    }
     let mut command = call::begin(db, target, &OWNER);
     command.arg(target.schema.columns()[*column].name()).arg(values);
     for &at in columns {

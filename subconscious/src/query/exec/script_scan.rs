@@ -56,8 +56,7 @@ impl ScriptScan {
         columns: Option<&[usize]>,
     ) -> Result<(Vec<Hit>, Option<GoOn>)> {
         if let Some(columns) = columns
-            && owner::is_enough(context, from)
-            && let Some(hits) = owner::read(context, columns).await?
+            && let Some(hits) = owner::read(context, from, columns).await?
         {
             context.next = None;
             context.first = hits.first().map(|hit| Position::Row(hit.row));
