@@ -42,6 +42,7 @@ const FILES: &[(&str, &str)] = files![
     "query/scratch.lua",
     "query/sets.lua",
     "query/sorted_set.lua",
+    "query/split.lua",
     "query/tester.lua",
     "shared/clock.lua",
     "shared/decimal.lua",
@@ -64,6 +65,7 @@ const FILES: &[(&str, &str)] = files![
     "write/counter.lua",
     "write/delete.lua",
     "write/describe.lua",
+    "write/divide.lua",
     "write/due.lua",
     "write/expire.lua",
     "write/index.lua",
@@ -74,6 +76,7 @@ const FILES: &[(&str, &str)] = files![
     "write/save.lua",
     "write/save_many.lua",
     "write/schema.lua",
+    "write/unite.lua",
 ];
 
 /// A text in which each line that includes a file is replaced by the text of the file, and so on
@@ -105,6 +108,7 @@ fn constants() -> HashMap<&'static str, String> {
         ("PROMOTE", layout::PROMOTE.into()),
         ("PROMOTE_EARLY", layout::PROMOTE_EARLY.into()),
         ("DEMOTE", layout::DEMOTE.into()),
+        ("UNITE", layout::UNITE.into()),
         ("DIRECTORY", layout::DIRECTORY.into()),
         ("CHUNK", layout::CHUNK.into()),
         ("LAST_ROW", layout::LAST_ROW.into()),

@@ -10,7 +10,8 @@ use crate::Fixture;
 pub const SEGMENT: u64 = 261_888;
 const DIRECTORY: u64 = 65_472;
 
-type Rows = BTreeMap<(String, u64, Option<Vec<u8>>), BTreeSet<u64>>;
+/// The rows of each value of a column; `None` is null.
+type Rows = BTreeMap<(String, Option<Vec<u8>>), BTreeSet<u64>>;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -37,7 +38,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
 
     // What the records demand.
     let (mut live, mut ids) = (BTreeSet::new(), BTreeMap::new());
-    let (mut containers, mut sorted) = (Rows::new(), BTreeMap::<String, BTreeSet<u64>>::new());
+    let (mut values, mut sorted) = (Rows::new(), BTreeMap::<String, BTreeSet<u64>>::new());
     let mut owners = BTreeMap::<String, BTreeMap<Vec<u8>, u64>>::new();
     let mut deadlines = BTreeMap::new();
     let few = |column: &subconscious::schema::ColumnSchema| {
@@ -49,7 +50,6 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
         let row = number(&fields["#"]);
         assert!(live.insert(row), "row {row} is used twice");
         ids.insert(row, rest(key)[2..].to_vec());
-        let (segment, offset) = (row / SEGMENT, row % SEGMENT);
         let deadline: i64 = f.run(redis::cmd("PEXPIRETIME").arg(whole(key))).await;
         if deadline >= 0 {
             deadlines.insert(row, deadline);
@@ -77,8 +77,8 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                     match byte {
                         b'\\' if bytes.next() == Some(&b'c') => element.push(b','),
                         b',' => {
-                            let place = (column.name().into(), segment, Some(std::mem::take(&mut element)));
-                            containers.entry(place).or_default().insert(offset);
+                            let place = (column.name().into(), Some(std::mem::take(&mut element)));
+                            values.entry(place).or_default().insert(row);
                         }
                         byte => element.push(byte),
                     }
@@ -87,7 +87,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
             }
             let in_order = column.has_sort() && !few(column);
             if column.has_index() || few(column) || (column.has_sort() && value.is_none()) {
-                containers.entry((column.name().into(), segment, value.clone())).or_default().insert(offset);
+                values.entry((column.name().into(), value.clone())).or_default().insert(row);
             }
             if in_order && value.is_some() {
                 sorted.entry(column.name().into()).or_default().insert(row);
@@ -101,24 +101,39 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
         (BTreeMap::new(), BTreeMap::new(), BTreeMap::<u64, u64>::new(), 0);
     let (mut found_owners, mut found_deadlines, mut kept) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     let mut meta: BTreeMap<String, String> = BTreeMap::new();
+    let (mut divided, mut containers, mut divided_rows) = (BTreeMap::new(), BTreeMap::new(), Rows::new());
     for key in &keys {
         let whole = whole(key);
         let parts: Vec<Vec<u8>> = rest(key).splitn(4, |&byte| byte == b':').map(<[u8]>::to_vec).collect();
         match parts[0].as_slice() {
             b"r" => {}
+            b"l" => {
+                let parts: Vec<Vec<u8>> = rest(key).splitn(3, |&byte| byte == b':').map(<[u8]>::to_vec).collect();
+                let rows: BTreeSet<u64> = f.run(redis::cmd("SMEMBERS").arg(&whole)).await;
+                assert!(rows.len() <= 512, "{} is a posting list of many rows", key.escape_ascii());
+                assert!(found.insert((text(&parts[1]), parts.get(2).cloned()), rows).is_none());
+            }
             kind @ (b"i" | b"b") => {
-                let rows: BTreeSet<u64> = if kind == b"b" {
+                let offsets: BTreeSet<u64> = if kind == b"b" {
                     bitmaps += 1;
                     let bitmap: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
                     assert!(bits(&bitmap).len() > 64, "{} is a bitmap of few rows", key.escape_ascii());
                     bits(&bitmap)
                 } else {
-                    let set: BTreeSet<u64> = f.run(redis::cmd("SMEMBERS").arg(&whole)).await;
-                    assert!(set.len() <= 128, "{} is a set of many rows", key.escape_ascii());
-                    set
+                    f.run(redis::cmd("SMEMBERS").arg(&whole)).await
                 };
-                let place = (text(&parts[1]), number(&parts[2]), parts.get(3).cloned());
-                assert!(found.insert(place, rows).is_none(), "{} is both a set and a bitmap", key.escape_ascii());
+                let (place, segment) = ((text(&parts[1]), parts.get(3).cloned()), number(&parts[2]));
+                *containers.entry(place.clone()).or_insert(0) += 1;
+                for offset in offsets {
+                    let new = divided_rows.entry(place.clone()).or_default().insert(segment * SEGMENT + offset);
+                    assert!(new, "{} is both a set and a bitmap", key.escape_ascii());
+                }
+            }
+            b"n" => {
+                let counts: BTreeMap<Vec<u8>, u64> = f.run(redis::cmd("HGETALL").arg(&whole)).await;
+                for (field, count) in counts {
+                    divided.insert((text(&parts[1]), field.get(1..).map(<[u8]>::to_vec)), count);
+                }
             }
             b"s" => {
                 let members: Vec<Vec<u8>> = f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1)).await;
@@ -131,11 +146,8 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                 found_sorted.insert(text(&parts[1]), set);
             }
             b"v" => {
-                let values: Vec<(Vec<u8>, f64)> =
-                    f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1).arg("WITHSCORES")).await;
-                let values =
-                    values.into_iter().map(|(value, score)| (value, score as u64 % 65_536)).collect::<BTreeMap<_, _>>();
-                found_values.insert(text(&parts[1]), values);
+                let ordered: BTreeSet<Vec<u8>> = f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1)).await;
+                found_values.insert(text(&parts[1]), ordered);
             }
             b"live" => {
                 let bitmap: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
@@ -176,21 +188,25 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
             _ => panic!("{} is no key of a model", key.escape_ascii()),
         }
     }
-    assert_eq!(found, containers, "containers");
+    assert_eq!(divided, containers, "numbers of containers of divided values");
+    for (place, rows) in divided_rows {
+        assert!(found.insert(place.clone(), rows).is_none(), "{place:?} has a posting list and containers");
+    }
+    assert_eq!(found, values, "rows of values");
     assert_eq!(found_sorted, sorted, "sorted sets");
     assert_eq!(found_owners, owners, "owners of unique values");
     assert_eq!(found_deadlines, deadlines, "times to live");
     assert_eq!(kept, deadlines.keys().copied().collect(), "what is kept of records that expire");
     assert_eq!(found_live, live, "rows in use");
     assert_eq!(found_ids, ids, "row directory");
-    let mut values = BTreeMap::<String, BTreeMap<Vec<u8>, u64>>::new();
-    for (name, _, value) in containers.into_keys() {
+    let mut ordered = BTreeMap::<String, BTreeSet<Vec<u8>>>::new();
+    for (name, value) in values.into_keys() {
         let column = schema.columns().iter().find(|column| column.name() == name).unwrap();
         if let (true, Some(value)) = (few(column), value) {
-            *values.entry(name).or_default().entry(value).or_default() += 1;
+            ordered.entry(name).or_default().insert(value);
         }
     }
-    assert_eq!(found_values, values, "values in order");
+    assert_eq!(found_values, ordered, "values in order");
     let rows: u64 = meta.get("rows").map_or(0, |rows| rows.parse().unwrap());
     assert_eq!(meta.get("count").map_or("0", String::as_str), live.len().to_string(), "count in meta");
     assert!(live.iter().all(|&row| row < rows), "a row beyond those handed out");

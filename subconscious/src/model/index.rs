@@ -6,13 +6,13 @@
 pub(crate) enum Index {
     /// No keys.
     None,
-    /// A container for each value.
+    /// A posting list or containers for each value.
     Containers,
     /// A sorted set.
     Sorted,
-    /// Containers and a sorted set.
+    /// Both.
     Both,
-    /// Containers, and a sorted set of the values that have one, in the order of their ordinals.
+    /// The same as `Containers`, and a sorted set of the values in the order of their ordinals.
     Ordinals,
 }
 
@@ -46,19 +46,20 @@ pub(crate) const CODES: [(&str, char); 5] = [
 ];
 
 /// The plan of changes that `index.lua` makes: the codes of its steps, and the slots of a step.
-pub(crate) const PLAN: [(&str, u64); 15] = [
-    ("STEP_BITMAP", 1),
+pub(crate) const PLAN: [(&str, u64); 16] = [
+    ("STEP_LIST", 1),
     ("STEP_SET", 2),
-    ("STEP_SORTED", 3),
-    ("STEP_UNIQUE", 4),
+    ("STEP_BITMAP", 3),
+    ("STEP_SORTED", 4),
+    ("STEP_UNIQUE", 5),
     ("SLOT_STEP", 1),
     ("SLOT_KEY", 2),
     ("SLOT_ADDS", 3),
     ("SLOT_GONE", 3),
     ("SLOT_SIZE", 4),
     ("SLOT_SCORE", 4),
+    ("SLOT_NAME", 5),
     ("SLOT_COMES", 5),
-    ("SLOT_VALUES", 5),
     ("SLOT_VALUE", 6),
     ("SLOT_ORDINAL", 7),
     ("SLOTS", 7),

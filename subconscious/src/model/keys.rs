@@ -8,11 +8,13 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `r:<id>` | hash | a record: a field for each column that is not null, and its row number in `#` |
-//! | `i:<column>:<segment>:<value>` | set | container: the rows of the segment that have the value, while they are few; for a list, the rows whose list contains it |
+//! | `l:<column>:<value>` | set | posting list: the rows that have the value, while they are few; for a column of lists, the rows whose list contains it |
+//! | `i:<column>:<segment>:<value>` | set | container of a divided value: its rows in the segment, while they are few |
 //! | `b:<column>:<segment>:<value>` | bitmap | the same container when the rows are many |
-//! | `i:<column>:<segment>`, `b:<column>:<segment>` | set, bitmap | the containers of null |
+//! | `l:<column>`, `i:<column>:<segment>`, `b:<column>:<segment>` | | the same of null |
+//! | `n:<column>` | hash | the divided values: `:<value>`, or the empty text for null → number of containers |
 //! | `s:<column>` | sorted set | rows in the order of a `sort` column |
-//! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal × 65,536 + number of segments with the value |
+//! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal |
 //! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |
 //! | `d:<row / 65,472>` | string | row directory with ids of fixed width: one entry after the other |
@@ -45,8 +47,10 @@ use crate::model::schema::ModelSchema;
 use crate::value::parse;
 
 const RECORD: &str = "r:";
+const LIST: &str = "l:";
 const SET: &str = "i:";
 const BITMAP: &str = "b:";
+const DIVIDED: &str = "n:";
 const SORTED: &str = "s:";
 const VALUES: &str = "v:";
 const UNIQUE: &str = "u:";
@@ -59,10 +63,12 @@ const META: &str = "meta";
 const TEMPORARY: &str = "t:";
 
 /// The parts of keys that follow the prefix of a model, by their names in the scripts.
-pub(crate) const PARTS: [(&str, &str); 13] = [
+pub(crate) const PARTS: [(&str, &str); 15] = [
     ("KEY_RECORD", RECORD),
+    ("KEY_LIST", LIST),
     ("KEY_SET", SET),
     ("KEY_BITMAP", BITMAP),
+    ("KEY_DIVIDED", DIVIDED),
     ("KEY_SORTED", SORTED),
     ("KEY_VALUES", VALUES),
     ("KEY_UNIQUE", UNIQUE),
@@ -80,6 +86,11 @@ pub(crate) const PARTS: [(&str, &str); 13] = [
 pub(crate) enum Key<'a> {
     /// The hash of a record, with the text of the id.
     Record(&'a [u8]),
+    /// A posting list. Its value is `None` for null.
+    List {
+        column: &'a [u8],
+        value: Option<&'a [u8]>,
+    },
     /// A container. Its value is `None` for null.
     Container {
         bitmap: bool,
@@ -87,6 +98,7 @@ pub(crate) enum Key<'a> {
         segment: u64,
         value: Option<&'a [u8]>,
     },
+    Divided(&'a [u8]),
     Sorted(&'a [u8]),
     Values(&'a [u8]),
     Unique(&'a [u8]),
@@ -145,6 +157,11 @@ impl Keys {
         format!("{}{SORTED}{column}", self.prefix)
     }
 
+    /// The divided values of a column.
+    pub(crate) fn divided(&self, column: &str) -> String {
+        format!("{}{DIVIDED}{column}", self.prefix)
+    }
+
     /// The values of a `sort` column of few values.
     pub(crate) fn values(&self, column: &str) -> String {
         format!("{}{VALUES}{column}", self.prefix)
@@ -187,13 +204,22 @@ impl Keys {
         if let Some(id) = after(RECORD) {
             return Some(Key::Record(id));
         }
+        if let Some(rest) = after(LIST) {
+            let mut parts = rest.splitn(2, |byte| *byte == b':');
+            return Some(Key::List { column: parts.next()?, value: parts.next() });
+        }
         for (part, bitmap) in [(SET, false), (BITMAP, true)] {
             let Some(rest) = after(part) else { continue };
             let mut parts = rest.splitn(3, |byte| *byte == b':');
             let (column, segment) = (parts.next()?, number(parts.next()?)?);
             return Some(Key::Container { bitmap, column, segment, value: parts.next() });
         }
-        let of_column = [(SORTED, Key::Sorted as fn(_) -> _), (VALUES, Key::Values), (UNIQUE, Key::Unique)];
+        let of_column = [
+            (DIVIDED, Key::Divided as fn(_) -> _),
+            (SORTED, Key::Sorted),
+            (VALUES, Key::Values),
+            (UNIQUE, Key::Unique),
+        ];
         if let Some(key) = of_column.into_iter().find_map(|(part, key)| column(part).map(key)) {
             return Some(key);
         }
@@ -223,6 +249,7 @@ mod tests {
         assert_eq!(plain.directory(7), "{User}:d:7");
         assert_eq!(plain.sorted("age"), "{User}:s:age");
         assert_eq!(plain.values("age"), "{User}:v:age");
+        assert_eq!(plain.divided("age"), "{User}:n:age");
         assert_eq!(plain.ttl(), "{User}:ttl");
         assert_eq!(plain.temporary(), "{User}:t:0");
         let staging = Keys::new("staging", &schema);
@@ -240,6 +267,9 @@ mod tests {
         is(keys.directory(7).as_bytes(), Key::Directory(7));
         is(keys.sorted("age").as_bytes(), Key::Sorted(b"age"));
         is(keys.values("age").as_bytes(), Key::Values(b"age"));
+        is(keys.divided("age").as_bytes(), Key::Divided(b"age"));
+        is(b"staging:{User}:l:age", Key::List { column: b"age", value: None });
+        is(b"staging:{User}:l:age:4:5", Key::List { column: b"age", value: Some(b"4:5") });
         is(keys.unique("age").as_bytes(), Key::Unique(b"age"));
         is(keys.ttl().as_bytes(), Key::Ttl);
         is(keys.temporary().as_bytes(), Key::Temporary);

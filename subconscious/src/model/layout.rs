@@ -4,11 +4,16 @@
 /// together with its header.
 pub(crate) const SEGMENT: u32 = 261_888;
 
-/// The most rows of a container that is a set. With one more row, it becomes a bitmap.
+/// The most rows of a posting list, and of a container that is a set. Redis keeps so many numbers as
+/// an array. With one more row, the value of a posting list is divided, and the set becomes a bitmap.
 pub(crate) const PROMOTE: u32 = 512;
 
-/// The same in a segment that is not full, if the container has its share of [`PROMOTE`] rows.
+/// The same in a segment that is not full, if the posting list or the container has its share of
+/// [`PROMOTE`] rows.
 pub(crate) const PROMOTE_EARLY: u32 = 128;
+
+/// The rows at which the rows of a divided value become a posting list again.
+pub(crate) const UNITE: u32 = 128;
 
 /// The rows at which a bitmap becomes a set again.
 pub(crate) const DEMOTE: u32 = 64;

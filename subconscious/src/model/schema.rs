@@ -56,7 +56,7 @@ pub struct ModelSchema {
 }
 
 /// The version of the layout of keys and values. Increase it when either changes.
-const LAYOUT: &str = "2";
+const LAYOUT: &str = "3";
 
 impl ModelSchema {
     /// Builds the schema of the model `name` with its columns in declared order.
@@ -524,6 +524,12 @@ impl ColumnSchema {
     /// A column of few values is ordered by its containers and needs no sorted set.
     pub(crate) fn has_sorted_set(&self) -> bool {
         self.sort && self.kind != Kind::Ordinal
+    }
+
+    /// Whether the column has posting lists and containers. One that only has a sorted set has those
+    /// of null.
+    pub(crate) fn has_lists(&self) -> bool {
+        self.index || self.sort
     }
 
     /// Whether the column's values are kept in the order of their ordinals.

@@ -216,7 +216,7 @@ struct Entries {
 impl Walk<'_> {
     /// The order matters. A repair must not free a row while an index has an entry of the row. It
     /// must not give a unique value to a record while the index still gives it to a record that has
-    /// lost it.
+    /// lost it. Which values are divided must be right before entries are added.
     async fn all(&mut self) -> Result<()> {
         if !self.structure().await? {
             return Ok(());
@@ -225,8 +225,12 @@ impl Walk<'_> {
         self.records().await?;
         let lost = if self.repair { self.rows(true, &[]).await? } else { Vec::new() };
         let mut values = self.indexes().await?;
-        self.rows(false, &lost).await?;
         self.values(&mut values).await?;
+        self.rows(false, &lost).await?;
+        if self.repair {
+            // The values that were added have no ordinals yet.
+            self.values(&mut values).await?;
+        }
         self.counts().await
     }
 
@@ -412,9 +416,9 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Checks the keys of indexes. Returns the values of the columns of few values, each with the
-    /// number of its column.
-    async fn indexes(&mut self) -> Result<BTreeSet<(usize, Vec<u8>)>> {
+    /// Checks the keys of indexes. Returns the values that have containers, and all values of the
+    /// columns of few values, each with the number of its column.
+    async fn indexes(&mut self) -> Result<BTreeSet<(usize, Option<Vec<u8>>)>> {
         let mut values = BTreeSet::new();
         let mut scan = Scan::new(&self.target);
         while let Some(keys) = scan.next(self.db).await? {
@@ -422,9 +426,12 @@ impl Walk<'_> {
             for key in keys {
                 match self.entries_of(&key) {
                     Ok(Some(entries)) => {
-                        let column = self.column(entries.column).filter(|column| column.has_values());
-                        if let (Some(_), Some(value)) = (column, &entries.value) {
-                            values.insert((entries.column, value.clone()));
+                        let container = matches!(entries.what, "set" | "bitmap");
+                        let counts = |column: &ColumnSchema| {
+                            container && column.has_lists() || entries.what == "list" && column.has_values()
+                        };
+                        if self.column(entries.column).is_some_and(counts) {
+                            values.insert((entries.column, entries.value.clone()));
                         }
                         todo.push(entries);
                     }
@@ -504,11 +511,17 @@ impl Walk<'_> {
                 let value = value.map(<[u8]>::to_vec);
                 entries(what, column, segment).map(|found| found.map(|found| Entries { value, ..found }))
             }
+            Key::List { column, value } => {
+                let value = value.map(<[u8]>::to_vec);
+                entries("list", column, 0).map(|found| found.map(|found| Entries { value, ..found }))
+            }
+            // The divided values are checked one by one later.
+            Key::Divided(column) if self.column(self.number(column)).is_some_and(ColumnSchema::has_lists) => Ok(None),
             Key::Sorted(column) => entries("sorted", column, 0),
             Key::Unique(column) => entries("unique", column, 0),
             // If the column has ordered values, they are checked one by one later.
             Key::Values(column) if self.column(self.number(column)).is_some_and(ColumnSchema::has_values) => Ok(None),
-            Key::Values(_) | Key::Temporary => entries("unused", b"", 0),
+            Key::Divided(_) | Key::Values(_) | Key::Temporary => entries("unused", b"", 0),
             Key::Directory(part) if self.target.schema.id_width == 0 => entries("directory", b"", part),
             Key::Expiring(part) => entries("expiring", b"", part),
             Key::Ttl => entries("ttl", b"", 0),
@@ -516,44 +529,59 @@ impl Walk<'_> {
         }
     }
 
-    /// For each column of few values, compares its ordered values with the keys that hold their
-    /// rows.
-    async fn values(&mut self, values: &mut BTreeSet<(usize, Vec<u8>)>) -> Result<()> {
+    /// For each column, compares its divided values, and its values in order, with the keys that
+    /// hold their rows.
+    async fn values(&mut self, values: &mut BTreeSet<(usize, Option<Vec<u8>>)>) -> Result<()> {
         for number in 1..=self.target.schema.indexed.len() {
-            let Some(column) = self.column(number).filter(|column| column.has_values()) else { continue };
-            let mut cursor = b"0".to_vec();
-            loop {
-                let mut command = redis::cmd("ZSCAN");
-                command.arg(self.target.keys.values(column.name())).arg(&cursor).arg("COUNT").arg(100);
-                let mut reply = match self.db.send(&command).await {
-                    Ok(Value::Array(reply)) => reply.into_iter(),
-                    Err(error) if !is_wrong_type(&error) => return Err(error.into()),
-                    // The script reports the key of another type.
-                    _ => break,
-                };
-                cursor = reply.next().map(reply::bytes).unwrap_or_default();
-                if let Some(Value::Array(pairs)) = reply.next() {
-                    values.extend(pairs.into_iter().step_by(2).map(|value| (number, reply::bytes(value))));
-                }
-                if cursor == b"0" {
-                    break;
-                }
+            let Some(column) = self.column(number).filter(|column| column.has_lists()) else { continue };
+            let divided = self.members("HSCAN", self.target.keys.divided(column.name())).await?;
+            // A field is `:` and a value, or empty for null.
+            values.extend(divided.into_iter().map(|field| (number, field.get(1..).map(<[u8]>::to_vec))));
+            if column.has_values() {
+                let ordered = self.members("ZSCAN", self.target.keys.values(column.name())).await?;
+                values.extend(ordered.into_iter().map(|value| (number, Some(value))));
             }
-            let mine: Vec<&[u8]> =
-                values.iter().filter(|(of, _)| *of == number).map(|(_, value)| value.as_slice()).collect();
-            let mut calls = Vec::new();
-            for some in mine.chunks(16) {
+            let mine: Vec<Option<&[u8]>> =
+                values.iter().filter(|(of, _)| *of == number).map(|(_, value)| value.as_deref()).collect();
+            // One call also looks whether the keys have the right type, even if there are no values.
+            let chunks = mine.chunks(16).chain(mine.is_empty().then_some(&[][..]));
+            let calls = chunks.map(|some| {
                 let mut command = self.call(&CHECK_VALUES);
-                command.arg(column.name());
+                command.arg(column.name()).arg(u8::from(column.has_values()));
                 for value in some {
+                    let field = value.map_or_else(Vec::new, |value| [b":", value].concat());
                     // As in a migration, values that can't be read come after all others.
-                    command.arg(value).arg(column.ordinal_of(value).unwrap_or(u16::MAX));
+                    let ordinal = value.filter(|_| column.has_values()).map(|value| column.ordinal_of(value));
+                    command.arg(field).arg(ordinal.flatten().unwrap_or(u16::MAX));
                 }
-                calls.push(command);
-            }
+                command
+            });
+            let calls = calls.collect();
             self.ask(&CHECK_VALUES, calls).await?;
         }
         Ok(())
+    }
+
+    /// The fields of a hash, or the members of a sorted set. None if the key holds another type,
+    /// which a script reports.
+    async fn members(&self, scan: &str, key: String) -> Result<Vec<Vec<u8>>> {
+        let (mut members, mut cursor) = (Vec::new(), b"0".to_vec());
+        loop {
+            let mut command = redis::cmd(scan);
+            command.arg(&key).arg(&cursor).arg("COUNT").arg(100);
+            let mut reply = match self.db.send(&command).await {
+                Ok(Value::Array(reply)) => reply.into_iter(),
+                Err(error) if !is_wrong_type(&error) => return Err(error.into()),
+                _ => return Ok(members),
+            };
+            cursor = reply.next().map(reply::bytes).unwrap_or_default();
+            if let Some(Value::Array(pairs)) = reply.next() {
+                members.extend(pairs.into_iter().step_by(2).map(reply::bytes));
+            }
+            if cursor == b"0" {
+                return Ok(members);
+            }
+        }
     }
 
     /// Compares the numbers in `meta` with the rows in use.

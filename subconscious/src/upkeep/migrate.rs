@@ -194,10 +194,14 @@ async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &m
         let reply = DROP.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
         Ok(reply == Value::Int(1))
     };
-    let single = columns.iter().flat_map(|column| [keys.sorted(column), keys.unique(column), keys.values(column)]);
+    let single = columns
+        .iter()
+        .flat_map(|column| [keys.sorted(column), keys.unique(column), keys.values(column), keys.divided(column)]);
     let single: Vec<Vec<u8>> = single.map(String::into_bytes).collect();
     let is_dropped = |key: &[u8]| match keys.parse(key) {
-        Some(Key::Container { column, .. }) => columns.iter().any(|dropped| dropped.as_bytes() == column),
+        Some(Key::List { column, .. } | Key::Container { column, .. }) => {
+            columns.iter().any(|dropped| dropped.as_bytes() == column)
+        }
         _ => false,
     };
     let mut scan = Scan::new(target);

@@ -105,37 +105,47 @@ async fn each_issue_is_found_and_repaired() {
     assert_eq!(Shirt::check(&f.db).await.unwrap().records, 200);
     let soon = Duration::from_secs(1000);
     shirt(9).expire(&f.db, soon).await.unwrap();
-    // Rows are 0.. in the order of saves, so that row and id are the same. Of the colors, red has
-    // 50 rows, in a set; Small is in a set of 67.
+    // Rows are 0.. in the order of saves, so that row and id are the same. Of the colors, red has a
+    // posting list of 50 rows; the tag `t,0` is divided, with a bitmap.
     let cases: &[(&[&str], &[Wanted])] = &[
-        (&["SREM @i:color:0:red 3"], &[(MissingEntry, "i:color:0:red", "r:3")]),
-        (&["SREM @i:color:0 8"], &[(MissingEntry, "i:color:0", "r:8")]),
-        (&["SREM @i:tags:0:t,1 5"], &[(MissingEntry, "i:tags:0:t,1", "r:5")]),
+        (&["SREM @l:color:red 3"], &[(MissingEntry, "l:color:red", "r:3")]),
+        (&["SREM @l:color 8"], &[(MissingEntry, "l:color", "r:8")]),
+        (&["SREM @l:tags:t,1 5"], &[(MissingEntry, "l:tags:t,1", "r:5")]),
         (&["SETBIT @b:tags:0:t,0 4 0"], &[(MissingEntry, "b:tags:0:t,0", "r:4")]),
         (&["SETBIT @b:tags:0:t,0 3 1"], &[(StaleEntry, "b:tags:0:t,0", "")]),
         (&["ZREM @s:price \x00\x00\x00\x07"], &[(MissingEntry, "s:price", "r:7")]),
         (&["ZADD @s:price 71 \x00\x00\x00\x07"], &[(MissingEntry, "s:price", "r:7")]),
         (&["HDEL @u:code c11"], &[(MissingEntry, "u:code", "r:11")]),
-        (&["DEL @i:size:0:Small"], &[(StaleEntry, "v:size", ""), (MissingEntry, "i:size:0:Small", "")]),
+        (&["DEL @l:size:Small"], &[(StaleEntry, "v:size", ""), (MissingEntry, "l:size:Small", "")]),
         (&["ZREM @v:size Medium"], &[(MissingEntry, "v:size", "")]),
         (&["ZINCRBY @v:size 1 Medium"], &[(MissingEntry, "v:size", "")]),
+        (&["HINCRBY @n:tags :t,0 1"], &[(WrongCount, "n:tags", "")]),
+        (&["HDEL @n:tags :t,0"], &[(WrongCount, "n:tags", "")]),
+        (&["HSET @n:color  1"], &[(WrongCount, "n:color", "")]),
+        (&["HSET @n:color :red x"], &[(WrongCount, "n:color", "")]),
         (&["ZADD @v:size 9 Huge"], &[(StaleEntry, "v:size", "")]),
-        (&["SADD @i:color:0:red 4"], &[(StaleEntry, "i:color:0:red", "")]),
-        (&["SADD @i:color:0:red nonsense"], &[(StaleEntry, "i:color:0:red", "")]),
+        (&["SADD @l:color:red 4"], &[(StaleEntry, "l:color:red", "")]),
+        (&["SADD @l:color:red nonsense"], &[(StaleEntry, "l:color:red", "")]),
+        (&["SADD @l:color:pink 4"], &[(StaleEntry, "l:color:pink", "")]),
         (&["SADD @i:color:0:pink 4"], &[(StaleEntry, "i:color:0:pink", "")]),
         (&["SADD @i:color:7:red 4"], &[(StaleEntry, "i:color:7:red", "")]),
-        (&["SADD @i:tags:0:t,1 4"], &[(StaleEntry, "i:tags:0:t,1", "")]),
-        (&["SADD @i:tags:0 5"], &[(StaleEntry, "i:tags:0", "")]),
+        (&["SADD @l:tags:t,1 4"], &[(StaleEntry, "l:tags:t,1", "")]),
+        (&["SADD @l:tags 5"], &[(StaleEntry, "l:tags", "")]),
         (&["SETBIT @b:color:0:pink 4 1"], &[(StaleEntry, "b:color:0:pink", "")]),
         (&["ZADD @s:price 5 \x00\x00\x00\x05"], &[(StaleEntry, "s:price", "")]),
         (&["ZADD @s:price 5 x"], &[(StaleEntry, "s:price", "")]),
         (&["HSET @u:code c4 4"], &[(StaleEntry, "u:code", "")]),
         (&["HSET @u:code c999 x"], &[(StaleEntry, "u:code", "")]),
-        // A bitmap beside the set, with a row that is right and one that is not.
+        // A set beside the bitmap, with a row that is right and one that is not.
+        (&["SADD @i:tags:0:t,0 5 6"], &[(SplitContainer, "i:tags:0:t,0", "")]),
+        // A bitmap and a set beside a posting list.
         (
             &["SETBIT @b:color:0:red 3 1", "SETBIT @b:color:0:red 4 1"],
-            &[(StaleEntry, "b:color:0:red", ""), (SplitContainer, "i:color:0:red", "")],
+            &[(StaleEntry, "b:color:0:red", ""), (SplitContainer, "l:color:red", "")],
         ),
+        (&["SADD @i:color:0:red 3"], &[(SplitContainer, "l:color:red", "")]),
+        (&["SADD @l:note:7 1"], &[(UnusedKey, "l:note:7", "")]),
+        (&["HSET @n:code :c1 1"], &[(UnusedKey, "n:code", "")]),
         (&["SADD @i:note:0:7 1"], &[(UnusedKey, "i:note:0:7", "")]),
         (&["ZADD @s:color 1 x"], &[(UnusedKey, "s:color", "")]),
         (&["HSET @u:note 1 1"], &[(UnusedKey, "u:note", "")]),
@@ -168,7 +178,8 @@ async fn each_issue_is_found_and_repaired() {
         (&["HSET @x:1 3 x"], &[(StaleEntry, "x:1", "")]),
         (&["DEL @s:price", "SET @s:price x"], &[(WrongKeyType, "s:price", "")]),
         (&["DEL @u:code", "SET @u:code x"], &[(WrongKeyType, "u:code", "")]),
-        (&["DEL @i:color:0:red", "SET @i:color:0:red x"], &[(WrongKeyType, "i:color:0:red", "")]),
+        (&["DEL @l:color:red", "SET @l:color:red x"], &[(WrongKeyType, "l:color:red", "")]),
+        (&["DEL @n:tags", "SET @n:tags x"], &[(WrongKeyType, "n:tags", "")]),
         (&["DEL @v:size", "SET @v:size x"], &[(WrongKeyType, "v:size", "")]),
         (&["DEL @free", "SET @free x"], &[(WrongKeyType, "free", "")]),
     ];

@@ -226,7 +226,7 @@ async fn write(db: &Db, served: &Served) -> Result<()> {
     let gone = format!("shop:{{User}}:r:{}", Uuid::from_u128(299));
     served.f.run::<()>(redis::cmd("DEL").arg(gone)).await;
     served.f.run::<()>(redis::cmd("ZREM").arg("shop:{User}:s:joined").arg(&0u32.to_be_bytes())).await;
-    served.f.run::<()>(redis::cmd("SADD").arg("shop:{User}:i:city:0:1").arg(9_999)).await;
+    served.f.run::<()>(redis::cmd("SADD").arg("shop:{User}:l:city:1").arg(9_999)).await;
     User::repair(db).await?;
     newer::User::migrate(db).await?;
     User::migrate(db).await?;
@@ -444,7 +444,7 @@ async fn a_user_who_may_not_see_the_records_mends_nothing() {
     let mut blind = line("program");
     blind[2] = "blind".into();
     blind.retain(|word| !word.starts_with('~'));
-    for key in ["meta", "i:*", "b:*", "s:*", "v:*", "u:*", "live:*", "d:*", "free", "ttl", "x:*", "t:*"] {
+    for key in ["meta", "l:*", "i:*", "b:*", "n:*", "s:*", "v:*", "u:*", "live:*", "d:*", "free", "ttl", "x:*", "t:*"] {
         blind.push(format!("~shop:{{User}}:{key}"));
     }
     let db = served.open(&blind).await.unwrap();

@@ -62,11 +62,13 @@ impl Attempt {
 }
 
 /// What the steps of a script cost, in microseconds of the server, by their names in the scripts.
-pub(crate) const SCRIPTS: [(&str, f64); 19] = [
+pub(crate) const SCRIPTS: [(&str, f64); 20] = [
     // Reading or setting a bit in a script.
     ("BIT_TESTED", 0.5),
     // Looking for a container.
     ("CONTAINER", 2.0),
+    // Asking whether a posting list has a row, one of many.
+    ("ROW_IN_LIST", 0.3),
     // Reading a member of a set.
     ("MEMBER", 0.25),
     // Listing a row of a range.

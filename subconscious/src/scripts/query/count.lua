@@ -35,17 +35,18 @@ local function run()
     n = n + 1
     return false
   end
+  local rows = word == '' and node[1] ~= 'range' and led(node)
   if node == ALL then
     n = total
-  elseif node[1] == 'range' and word == '' then
-    n = node.to - node.from
-  elseif node ~= NONE then
+  elseif rows and rows ~= NONE or node[1] == 'range' and word == '' then
+    n = (rows or node).size
+  elseif node ~= NONE and not rows then
     -- A range may have fewer rows than match the rest of the filter. Then the range is scanned, and
     -- each of its rows is tested by the rest. Not a range that is ANDed only because the other
     -- parts of an OR have no rows: they may have some in the next call.
     local others, range = {}, nil
     for _, part in ipairs(parts_of('and', node)) do
-      local better = not range or part.to and part.to - part.from < range.to - range.from
+      local better = part[1] == 'range' and (not range or part.size < range.size)
       if part[1] == 'range' and not part.nested and (word == 'value' and part[2] == walked or word == '' and better) then
         range, part = part, range
       end
@@ -53,7 +54,7 @@ local function run()
     end
     local filter, residual
     if range then filter, residual = split(join('and', others)) end
-    if word == '' and range and range.to - range.from > LISTED and (range.to - range.from) * ROW_PASSED < estimate(filter) * RECORD_READ * 2 then
+    if word == '' and range and range.size > LISTED and range.size * ROW_PASSED < estimate(filter) * RECORD_READ * 2 then
       word, walked = 'value', range[2]
     end
     if word == 'value' then

@@ -3,6 +3,8 @@
 -- including script.
 --
 -- Exports   container(node, segment)   the rows of a container
+--           rows_of(node)              the rows of a node that has few: of { rows } or of a range
+--           lists_of(node)             the same, as a list of offsets for each segment
 --           evaluate(node, segment)    the rows that match a node without wide ranges. A node with
 --                                      a field `sets` keeps its sets there, as they will be needed
 --                                      again
@@ -22,21 +24,34 @@ end
 
 local function live(segment) return p .. KEY_LIVE .. decimal[segment] end
 
--- The rows of a listed range, as a list for each segment.
-local function listed(node)
+local function rows_of(node)
+  if not node.rows then
+    local rows = {}
+    if node[1] == 'range' then
+      for i, member in ipairs(call('ZRANGE', node.key, node.from, node.to - 1)) do rows[i] = row_of(member) end
+      effort = effort + #rows * LISTED_ROW
+    else
+      for i, row in ipairs(call('SMEMBERS', node.key)) do rows[i] = tonumber(row) end
+      effort = effort + #rows * MEMBER
+    end
+    node.rows = rows
+  end
+  return node.rows
+end
+
+local function lists_of(node)
   if not node.lists then
     local lists = {}
-    for _, member in ipairs(call('ZRANGE', node.key, node.from, node.to - 1)) do
-      local row = row_of(member)
-      local segment = floor(row / SEGMENT)
+    for _, row in ipairs(rows_of(node)) do
+      local offset = row % SEGMENT
+      local segment = (row - offset) / SEGMENT
       local list = lists[segment]
       if not list then
         list = {}
         lists[segment] = list
       end
-      list[#list + 1] = row - segment * SEGMENT
+      list[#list + 1] = offset
     end
-    effort = effort + (node.to - node.from) * LISTED_ROW
     node.lists = lists
   end
   return node.lists
@@ -149,10 +164,8 @@ local function evaluated(node, segment)
     return union(node, segment)
   elseif operator == 'not' then
     return intersection({ 'and', node }, segment)
-  elseif operator == 'range' then
-    return listed(node)[segment]
-  elseif operator == 'unique' then
-    return node.lists[segment]
+  elseif operator == 'rows' or operator == 'range' then
+    return lists_of(node)[segment]
   elseif operator == 'all' then
     local key = live(segment)
     if call('EXISTS', key) == 1 then return key end

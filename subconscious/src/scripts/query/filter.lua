@@ -20,3 +20,4 @@
 -- stage
 -- include query/evaluate.lua
 -- include query/tester.lua
+-- include query/split.lua

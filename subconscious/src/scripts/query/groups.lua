@@ -52,26 +52,31 @@ local function value_of(row)
   return record[2] and '=' .. plain(kind, record[2]) or '0'
 end
 
+-- The node of a value.
+local nodes = {}
+local function node_of(value)
+  if not nodes[value] then nodes[value] = leaf(name, value ~= '0' and sub(value, 2)) end
+  return nodes[value]
+end
+
 -- Removes the rows of a value from the bitmap. Returns their number.
 local function take(own, value, segment)
-  local rest, count = decimal[segment] .. (value ~= '0' and ':' .. sub(value, 2) or ''), 0
-  local set = p .. KEY_BITMAP .. name .. ':' .. rest
-  if call('EXISTS', set) == 1 then
+  local node, count, before = node_of(value), 0, in_use()
+  local offsets = node ~= NONE and evaluate(node, segment) or {}
+  if type(offsets) == 'string' then
     effort = effort + VALUE_COUNTED
-    local before = in_use()
-    local both = bitop('AND', { own, set })
+    local both = bitop('AND', { own, offsets })
     count = both and call('BITCOUNT', both) or 0
     if count > 0 then call('BITOP', 'XOR', own, own, both) end
     release(before)
     return count
   end
-  local offsets = call('SMEMBERS', p .. KEY_SET .. name .. ':' .. rest)
   effort = effort + #offsets
   -- One command clears many bits, and answers what each bit was.
   for first = 1, #offsets, 1000 do
     local field, n = { 'BITFIELD', own }, 2
     for i = first, math.min(first + 999, #offsets) do
-      field[n + 1], field[n + 2], field[n + 3], field[n + 4] = 'SET', 'u1', offsets[i], '0'
+      field[n + 1], field[n + 2], field[n + 3], field[n + 4] = 'SET', 'u1', decimal[offsets[i]], '0'
       n = n + 4
     end
     for _, bit in ipairs(call(unpack(field))) do count = count + bit end
@@ -108,6 +113,30 @@ local function count_bitmap(own, tried, segment)
   end
 end
 
+-- Counts rows of any segments: the rows of one value after the other, as long as each is an eighth of
+-- what is left, then one row after the other. Returns whether there were few enough rows.
+local function count_rows(rows)
+  local share = 1
+  while #rows > 16 and share * 8 >= 1 do
+    local value, found, left = value_of(rows[1]), { [rows[1]] = true }, {}
+    if value then
+      local some = among(node_of(value), rows)
+      add(value, #some)
+      for _, row in ipairs(some) do found[row] = true end
+    end
+    for _, row in ipairs(rows) do
+      if not found[row] then left[#left + 1] = row end
+    end
+    share, rows = 1 - #left / #rows, left
+  end
+  if #rows * GROUP_READ > budget then return false end
+  for _, row in ipairs(rows) do
+    local value = value_of(row)
+    if value then add(value, 1) end
+  end
+  return true
+end
+
 local function run()
   local refusal = not_ready()
   if refusal then return refusal end
@@ -125,8 +154,12 @@ local function run()
     if #ranges == 1 and not others then return { 'along', ranges[1] } end
     return { 'wide' }
   end
-  local reply = { 'counted', -1, '', 0 }
-  for segment = tonumber(ARGV[7]), segments - 1 do
+  local reply, last = { 'counted', -1, '', 0 }, segments - 1
+  if filter[1] == 'rows' and ARGV[7] == '0' and ARGV[8] == '' then
+    if not count_rows(rows_of(filter)) then return { 'wide' } end
+    last = -1
+  end
+  for segment = tonumber(ARGV[7]), last do
     local own, tried, rows = nil, 0, nil
     if segment == tonumber(ARGV[7]) and ARGV[8] ~= '' then
       own, tried = temporary(), tonumber(ARGV[9])

@@ -34,16 +34,11 @@ local function run()
   reply[5] = call('GET', live(segment)) or ''
 
   local function read(node)
-    local number = decimal[segment]
-    local bitmap = call('GET', node[2] .. number .. node[4])
-    effort = effort + CONTAINER
-    if bitmap then
-      effort = effort + BITMAP_READ * #bitmap * 8 / SEGMENT
-      return bitmap
-    end
-    local list = call('SMEMBERS', node[3] .. number .. node[4])
-    effort = effort + #list * MEMBER
-    return { cmsgpack.pack(list) }
+    if node == NONE then return { cmsgpack.pack({}) } end
+    local found = evaluate(node, segment)
+    if type(found) ~= 'string' then return { cmsgpack.pack(found or {}) } end
+    effort = effort + BITMAP_READ * call('STRLEN', found) * 8 / SEGMENT
+    return call('GET', found)
   end
   local function add_rows(found, key, from, to)
     for _, member in ipairs(from < to and call('ZRANGE', key, from, to - 1) or {}) do found[#found + 1] = row_of(member) end
@@ -59,7 +54,7 @@ local function run()
     if operator == 'equals' or operator == 'null' then
       found = read(node)
     elseif operator == 'unique' then
-      found = node.rows or {}
+      found = node ~= NONE and node.rows or {}
     elseif operator == 'ordinals' then
       found = {}
       for _, part in ipairs(node == NONE and {} or parts_of('or', node)) do found[#found + 1] = read(part) end
@@ -67,7 +62,7 @@ local function run()
       found = { read(leaf(name)) }
       if node == NONE then
         found[2] = 1
-      elseif node.to - node.from <= LISTED then
+      elseif node.size <= LISTED then
         found[2] = 1
         add_rows(found, node.key, node.from, node.to)
       elseif node.from + node.all - node.to <= LISTED then

@@ -11,10 +11,11 @@
 -- A node is { operator, .. }, one of:
 --   { all }, { none }                   the only nodes of their kinds: ALL and NONE
 --   { not, node }, { and, nodes }, { or, nodes }
---   { equals, parts of its keys }       the container of a value or of null
---   { unique }                          fields: `rows`; `lists` (of offsets, by segment)
---   { range, name, kind }               fields: `key`; `from` and `to` (ranks); `all` (number of
---                                       members); `low` and `high` (bounds, each { score, member })
+--   { equals, parts of its keys }       the containers of a divided value or of null
+--   { rows }                            some rows of any segments. Fields: `size` (their number),
+--                                       and `key` (their posting list) or `rows` (a list of them)
+--   { range, name, kind }               fields: `key`; `from` and `to` (ranks); `size`; `all` (number
+--                                       of members); `low` and `high` (bounds, each { score, member })
 --                                       `nested` (whether it is within an OR or a NOT)
 -- An OR of values has the fields `name` (its column) and `values`, if records store the values in
 -- the form of the index. An OR that stands for a range of ordinals has the fields `of` (its
@@ -30,19 +31,18 @@
 --                                 after it
 --           needs_unbuilt(name)   notes that a column's index is needed. Returns the first noted
 --                                 column whose index is being built, if there is one
---           split(node)           two nodes: one that sets can answer, and the residual filter, by
---                                 which each row still has to be tested; nil if there is none
---           LISTED                greatest number of rows of a range that are listed. Of a wider
---                                 range, each row is tested by its record
-
--- Listing them takes half of the budget at most.
-local LISTED = math.min(budget / 2, 4000)
 
 local ALL, NONE = { 'all' }, { 'none' }
 
--- The keys of a container consist of these parts and the segment.
+-- The rows that have a value, or that are null. The keys of a container consist of the parts in the
+-- node and the segment.
 local function leaf(name, value)
   local rest = value and ':' .. value or ''
+  local key = p .. KEY_LIST .. name .. rest
+  local size = call('SCARD', key)
+  effort = effort + CONTAINER
+  if size > 0 then return { 'rows', key = key, size = size } end
+  if not call('HGET', p .. KEY_DIVIDED .. name, rest) then return NONE end
   return { 'equals', p .. KEY_BITMAP .. name .. ':', p .. KEY_SET .. name .. ':', rest }
 end
 
@@ -130,7 +130,8 @@ local function parse()
     local node = { 'range', name, kind, key = key, all = all, from = 0, to = all, of = name, nested = nested }
     if low ~= '' then node.from, node.low = rank(key, low, low_member), { tonumber(low), low_member } end
     if high ~= '' then node.to, node.high = rank(key, high, high_member), { tonumber(high), high_member } end
-    return node.from < node.to and node or NONE
+    node.size = node.to - node.from
+    return node.size > 0 and node or NONE
   elseif operator == 'in' then
     local kind, first, values = byte(ARGV[at]), at + 2, {}
     at = first + ARGV[at + 1]
@@ -138,22 +139,17 @@ local function parse()
     -- Records may store lists, decimals and floats in other texts than indexes do.
     return one_of(name, values, kind ~= KIND_LIST and kind ~= KIND_DECIMAL and kind ~= KIND_FLOAT)
   elseif operator == 'unique' then
-    local first, rows, lists = at + 1, {}, {}
+    local first, rows = at + 1, {}
     at = first + ARGV[at]
     for i = first, at - 1, 4000 do
       for _, row in ipairs(call('HMGET', p .. KEY_UNIQUE .. name, unpack(ARGV, i, math.min(i + 3999, at - 1)))) do
-        row = tonumber(row)
-        if row then
-          local segment = floor(row / SEGMENT)
-          local list = lists[segment] or {}
-          list[#list + 1], rows[#rows + 1], lists[segment] = row % SEGMENT, row, list
-        end
+        rows[#rows + 1] = tonumber(row) or nil
       end
     end
-    return #rows > 0 and { 'unique', rows = rows, lists = lists } or NONE
+    return #rows > 0 and { 'rows', rows = rows, size = #rows } or NONE
   elseif operator == 'ordinals' then
     at = at + 2
-    local lowest, highest = ARGV[at - 2] * 65536, ARGV[at - 1] * 65536 + 65535
+    local lowest, highest = ARGV[at - 2], ARGV[at - 1]
     local node = one_of(name, call('ZRANGE', p .. KEY_VALUES .. name, lowest, highest, 'BYSCORE'), true)
     if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
     return node
@@ -163,51 +159,4 @@ end
 local function parse_filter(first)
   at = first
   return parse(), at
-end
-
--- Decides for each range: its rows are listed, or the rows outside it are listed, or each row is
--- tested by its record.
-local function settle(node)
-  local operator = node[1]
-  if operator == 'not' then return negate(settle(node[2])) end
-  if node.values then return node end
-  if operator == 'and' or operator == 'or' then
-    local parts = {}
-    for i = 2, #node do parts[i - 1] = settle(node[i]) end
-    return join(operator, parts)
-  end
-  if operator == 'range' and node.to - node.from > LISTED then
-    if node.from + node.all - node.to > LISTED then
-      node.wide = true
-    else
-      local null = leaf(node[2])
-      local below, above = { 'range', key = node.key, from = 0, to = node.from }, { 'range', key = node.key, from = node.to, to = node.all }
-      return negate(join('or', { null, below.to > 0 and below or NONE, above.from < above.to and above or NONE }))
-    end
-  end
-  return node
-end
-
--- A node without wide ranges that matches at least the rows of this node; with `less`, at most
--- these rows.
-local function approximate(node, less)
-  if not node.wide then return node end
-  local operator = node[1]
-  if operator == 'range' then return less and NONE or negate(leaf(node[2])) end
-  if operator == 'not' then return negate(approximate(node[2], not less)) end
-  local parts = {}
-  for i = 2, #node do parts[i - 1] = approximate(node[i], less) end
-  return join(operator, parts)
-end
-
-local function split(node)
-  node = settle(node)
-  if not node.wide then return node, nil end
-  if node[1] ~= 'and' then return approximate(node), node end
-  local parts, residual = {}, {}
-  for i = 2, #node do
-    if node[i].wide then residual[#residual + 1] = node[i] end
-    parts[i - 1] = approximate(node[i])
-  end
-  return join('and', parts), join('and', residual)
 end

@@ -128,8 +128,10 @@ local function top_k(filter, residual, range, ordinals, edge)
     table.insert(places, low, place)
     places[most + 1] = nil
   end
+  local lists = filter[1] == 'rows' and lists_of(filter)
   for segment = 0, segments - 1 do
-    local set = evaluate(filter, segment)
+    local set
+    if lists then set = lists[segment] else set = evaluate(filter, segment) end
     local list = set or {}
     if type(set) == 'string' then list = offsets(set, nil, 0, TOP_K + 1, false) end
     if test then
@@ -144,7 +146,7 @@ local function top_k(filter, residual, range, ordinals, edge)
     if looked > TOP_K then return nil end
     for _, offset in ipairs(list) do gathered[#gathered + 1] = segment * SEGMENT + offset end
     release()
-    if segment ~= segments - 1 and spent(SEGMENT_SCANNED, 1.5) then return nil end
+    if segment ~= segments - 1 and (set or not lists) and spent(SEGMENT_SCANNED, 1.5) then return nil end
   end
   local members, scores = {}, {}
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
@@ -197,23 +199,24 @@ local function deliver_values(filter, residual, range, mark, other)
   local lowest, highest, list = range and range.from or '-inf', range and range.to or '+inf', nil
   -- A value without rows after the position is not read again.
   if descending then
-    if mark ~= '' then highest = math.min(range and highest or math.huge, mark * 65536 + (row_of(other) > 0 and 65535 or -1)) end
+    if mark ~= '' then highest = math.min(range and highest or math.huge, row_of(other) > 0 and mark or mark - 1) end
     list = call('ZRANGE', p .. KEY_VALUES .. order, highest, lowest, 'BYSCORE', 'REV', 'WITHSCORES')
   else
-    if mark ~= '' then lowest = math.max(range and lowest or 0, mark * 65536 + (row_of(other) < LAST_ROW and 0 or 65536)) end
+    if mark ~= '' then lowest = math.max(range and lowest or 0, row_of(other) < LAST_ROW and mark or mark + 1) end
     list = call('ZRANGE', p .. KEY_VALUES .. order, lowest, highest, 'BYSCORE', 'WITHSCORES')
   end
   local i = 1
   while i < #list do
-    local ordinal, values = floor(list[i + 1] / 65536), { list[i] }
+    local ordinal, values = tonumber(list[i + 1]), { list[i] }
     -- The values that an enum does not know share one ordinal, and their rows are in row order.
-    while i + 3 <= #list and floor(list[i + 3] / 65536) == ordinal do
+    while i + 3 <= #list and tonumber(list[i + 3]) == ordinal do
       values[#values + 1] = list[i + 2]
       i = i + 2
     end
     local from = mark ~= '' and ordinal == tonumber(mark) and row_of(other) or nil
     local function marks(row) return 'value', ordinal, struct.pack('>I4', row) end
-    if deliver_rows(join('and', { one_of(order, values, true), filter }), residual, from, descending, 'value', marks) then
+    local own = join('and', { one_of(order, values, true), filter })
+    if deliver_rows(led(own) or own, residual, from, descending, 'value', marks) then
       return stop(marks(position[2]))
     end
     if i < #list - 1 and spent(CONTAINER) then return stop(marks(descending and 0 or LAST_ROW)) end
@@ -226,7 +229,7 @@ end
 local function is_common(node)
   for _, part in ipairs(parts_of('and', node)) do
     if part[1] == 'equals' and call('EXISTS', part[2] .. decimal[floor(segments / 2)] .. part[4]) == 0 then return false end
-    if part[1] == 'unique' or part[1] == 'range' and not part.wide then return false end
+    if part[1] == 'rows' or part[1] == 'range' and not part.wide then return false end
   end
   return true
 end
@@ -246,7 +249,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
       mark, other = position[2], position[3]
     end
     -- The sets that the estimate evaluates are used again.
-    if filter ~= ALL then filter.sets = filter.sets or {} end
+    if filter ~= ALL and filter[1] ~= 'rows' then filter.sets = filter.sets or {} end
     local matches = estimate(filter)
     expected = math.ceil(matches)
     local values = index == INDEX_ORDINALS and call('ZCARD', p .. KEY_VALUES .. order)
@@ -265,7 +268,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
       if values then
         ordinals = {}
         local list = call('ZRANGE', p .. KEY_VALUES .. order, range and range.from or '-inf', range and range.to or '+inf', 'BYSCORE', 'WITHSCORES')
-        for i = 1, #list, 2 do ordinals[list[i]] = tostring(floor(list[i + 1] / 65536)) end
+        for i = 1, #list, 2 do ordinals[list[i]] = list[i + 1] end
         edges = nil
       end
       local places = top_k(filter, residual, edges, ordinals, mark ~= '' and { tonumber(mark), other })
@@ -299,7 +302,7 @@ local function ordered(node)
   end
   local filter, residual = split(join('and', others))
   if filter == NONE then return false end
-  evaluating = segments * (SEGMENT_EVALUATED + CONTAINER_EVALUATED * containers(filter))
+  if filter[1] ~= 'rows' then evaluating = segments * (SEGMENT_EVALUATED + CONTAINER_EVALUATED * containers(filter)) end
   local code, mark, other = ARGV[14], ARGV[15], ARGV[16]
   local ways = { 'value', 'null' }
   if range or nulls == 'never' then ways = { 'value' } elseif nulls == 'first' then ways = { 'null', 'value' } end
@@ -311,7 +314,7 @@ local function ordered(node)
         if deliver_ordered(filter, residual, range, mark, other) then return true end
       else
         local null = join('and', { leaf(order), filter })
-        if deliver_rows(null, residual, tonumber(mark), descending, 'null') then return true end
+        if deliver_rows(led(null) or null, residual, tonumber(mark), descending, 'null') then return true end
       end
       if i < #ways and spent(0) then return stop(ways[i + 1], '') end
     end

@@ -9,15 +9,17 @@
 --                     then for every segment with rows: the segment, and its bitmap or a list of
 --                     offsets }
 local reply = { -1, total, residual and 0 or 1, 0 }
+local lists = filter[1] == 'rows' and lists_of(filter)
 for segment = first, last, step do
-  local set = evaluate(filter, segment)
+  local set
+  if lists then set = lists[segment] else set = evaluate(filter, segment) end
   if type(set) == 'string' then set = call('BITPOS', set, 1) >= 0 and call('GET', set) end
   if set then
     reply[#reply + 1] = segment
     reply[#reply + 1] = set
   end
   release()
-  if segment ~= last and spent(BITMAP_READ) then
+  if segment ~= last and (set or not lists) and spent(BITMAP_READ) then
     reply[1] = segment + step
     break
   end

@@ -9,7 +9,7 @@
 -- not call `visit` but `visit_set`, with each segment, its set, and the offset beyond which rows
 -- count.
 local function row_scan(filter, residual, from, backwards, word, visit, visit_set)
-  local test = residual and tester(residual)
+  local test, lists = residual and tester(residual), filter[1] == 'rows' and lists_of(filter)
   local first, last, step = 0, segments - 1, 1
   if from then first = floor((from + 1) / SEGMENT) end
   if backwards then
@@ -19,7 +19,8 @@ local function row_scan(filter, residual, from, backwards, word, visit, visit_se
   for segment = first, last, step do
     local base, within = segment * SEGMENT, nil
     if from and from >= base and from < base + SEGMENT then within = from - base end
-    local set = evaluate(filter, segment)
+    local set
+    if lists then set = lists[segment] else set = evaluate(filter, segment) end
     if set and not test then
       if visit_set(segment, set, within) then return true end
     elseif set then
@@ -35,7 +36,7 @@ local function row_scan(filter, residual, from, backwards, word, visit, visit_se
       until #list < 64
     end
     release()
-    if segment ~= last and spent(SEGMENT_SCANNED) then return stop(word, backwards and base or base + SEGMENT - 1) end
+    if segment ~= last and (set or not lists) and spent(SEGMENT_SCANNED) then return stop(word, backwards and base or base + SEGMENT - 1) end
   end
   return false
 end

@@ -27,7 +27,7 @@ local function stop(word, first, second)
 end
 
 local function estimate(filter)
-  if filter == ALL then return total end
+  if filter == ALL then return total elseif filter[1] == 'rows' then return filter.size end
   local middle, sum, sampled = floor(segments / 2), 0, 0
   for segment = middle, 0, -math.max(1, math.ceil(middle / 2)) do
     sum, sampled = sum + size(evaluate(filter, segment)), sampled + math.min(SEGMENT, handed - segment * SEGMENT)

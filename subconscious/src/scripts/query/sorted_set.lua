@@ -7,6 +7,8 @@
 --           rank(key, score, member)      number of members before (score, member)
 --           place_of(row, name, kind)     where a row is in the order of a column: its score as
 --                                         text, and its member; nil for null
+--           in_range(node, score, member)  whether (score, member) is within the bounds of a range: see
+--                                         nodes.lua
 --           earlier(score, member, edge)  whether (score, member) is before the edge { score,
 --                                         member }
 --           entry_of, id_in               see ids.lua
@@ -55,4 +57,9 @@ end
 local function earlier(score, member, edge)
   if score ~= edge[1] then return score < edge[1] end
   return less(member, edge[2])
+end
+
+local function in_range(node, score, member)
+  local low, high = node.low, node.high
+  return not (low and earlier(score, member, low)) and (not high or earlier(score, member, high))
 end

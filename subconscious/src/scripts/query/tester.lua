@@ -27,6 +27,7 @@ end
 
 -- Estimated number of rows in the first eighth of the middle segment that match a part.
 local function weight_of(part)
+  if part[1] == 'rows' then return part.size / segments / 8 end
   if part[1] == 'not' then
     -- The rows that a NOT leaves out are easier to count than those that it lets through.
     return math.min(handed, SEGMENT / 8) - weight_of(part[2])
@@ -134,17 +135,15 @@ local function make_testers() return {
     local inner = tester(node[2])
     return function(segment, offset) return not inner(segment, offset) end
   end,
-  unique = function(node)
-    local rows = lookup(node.rows)
+  rows = function(node)
+    local rows = lookup(rows_of(node))
     return function(segment, offset) return rows[segment * SEGMENT + offset] or false end
   end,
   range = function(node)
     if not node.wide then return test_by_set(node) end
-    local low, high = node.low, node.high
     return function(segment, offset)
       local score, member = place_of(segment * SEGMENT + offset, node[2], node[3])
-      score = tonumber(score)
-      return score and not (low and earlier(score, member, low)) and (not high or earlier(score, member, high)) or false
+      return score and in_range(node, tonumber(score), member) or false
     end
   end,
 } end

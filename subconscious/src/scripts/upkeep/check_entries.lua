@@ -3,8 +3,8 @@
 --
 -- KEYS[1], ARGV[1] and the following: see inspect.lua
 -- then      the key
---           what the key is: set or bitmap (a container), sorted, unique, directory (a hash), ttl,
---           expiring, or unused if nothing uses it
+--           what the key is: list (a posting list), set or bitmap (a container), sorted, unique,
+--           directory (a hash), ttl, expiring, or unused if nothing uses it
 --           the column's number, from 1; 0 for none
 --           segment of a container, or chunk of a hash
 --           value if a container has a value, else ""
@@ -24,10 +24,10 @@ if i > 0 then
   index, kind, unique = byte(ARGV[specs + i], 1, 3)
 end
 
-local of_column = (what == 'set' or what == 'bitmap') and (index ~= INDEX_NONE and (index ~= INDEX_SORTED or not value))
+local of_column = (what == 'list' or what == 'set' or what == 'bitmap') and (index ~= INDEX_NONE and (index ~= INDEX_SORTED or not value))
   or what == 'sorted' and (index == INDEX_SORTED or index == INDEX_BOTH) or what == 'unique' and unique == INDEX_UNIQUE
 local types = {
-  set = 'set', bitmap = 'string', sorted = 'zset', unique = 'hash', directory = 'hash', ttl = 'zset', expiring = 'hash',
+  list = 'set', set = 'set', bitmap = 'string', sorted = 'zset', unique = 'hash', directory = 'hash', ttl = 'zset', expiring = 'hash',
 }
 if not of_column and what ~= 'directory' and what ~= 'ttl' and what ~= 'expiring' then
   report('unused', key, nil, nil, true)
@@ -67,7 +67,20 @@ local function stale(row, remove, ...)
   report('stale', key, nil, row, true)
   if repair then call(remove, key, ...) end
 end
-if what == 'set' then
+-- Notes that the value has a container less.
+local function vanished()
+  local divided, place = p .. KEY_DIVIDED .. name, value and ':' .. value or ''
+  if has_type(divided, 'hash') and call('HINCRBY', divided, place, -1) <= 0 then call('HDEL', divided, place) end
+end
+if what == 'list' then
+  local reply = call('SSCAN', key, cursor, 'COUNT', 64)
+  next = reply[1]
+  for _, member in ipairs(reply[2]) do
+    local of, stored = record(tonumber(member))
+    if of ~= true and not (of and belongs(stored)) then stale(member, 'SREM', member) end
+    count = count + 1
+  end
+elseif what == 'set' then
   local twin = p .. KEY_BITMAP .. sub(key, #p + #KEY_SET + 1)
   if call('EXISTS', twin) == 1 and has_type(twin, 'string') then
     report('twice', key, nil, nil, true)
@@ -87,7 +100,10 @@ if what == 'set' then
     local offset = tonumber(member)
     local of, stored
     if offset and offset < SEGMENT then of, stored = record(part * SEGMENT + offset) end
-    if of ~= true and not (of and belongs(stored)) then stale(member, 'SREM', member) end
+    if of ~= true and not (of and belongs(stored)) then
+      stale(member, 'SREM', member)
+      if repair and call('EXISTS', key) == 0 then vanished() end
+    end
     count = count + 1
   end
 elseif what == 'bitmap' then
@@ -105,10 +121,10 @@ elseif what == 'bitmap' then
   if next == '0' and repair and call('EXISTS', key) == 1 and call('BITCOUNT', key) <= DEMOTE then
     local left = bits()(call('GET', key))
     call('DEL', key)
-    if #left > 0 then call('SADD', p .. KEY_SET .. sub(key, #p + #KEY_SET + 1), unpack(left)) end
+    if #left > 0 then call('SADD', p .. KEY_SET .. sub(key, #p + #KEY_SET + 1), unpack(left)) else vanished() end
   end
 elseif what == 'sorted' then
-  local reply, place = call('ZSCAN', key, cursor, 'COUNT', 64), places()
+  local reply, sort_key = call('ZSCAN', key, cursor, 'COUNT', 64), places()
   next = reply[1]
   for at = 1, #reply[2], 2 do
     local member = reply[2][at]
@@ -116,7 +132,7 @@ elseif what == 'sorted' then
     local of, stored = record(row)
     local tail
     if of and of ~= true and stored then
-      local _, before = place(kind, stored)
+      local _, before = sort_key(kind, stored)
       tail = before
     end
     if of ~= true and tail ~= sub(member, 1, -5) then stale(text('%d', row), 'ZREM', member) end

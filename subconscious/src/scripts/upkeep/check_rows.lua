@@ -41,7 +41,7 @@ local function enter(row, key, fields)
     elseif step == STEP_BITMAP then
       there = call('GETBIT', target, offset) == 1
     else
-      there = call('SISMEMBER', target, offset) == 1
+      there = call('SISMEMBER', target, step == STEP_LIST and mark or offset) == 1
     end
     if not there then
       missing = true

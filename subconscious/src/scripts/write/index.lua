@@ -24,14 +24,17 @@
 -- All changes are planned first. Planning reads the keys, so it fails on a key of another type. A
 -- step of the plan has SLOTS slots. SLOT_STEP says what the step is, and SLOT_KEY which key it
 -- changes. The others depend on the step:
---   STEP_BITMAP   SLOT_ADDS: whether the row is added or removed; SLOT_SIZE: bytes of the bitmap
---   STEP_SET      SLOT_ADDS: as above; SLOT_SIZE: number of its members, or PROMOTE if it becomes a
---                 bitmap; SLOT_VALUES: the key of the values in order, or false; SLOT_VALUE,
---                 SLOT_ORDINAL: the value and its ordinal
+--   STEP_LIST     a posting list. SLOT_ADDS: whether the row is added or removed; SLOT_SIZE: number
+--                 of its members, or PROMOTE if the value is to be divided
+--   STEP_SET      the set of a container. SLOT_ADDS: as above; SLOT_SIZE: number of its members, or
+--                 PROMOTE if it becomes a bitmap
+--   STEP_BITMAP   the bitmap of a container. SLOT_ADDS: as above; SLOT_SIZE: its length in bytes
 --   STEP_SORTED   SLOT_GONE: the member to remove, or false; SLOT_SCORE and SLOT_COMES: score and
 --                 member to add, or false
 --   STEP_UNIQUE   SLOT_GONE: the value to remove, or false; SLOT_COMES: the value to add, or false
-local plan, planned, containers, place_in_key = nil, 0, nil, nil
+-- The first three also have SLOT_NAME: the column; SLOT_VALUE: what follows the column or the segment
+-- in the key; SLOT_ORDINAL: the value's ordinal, or false unless the column's values are kept in order
+local plan, planned, containers, place_in_key, mark = nil, 0, nil, nil, nil
 for i = 1, n do
   local before, new = nil, nil
   if known then before = old[i + 1] end
@@ -54,11 +57,11 @@ for i = 1, n do
       plan = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
       offset = row % SEGMENT
       segment, offset = text('%d', (row - offset) / SEGMENT), text('%d', offset)
-      containers, place_in_key = p .. KEY_BITMAP, ':' .. segment
+      containers, place_in_key, mark = p .. KEY_BITMAP, ':' .. segment, text('%d', row)
     end
     local name = ARGV[names + i]
     if unique == INDEX_UNIQUE then
-      local owners, mark, gone = p .. KEY_UNIQUE .. name, text('%d', row), false
+      local owners, gone = p .. KEY_UNIQUE .. name, false
       if before and call('HGET', owners, before) == mark then gone = before end
       if new then
         local owner = call('HGET', owners, new)
@@ -92,25 +95,31 @@ for i = 1, n do
       -- A column that has only a sorted set has a container for null, as null is not in the sorted
       -- set.
       if value ~= nil and index ~= INDEX_NONE and (index ~= INDEX_SORTED or not value) then
-        local container = value and containers .. name .. place_in_key .. ':' .. value or containers .. name .. place_in_key
-        local step, size = STEP_BITMAP, call('STRLEN', container)
+        local rest = value and ':' .. value or ''
+        local step, target = STEP_BITMAP, containers .. name .. place_in_key .. rest
+        local size, ordinal = call('STRLEN', target), index == INDEX_ORDINALS and value and sub(ARGV[specs + i], 4)
         if size == 0 then
-          container = p .. KEY_SET .. sub(container, #containers + 1)
-          step, size = STEP_SET, call('SCARD', container)
-          local values = index == INDEX_ORDINALS and value and p .. KEY_VALUES .. name
-          -- The write may add or remove the value, so the type of this key is checked.
-          if values and size < 2 then call('ZCARD', values) end
+          step, target = STEP_LIST, p .. KEY_LIST .. name .. rest
+          size = call('SCARD', target)
+          local divided = size == 0 and call('HGET', p .. KEY_DIVIDED .. name, rest)
+          if divided then
+            step, target = STEP_SET, p .. KEY_SET .. name .. place_in_key .. rest
+            size = call('SCARD', target)
+          end
+          -- The value may appear or vanish, so the type of this key is checked.
+          if ordinal and size < 2 then call('ZCARD', p .. KEY_VALUES .. name) end
           -- At its present share of the rows, it will have enough for a bitmap when the segment is
-          -- full.
-          if adds and size >= PROMOTE_EARLY and size * SEGMENT >= 8 * call('STRLEN', p .. KEY_LIVE .. segment) * PROMOTE then size = PROMOTE end
-          plan[planned + SLOT_VALUES], plan[planned + SLOT_VALUE], plan[planned + SLOT_ORDINAL] = values, value, sub(ARGV[specs + i], 4)
+          -- full. Of a posting list, this is the share of the first segment.
+          if adds and size >= PROMOTE_EARLY and size * SEGMENT >= 8 * call('STRLEN', p .. KEY_LIVE .. (divided and segment or '0')) * PROMOTE then size = PROMOTE end
+          if size >= PROMOTE and not divided then call('HLEN', p .. KEY_DIVIDED .. name) end
         end
-        plan[planned + SLOT_STEP], plan[planned + SLOT_KEY], plan[planned + SLOT_ADDS], plan[planned + SLOT_SIZE] = step, container, adds, size
+        plan[planned + SLOT_STEP], plan[planned + SLOT_KEY], plan[planned + SLOT_ADDS], plan[planned + SLOT_SIZE] = step, target, adds, size
+        plan[planned + SLOT_NAME], plan[planned + SLOT_VALUE], plan[planned + SLOT_ORDINAL] = name, rest, ordinal
         planned = planned + SLOTS
       end
     end
     if index == INDEX_SORTED or index == INDEX_BOTH then
-      local set, mark = p .. KEY_SORTED .. name, struct.pack('>I4', row)
+      local set, member = p .. KEY_SORTED .. name, struct.pack('>I4', row)
       call('ZCARD', set)
       local gone, score, comes = false, false, false
       -- Most numbers are their own score, and their member is the row alone. Texts that are no
@@ -121,12 +130,12 @@ for i = 1, n do
       if before then
         local _, tail
         if plain then tail = '' else _, tail = place(kind, before) end
-        gone = tail .. mark
+        gone = tail .. member
       end
       if new then
         local tail
         if plain then score, tail = new, '' else score, tail = place(kind, new) end
-        comes = tail .. mark
+        comes = tail .. member
       end
       plan[planned + SLOT_STEP], plan[planned + SLOT_KEY], plan[planned + SLOT_GONE] = STEP_SORTED, set, gone ~= comes and gone
       plan[planned + SLOT_SCORE], plan[planned + SLOT_COMES] = score, comes
