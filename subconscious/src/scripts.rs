@@ -47,6 +47,7 @@ const FILES: &[(&str, &str)] = files![
     "shared/clock.lua",
     "shared/decimal.lua",
     "shared/elements.lua",
+    "shared/entry.lua",
     "shared/ids.lua",
     "shared/plain.lua",
     "shared/rights.lua",

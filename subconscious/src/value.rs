@@ -238,10 +238,6 @@ impl Kind {
         }
     }
 
-    pub(crate) fn id_width(self) -> usize {
-        if self == Kind::Uuid { 16 } else { 0 }
-    }
-
     /// Refuses a stored value that is too long to be indexed. In a list, this applies to each
     /// element.
     pub(crate) fn check_indexed(self, stored: &[u8]) -> Result<(), ValueError> {

@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// The most bytes that an id may have.
 pub(crate) const LONGEST_ID: usize = 1024;
 
+/// Bytes of a UUID in the row directory.
+const UUID_WIDTH: usize = 16;
+
 /// The id of a model's records: the type of the primary key, or a tuple of the types of a composite
 /// key. Every [`KeyValue`] is one, and every tuple of two to six of them.
 #[diagnostic::on_unimplemented(
@@ -141,13 +144,32 @@ pub(crate) fn check_length(schema: &'static ModelSchema, text: &[u8]) -> Result<
     })
 }
 
-/// The form of an id in the row directory.
+/// Width in bytes of the ids of this type in the row directory; 0 if they have different widths.
+pub(crate) fn width(kind: Kind, type_name: &str) -> usize {
+    match type_name {
+        _ if kind == Kind::Uuid => UUID_WIDTH,
+        "u16" | "i16" => 3,
+        "u32" | "i32" => 6,
+        "u64" | "i64" => 10,
+        _ => 0,
+    }
+}
+
+/// The form of an id in the row directory. A UUID has its 16 bytes. An integer has a digit in each
+/// half of a byte, and the half `a` for a minus sign: so Lua, whose numbers are doubles, can read it.
+/// Zeros precede it. Any other id is its text.
 pub(crate) fn to_directory(schema: &ModelSchema, text: &[u8]) -> Vec<u8> {
-    match schema.key[..] {
-        [only] if schema.columns()[only].kind == Kind::Uuid => {
-            Uuid::try_parse_ascii(text).map_or_else(|_| text.to_vec(), |uuid| uuid.as_bytes().to_vec())
+    match schema.id_width {
+        0 => text.to_vec(),
+        UUID_WIDTH => Uuid::try_parse_ascii(text).map_or_else(|_| text.to_vec(), |uuid| uuid.as_bytes().to_vec()),
+        width => {
+            let mut entry = vec![0; width];
+            for (at, &digit) in text.iter().rev().enumerate().take(2 * width) {
+                let half = if digit == b'-' { 0xA } else { digit & 0xF };
+                entry[width - 1 - at / 2] |= half << (4 * (at % 2));
+            }
+            entry
         }
-        _ => text.to_vec(),
     }
 }
 
@@ -156,13 +178,37 @@ pub(crate) fn from_directory(schema: &ModelSchema, stored: Vec<u8>) -> Option<Ve
     if schema.id_width == 0 {
         return Some(stored);
     }
+    if schema.id_width != UUID_WIDTH {
+        let halves = stored.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
+        let mut digits: Vec<u8> = halves.skip_while(|half| *half == 0).map(|half| b'0' + half).collect();
+        match digits.first_mut() {
+            None => digits.push(b'0'),
+            Some(first) if *first == b'0' + 0xA => *first = b'-',
+            Some(_) => {}
+        }
+        return Some(digits).filter(|_| stored.len() == schema.id_width);
+    }
     let uuid = Uuid::from_slice(&stored).ok()?;
     Some(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes().to_vec())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{parts, text};
+    use super::{from_directory, parts, text, to_directory};
+    use crate::model::schema::{ColumnSchema, ModelSchema};
+
+    #[test]
+    fn integers_have_one_width_in_the_row_directory() {
+        let schema = ModelSchema::new("Order", vec![ColumnSchema::new::<i64>("id").key::<i64>()]);
+        assert_eq!(to_directory(&schema, b"-120"), [0, 0, 0, 0, 0, 0, 0, 0, 0xA1, 0x20]);
+        for id in [0, 1, -1, 10, 255, i64::MAX, i64::MIN] {
+            let text = id.to_string().into_bytes();
+            let entry = to_directory(&schema, &text);
+            assert_eq!(entry.len(), schema.id_width);
+            assert_eq!(from_directory(&schema, entry), Some(text));
+        }
+        assert_eq!(from_directory(&schema, vec![1]), None);
+    }
 
     #[test]
     fn composite_ids_never_share_a_text() {

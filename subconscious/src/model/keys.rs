@@ -17,7 +17,7 @@
 //! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal |
 //! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |
-//! | `d:<row / 65,472>` | string | row directory with ids of fixed width: one entry after the other |
+//! | `d:<row / 65,472>` | string | row directory with ids of one width (UUIDs, integers of 16 to 64 bits): one entry after the other |
 //! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
 //! | `free` | sorted set | segments with freed rows: score = number of these rows |
 //! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds |

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use crate::model::description;
+use crate::model::id;
 use crate::model::index::{self, Index};
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
@@ -85,7 +86,7 @@ impl ModelSchema {
         let types = description::merged("", &types.join("\n"));
         let registration = format!("{fingerprint}:{}", self::fingerprint(&types));
         let id_width = match key[..] {
-            [only] => columns[only].kind.id_width(),
+            [only] => id::width(columns[only].kind, columns[only].type_name),
             _ => 0,
         };
         let names_length = stored.iter().map(|&at| columns[at].name.len()).sum();

@@ -20,8 +20,9 @@ const SIZES: [Size; 3] = [Size::Small, Size::Medium, Size::Large];
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Shirt {
+    // Such ids have different widths.
     #[column(primary_key)]
-    id: u32,
+    id: u128,
     #[column(index)]
     color: Option<String>,
     #[column(sort)]
@@ -35,7 +36,7 @@ struct Shirt {
     note: u8,
 }
 
-/// With ids of fixed width.
+/// With ids of one width.
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Item {
     #[column(primary_key)]
@@ -44,9 +45,18 @@ struct Item {
     group: u8,
 }
 
+/// With ids of one width that have signs.
+#[derive(Debug, Clone, PartialEq, RedisModel)]
+struct Label {
+    #[column(primary_key)]
+    id: i64,
+    #[column(index)]
+    group: u8,
+}
+
 fn shirt(id: u32) -> Shirt {
     Shirt {
-        id,
+        id: id.into(),
         color: (!id.is_multiple_of(4)).then(|| ["red", "green", "blue"][id as usize % 3].into()),
         size: SIZES[id as usize % 3],
         price: (!id.is_multiple_of(5)).then(|| i64::from(id) * 10),
@@ -244,7 +254,7 @@ async fn what_cannot_be_repaired_is_named_and_left_alone() {
     let again = Shirt::check(&f.db).await.unwrap();
     assert_eq!(again.found, wanted.len() as u64, "{again}");
     assert_eq!(f.run::<String>(redis::cmd("GET").arg(f.key("{Shirt}:other"))).await, "x");
-    assert_eq!(Shirt::load(&f.db, 1u32).await.unwrap().unwrap(), shirt(1));
+    assert_eq!(Shirt::load(&f.db, 1u128).await.unwrap().unwrap(), shirt(1));
     assert_eq!(Shirt::filter_by(|s| s.code.eq("c1")).first(&f.db).await.unwrap().unwrap(), shirt(1));
     let text = again.to_string();
     for part in
@@ -316,6 +326,9 @@ async fn indexes_are_rebuilt_from_the_records_alone() {
     shirt(1).expire(&f.db, Duration::from_secs(1000)).await.unwrap();
     let mut items: Vec<_> = (0..300).map(|at| Item { id: Uuid::from_u128(at), group: (at % 3) as u8 }).collect();
     Item::save_many(&f.db, &mut items).await.unwrap().into_result().unwrap();
+    let ids = (-100..100).chain([i64::MIN, i64::MAX]);
+    let mut labels: Vec<_> = ids.map(|id| Label { id, group: id.rem_euclid(3) as u8 }).collect();
+    Label::save_many(&f.db, &mut labels).await.unwrap().into_result().unwrap();
     for key in f.keys().await.into_iter().filter(|key| !key.windows(3).any(|part| part == b":r:")) {
         let () = f.run(redis::cmd("DEL").arg([f.key("").as_bytes(), &key].concat())).await;
     }
@@ -323,13 +336,19 @@ async fn indexes_are_rebuilt_from_the_records_alone() {
     assert_eq!(Shirt::check(&f.db).await.unwrap().found, 300);
     Shirt::repair(&f.db).await.unwrap();
     Item::repair(&f.db).await.unwrap();
+    Label::repair(&f.db).await.unwrap();
+    let mut found = Label::all().fetch(&f.db).await.unwrap();
+    found.sort_by_key(|label| label.id);
+    labels.sort_by_key(|label| label.id);
+    assert_eq!(found, labels);
+    assert_eq!(indexes::assert_exact::<Label>(&f).await.0, labels.len());
     assert_eq!(indexes::assert_exact::<Shirt>(&f).await.0, 300);
     assert_eq!(indexes::assert_exact::<Item>(&f).await.0, 300);
     assert_eq!(
         Shirt::filter_by(|s| s.color.eq("red")).order_by(|s| s.price.desc()).first(&f.db).await.unwrap().unwrap().id,
         297
     );
-    assert!(Shirt::ttl(&f.db, 1u32).await.unwrap().is_some());
+    assert!(Shirt::ttl(&f.db, 1u128).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -17,11 +17,11 @@
 --           or { 0 }: query.lua has to answer, as the program is not registered, or records have
 --           expired
 
-local call, floor, text = redis.call, math.floor, string.format
+local call, floor, byte, sub, text = redis.call, math.floor, string.byte, string.sub, string.format
 local p, width = ARGV[1], tonumber(ARGV[4])
 -- include shared/clock.lua
 -- include shared/ids.lua
-local began = string.byte(ARGV[3]) == 43 and clock()
+local began = byte(ARGV[3]) == 43 and clock()
 local function took() return began and text('%d', clock() - began) or 0 end
 
 local meta = call('HMGET', p .. KEY_META, ARGV[2], 'due')

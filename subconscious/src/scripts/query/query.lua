@@ -113,20 +113,20 @@ end
 -- if too many rows match. Gathered rows are of no use until all are gathered, so this call may take
 -- half as long again as other calls.
 local function top_k(filter, residual, range, ordinals, edge)
-  local kind, test, places, most, gathered = byte(ARGV[12], 2), residual and tester(residual), {}, skip + wanted, {}
+  local kind, test, most, gathered = byte(ARGV[12], 2), residual and tester(residual), skip + wanted, {}
+  -- The places by their scores: numbers are sorted ten times as fast as by a function that compares.
+  local numbers, places = {}, {}
   local function place_row(row, score, member)
-    local number, last = tonumber(score), places[most]
-    if last and (descending and number < last[1] or not descending and number > last[1]) then return end
+    local number = tonumber(score)
     local place = { number, member, row, score }
-    if range and (range.low and earlier(place[1], member, range.low) or range.high and not earlier(place[1], member, range.high)) then return end
-    if edge and not before(edge, place) or last and not before(place, last) then return end
-    local low, high = 1, #places + 1
-    while low < high do
-      local middle = floor((low + high) / 2)
-      if before(places[middle], place) then low = middle + 1 else high = middle end
+    if range and (range.low and earlier(number, member, range.low) or range.high and not earlier(number, member, range.high)) then return end
+    if edge and not before(edge, place) then return end
+    local same = places[number]
+    if same then
+      same[#same + 1] = place
+    else
+      numbers[#numbers + 1], places[number] = number, { place }
     end
-    table.insert(places, low, place)
-    places[most + 1] = nil
   end
   local lists = filter[1] == 'rows' and lists_of(filter)
   for segment = 0, segments - 1 do
@@ -163,7 +163,16 @@ local function top_k(filter, residual, range, ordinals, edge)
     if score then place_row(row, score, member) end
     if i % 16 == 0 and spent(16 * ROW_TESTED, 1.5) then return nil end
   end
-  return places
+  table.sort(numbers)
+  local sorted, start, stop, step = {}, 1, #numbers, 1
+  if descending then start, stop, step = #numbers, 1, -1 end
+  for i = start, stop, step do
+    local same = places[numbers[i]]
+    if #same > 1 then table.sort(same, before) end
+    for _, place in ipairs(same) do sorted[#sorted + 1] = place end
+    if #sorted >= most then break end
+  end
+  return sorted
 end
 
 -- Delivers the rows of a sorted set that match the filter, in its order. With `probing`, it ends

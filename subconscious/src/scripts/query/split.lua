@@ -89,7 +89,7 @@ local function among(node, rows)
       bitmaps[segment] = bitmap
     end
     local found
-    if bitmap then found = call('GETBIT', bitmap, text('%d', offset)) else found = call('SMISMEMBER', node[3] .. decimal[segment] .. node[4], text('%d', offset))[1] end
+    if bitmap then found = call('GETBIT', bitmap, decimal[offset]) else found = call('SMISMEMBER', node[3] .. decimal[segment] .. node[4], decimal[offset])[1] end
     if found == 1 then kept[#kept + 1] = row end
   end
   return kept

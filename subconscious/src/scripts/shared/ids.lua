@@ -18,10 +18,18 @@ local function entry_of(row)
   return call('GETRANGE', key, text('%d', first), text('%d', first + width - 1))
 end
 
--- The id as text, with which the record's key ends.
+-- The id as text, with which the record's key ends: see to_directory in model/id.rs.
 local function id_in(entry)
-  if width == 0 then return entry end
-  if #entry == 16 then
-    return text('%08x-%04x-%04x-%04x-%04x%08x', struct.unpack('>I4I2I2I2I2I4', entry))
+  if width == 0 then return entry elseif #entry ~= width then return nil end
+  if width == 16 then return text('%08x-%04x-%04x-%04x-%04x%08x', struct.unpack('>I4I2I2I2I2I4', entry)) end
+  local digits
+  if width == 10 then
+    digits = text('%08x%08x%04x', struct.unpack('>I4I4I2', entry))
+  elseif width == 6 then
+    digits = text('%08x%04x', struct.unpack('>I4I2', entry))
+  else
+    digits = text('%02x%04x', struct.unpack('>BI2', entry))
   end
+  digits = string.match(digits, '^0*(.+)$')
+  return byte(digits) == 97 and '-' .. sub(digits, 2) or digits
 end

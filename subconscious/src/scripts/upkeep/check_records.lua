@@ -20,19 +20,21 @@ for at = rest + 1, #ARGV do
   elseif type == 'hash' then
     local row = tonumber(call('HGET', key, '#') or '')
     if not is_live(row) or id_in(entry_of(row)) ~= id then
-      local entry = id
+      local bytes, new = width, id
       if width > 0 then
-        entry = string.gsub(string.gsub(id, '-', ''), '%x%x', function(hex) return string.char(tonumber(hex, 16)) end)
+        -- include shared/entry.lua
+        new = entry
       end
-      local possible = (width == 0 or #entry == width) and rows < 2147483648
+      local possible = new and rows < 2147483648
       report('orphan', key, key, nil, possible)
       if repair and possible then
         local segment = floor(rows / SEGMENT)
         local offset = rows - segment * SEGMENT
         if width == 0 then
-          call('HSET', p .. KEY_DIRECTORY .. floor(rows / CHUNK), rows % CHUNK, entry)
+          call('HSET', p .. KEY_DIRECTORY .. floor(rows / CHUNK), rows % CHUNK, new)
         else
-          call('SETRANGE', p .. KEY_DIRECTORY .. segment, text('%d', offset * width), entry)
+          local at = rows % DIRECTORY
+          call('SETRANGE', p .. KEY_DIRECTORY .. (rows - at) / DIRECTORY, text('%d', at * width), new)
         end
         call('SETBIT', p .. KEY_LIVE .. segment, offset, 1)
         call('HSET', key, '#', text('%d', rows))

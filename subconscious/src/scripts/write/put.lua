@@ -198,10 +198,15 @@ if not known then
     call('GETBIT', p .. KEY_LIVE .. segment, offset)
     call('HSET', p .. KEY_DIRECTORY .. floor(row / CHUNK), row % CHUNK, id)
   else
-    local entry = row % DIRECTORY
-    local directory = text('%sd:%d', p, (row - entry) / DIRECTORY)
-    if entry == 0 and row > 0 then call('SETRANGE', directory, DIRECTORY * width - 1, '\0') end
-    call('SETRANGE', directory, text('%d', entry * width), id)
+    if unassigned then
+      local bytes = tonumber(width)
+      -- include shared/entry.lua
+      id = entry
+    end
+    local at = row % DIRECTORY
+    local directory = text('%s%s%d', p, KEY_DIRECTORY, (row - at) / DIRECTORY)
+    if at == 0 and row > 0 then call('SETRANGE', directory, DIRECTORY * width - 1, '\0') end
+    call('SETRANGE', directory, text('%d', at * width), id)
   end
   call('SETBIT', p .. KEY_LIVE .. segment, offset, '1')
   meta[3], meta[4] = text('%d', row == rows and rows + 1 or rows), text('%d', count + 1)
