@@ -153,7 +153,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                 let bitmap: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
                 found_live.extend(bits(&bitmap).into_iter().map(|offset| number(&parts[1]) * SEGMENT + offset));
             }
-            b"d" => {
+            b"d" | b"e" => {
                 let kind: String = f.run(redis::cmd("TYPE").arg(&whole)).await;
                 if kind == "hash" {
                     let entries: BTreeMap<u64, Vec<u8>> = f.run(redis::cmd("HGETALL").arg(&whole)).await;

@@ -155,6 +155,11 @@ pub(crate) fn width(kind: Kind, type_name: &str) -> usize {
     }
 }
 
+/// Whether layout 2 kept these ids as text, in a row directory of hashes, and this one does not.
+pub(crate) fn was_text(schema: &ModelSchema) -> bool {
+    !matches!(schema.id_width, 0 | UUID_WIDTH)
+}
+
 /// The form of an id in the row directory. A UUID has its 16 bytes. An integer has a digit in each
 /// half of a byte, and the half `a` for a minus sign: so Lua, whose numbers are doubles, can read it.
 /// Zeros precede it. Any other id is its text.

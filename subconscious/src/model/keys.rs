@@ -17,8 +17,8 @@
 //! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal |
 //! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |
-//! | `d:<row / 65,472>` | string | row directory with ids of one width (UUIDs, integers of 16 to 64 bits): one entry after the other |
-//! | `d:<row / 128>` | hash | row directory with other ids: row % 128 → id |
+//! | `e:<row / 65,472>` | string | row directory of ids of one width (UUIDs, integers of 16 to 64 bits): one entry after the other |
+//! | `d:<row / 128>` | hash | row directory of other ids: row % 128 → id |
 //! | `free` | sorted set | segments with freed rows: score = number of these rows |
 //! | `ttl` | sorted set | rows of the records that expire: score = deadline in milliseconds |
 //! | `x:<row / 128>` | hash | what is needed to remove such a record after its hash is gone: row % 128 → MessagePack of the values of the indexed columns by name, and the id by the empty name |
@@ -37,7 +37,7 @@
 //! | `rows`, `count` | number of rows handed out, number of records |
 //! | `due` | the deadline of the record that expires next, or an earlier time; absent if no record expires |
 //! | `seq:<column>` | the last number assigned |
-//! | `dropping`, `building` | during a migration: the columns whose old indexes are being deleted, and those whose new indexes are being built, as `:name:name:` |
+//! | `dropping`, `building` | during a migration: the columns whose old indexes are being deleted, and those whose new indexes are being built, as `:name:name:`. A `=` before `dropping` says that unique values stay; the name `#` in `building` stands for the row directory |
 //! | `built` | during a migration: number of rows that are done |
 //!
 //! The keys of an index depend on the row, which only the server knows during a write. So the
@@ -55,6 +55,7 @@ const SORTED: &str = "s:";
 const VALUES: &str = "v:";
 const UNIQUE: &str = "u:";
 const LIVE: &str = "live:";
+const ENTRIES: &str = "e:";
 const DIRECTORY: &str = "d:";
 const FREE: &str = "free";
 const TTL: &str = "ttl";
@@ -63,7 +64,7 @@ const META: &str = "meta";
 const TEMPORARY: &str = "t:";
 
 /// The parts of keys that follow the prefix of a model, by their names in the scripts.
-pub(crate) const PARTS: [(&str, &str); 15] = [
+pub(crate) const PARTS: [(&str, &str); 16] = [
     ("KEY_RECORD", RECORD),
     ("KEY_LIST", LIST),
     ("KEY_SET", SET),
@@ -73,6 +74,7 @@ pub(crate) const PARTS: [(&str, &str); 15] = [
     ("KEY_VALUES", VALUES),
     ("KEY_UNIQUE", UNIQUE),
     ("KEY_LIVE", LIVE),
+    ("KEY_ENTRIES", ENTRIES),
     ("KEY_DIRECTORY", DIRECTORY),
     ("KEY_FREE", FREE),
     ("KEY_TTL", TTL),
@@ -103,6 +105,7 @@ pub(crate) enum Key<'a> {
     Values(&'a [u8]),
     Unique(&'a [u8]),
     Live(u64),
+    Entries(u64),
     Directory(u64),
     Free,
     Ttl,
@@ -147,7 +150,12 @@ impl Keys {
         key
     }
 
-    /// A part of the row directory: of 65,472 rows, or of 128.
+    /// A string of the row directory: of 65,472 rows.
+    pub(crate) fn entries(&self, part: u32) -> String {
+        format!("{}{ENTRIES}{part}", self.prefix)
+    }
+
+    /// A hash of the row directory: of 128 rows.
     pub(crate) fn directory(&self, part: u32) -> String {
         format!("{}{DIRECTORY}{part}", self.prefix)
     }
@@ -223,7 +231,12 @@ impl Keys {
         if let Some(key) = of_column.into_iter().find_map(|(part, key)| column(part).map(key)) {
             return Some(key);
         }
-        let numbered = [(LIVE, Key::Live as fn(_) -> _), (DIRECTORY, Key::Directory), (EXPIRING, Key::Expiring)];
+        let numbered = [
+            (LIVE, Key::Live as fn(_) -> _),
+            (ENTRIES, Key::Entries),
+            (DIRECTORY, Key::Directory),
+            (EXPIRING, Key::Expiring),
+        ];
         if let Some(key) = numbered.into_iter().find_map(|(part, key)| after(part).and_then(number).map(key)) {
             return Some(key);
         }
@@ -246,6 +259,7 @@ mod tests {
         let plain = Keys::new("", &schema);
         assert_eq!(plain.record(b"a:{b}\0\xFF"), b"{User}:r:a:{b}\0\xFF");
         assert_eq!(plain.meta(), "{User}:meta");
+        assert_eq!(plain.entries(7), "{User}:e:7");
         assert_eq!(plain.directory(7), "{User}:d:7");
         assert_eq!(plain.sorted("age"), "{User}:s:age");
         assert_eq!(plain.values("age"), "{User}:v:age");
@@ -264,6 +278,7 @@ mod tests {
         let is = |key: &[u8], what: Key<'_>| assert_eq!(parsed(key), Some(format!("{what:?}")));
         is(&keys.record(b"a:{b}"), Key::Record(b"a:{b}"));
         is(keys.meta().as_bytes(), Key::Meta);
+        is(keys.entries(7).as_bytes(), Key::Entries(7));
         is(keys.directory(7).as_bytes(), Key::Directory(7));
         is(keys.sorted("age").as_bytes(), Key::Sorted(b"age"));
         is(keys.values("age").as_bytes(), Key::Values(b"age"));

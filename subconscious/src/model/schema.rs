@@ -150,6 +150,11 @@ impl ModelSchema {
         let (stored, ours) = (lines(stored), lines(&self.description));
         let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
         let find = |among: &[String], wanted: &str| among.iter().find(|line| name(line) == name(wanted)).cloned();
+        if let (Some(stored), Some(ours)) = (stored.first(), ours.first())
+            && stored != ours
+        {
+            return format!("the records have {stored}, this program has {ours}. {}", self.advice());
+        }
         let mut differences = self.type_differences(types);
         for line in ours.iter().filter(|line| !stored.contains(line)) {
             match find(&stored, line) {

@@ -303,11 +303,11 @@ impl Walk<'_> {
         let mut sound = true;
         let mut scan = Scan::new(&self.target);
         while let Some(keys) = scan.next(self.db).await? {
-            let directory = if self.target.schema.id_width == 0 { "hash" } else { "string" };
             let wanted = keys.iter().filter_map(|key| match self.target.keys.parse(key)? {
                 Key::Meta => Some((key, "hash")),
                 Key::Live(_) => Some((key, "string")),
-                Key::Directory(_) => Some((key, directory)),
+                Key::Entries(_) if self.target.schema.id_width > 0 => Some((key, "string")),
+                Key::Directory(_) if self.target.schema.id_width == 0 => Some((key, "hash")),
                 _ => None,
             });
             let wanted: Vec<_> = wanted.collect();
@@ -525,7 +525,10 @@ impl Walk<'_> {
             Key::Directory(part) if self.target.schema.id_width == 0 => entries("directory", b"", part),
             Key::Expiring(part) => entries("expiring", b"", part),
             Key::Ttl => entries("ttl", b"", 0),
-            Key::Record(_) | Key::Live(_) | Key::Directory(_) | Key::Free | Key::Meta => Ok(None),
+            Key::Entries(_) if self.target.schema.id_width > 0 => Ok(None),
+            // A model has one of the two row directories.
+            Key::Entries(_) | Key::Directory(_) => entries("unused", b"", 0),
+            Key::Record(_) | Key::Live(_) | Key::Free | Key::Meta => Ok(None),
         }
     }
 

@@ -7,6 +7,7 @@ use redis::{Cmd, Value};
 
 use crate::error::{Error, Result};
 use crate::model::description::{self, Line};
+use crate::model::id;
 use crate::model::keys::Key;
 use crate::model::schema::{ColumnSchema, ModelSchema};
 use crate::model::target::Target;
@@ -50,12 +51,20 @@ struct Stored {
     registered: bool,
     rows: u32,
     dropping: Vec<String>,
+    /// Whether the unique values of these columns stay.
+    unique_stays: bool,
     building: Vec<String>,
     count: u64,
 }
 
+/// Stands for the row directory among the columns whose indexes are built. No column has this name.
+const DIRECTORY: &str = "#";
+
+/// Before the columns whose old indexes are dropped: their unique values stay.
+const UNIQUE_STAYS: &str = "=";
+
 fn names(list: &str) -> Vec<String> {
-    list.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    list.split(':').filter(|name| !name.is_empty() && *name != UNIQUE_STAYS).map(str::to_owned).collect()
 }
 
 fn list(names: &[String]) -> String {
@@ -76,11 +85,13 @@ impl Stored {
         let Value::Array(values) = reply else { return Err(target.unexpected(&reply)) };
         let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&reply::bytes(value)).into_owned());
         let mut next = || texts.next().unwrap_or_default();
+        let (fingerprint, description, types, dropping) = (next(), next(), next(), next());
         Ok(Self {
-            fingerprint: next(),
-            description: next(),
-            types: next(),
-            dropping: names(&next()),
+            fingerprint,
+            description,
+            types,
+            dropping: names(&dropping),
+            unique_stays: dropping.starts_with(UNIQUE_STAYS),
             building: names(&next()),
             count: next().parse().unwrap_or(0),
             rows: next().parse().unwrap_or(0),
@@ -90,14 +101,10 @@ impl Stored {
 
     /// The columns whose stored indexes must be dropped, and the columns whose indexes must be
     /// built.
-    fn changes(&self, schema: &ModelSchema) -> Result<(Vec<String>, Vec<String>), String> {
+    fn changes(&self, schema: &ModelSchema) -> Result<Changes, String> {
         let (stored, ours) = (self.description.as_str(), schema.description.as_str());
-        if stored.lines().next() != ours.lines().next() {
-            return Err(format!(
-                "the records have the {}, this program has the {}. Save them again with this program, under another namespace",
-                stored.lines().next().unwrap_or("no layout"),
-                ours.lines().next().unwrap_or_default()
-            ));
+        if let Some(changes) = self.layout_changes(schema)? {
+            return Ok(changes);
         }
         if key(stored) != key(ours) {
             return Err(format!(
@@ -116,7 +123,45 @@ impl Stored {
             }
         }
         let building = description::lines(ours).filter(|line| line.is_indexed() && !complete(line));
-        Ok((dropping, building.map(|line| line.name.to_owned()).collect()))
+        let mut building: Vec<String> = building.map(|line| line.name.to_owned()).collect();
+        if self.building.iter().any(|name| name == DIRECTORY) {
+            building.push(DIRECTORY.into());
+        }
+        Ok(Changes { dropping, building, layout: false })
+    }
+
+    /// What turns an older layout into this one: all posting lists, containers and sorted sets are
+    /// built anew. `None` if the stored layout is this one.
+    ///
+    /// A model that also has other columns would have to drop unique values, which no write could
+    /// compare with meanwhile. So the columns must be the stored ones.
+    fn layout_changes(&self, schema: &ModelSchema) -> Result<Option<Changes>, String> {
+        let (layout, columns) = self.description.split_once('\n').unwrap_or((&self.description, ""));
+        let (our_layout, our_columns) = schema.description.split_once('\n').unwrap_or((&schema.description, ""));
+        if layout == our_layout {
+            return Ok(None);
+        }
+        if layout != OLDER_LAYOUT {
+            return Err(format!(
+                "the records have {layout}, this program has {our_layout}. Update this program, or save them again with it, \
+                 under another namespace"
+            ));
+        }
+        if columns != our_columns || !self.dropping.is_empty() || !self.building.is_empty() {
+            return Err(format!(
+                "the records have {layout}, this program has {our_layout} and other indexes. First call `{}::migrate` in a \
+                 program that has {our_layout} and the stored indexes: `{}`",
+                schema.name(),
+                columns.replace('\n', "`, `")
+            ));
+        }
+        let indexed = schema.columns().iter().filter(|column| column.has_lists());
+        let dropping: Vec<String> = indexed.map(|column| column.name().to_owned()).collect();
+        let mut building = dropping.clone();
+        if id::was_text(schema) {
+            building.push(DIRECTORY.into());
+        }
+        Ok(Some(Changes { dropping, building, layout: true }))
     }
 
     /// The types of stored columns, as far as they are known.
@@ -128,6 +173,18 @@ impl Stored {
         }
     }
 }
+
+/// What a migration does.
+#[derive(Default)]
+struct Changes {
+    dropping: Vec<String>,
+    building: Vec<String>,
+    /// Whether the layout changes. Then unique values stay.
+    layout: bool,
+}
+
+/// The layout that a migration turns into this one.
+const OLDER_LAYOUT: &str = "layout 2";
 
 pub(crate) async fn migrate(
     db: &Db,
@@ -147,10 +204,11 @@ pub(crate) async fn migrate(
         let retyped = description::changed(&known, &schema.types);
         let same_indexes = stored.fingerprint == schema.fingerprint || stored.fingerprint == under_way;
         if !same_indexes || !retyped.is_empty() {
-            let (dropping, building) =
-                if same_indexes { Default::default() } else { stored.changes(schema).map_err(refuse)? };
+            let Changes { dropping, building, layout } =
+                if same_indexes { Changes::default() } else { stored.changes(schema).map_err(refuse)? };
             migration.retyped = retyped.iter().map(|(_, line)| line.name.to_owned()).collect();
-            let tried = migration.retyped.iter().chain(&building);
+            // A change of the layout changes no value.
+            let tried = migration.retyped.iter().chain(building.iter().filter(|_| !layout));
             let tried = schema.columns().iter().filter(|column| tried.clone().any(|name| name == column.name()));
             // The type of a key never changes.
             let tried: Vec<&ColumnSchema> = tried.filter(|column| !column.is_key()).collect();
@@ -158,7 +216,9 @@ pub(crate) async fn migrate(
             let mut command = MIGRATE.call(target.keys.meta().as_bytes());
             command.arg(&stored.fingerprint).arg(&stored.types).arg(&schema.registration).arg(&schema.description);
             command.arg(description::merged(&known, &schema.types)).arg(u8::from(!same_indexes));
-            command.arg(list(&dropping)).arg(list(&building));
+            let stays = if layout && !dropping.is_empty() { UNIQUE_STAYS } else { "" };
+            command.arg(format!("{stays}{}", list(&dropping))).arg(list(&building));
+            command.arg(u8::from(layout && schema.id_width > 0 && !id::was_text(schema)));
             let begun = MIGRATE.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
             if begun != Value::Int(1) {
                 continue;
@@ -174,11 +234,12 @@ pub(crate) async fn migrate(
             continue;
         }
         (migration.dropped, migration.built) = (stored.dropping.clone(), stored.building.clone());
+        migration.built.retain(|name| name != DIRECTORY);
         // Rows may have been added since.
         migration.rows = 0;
         progress(&migration);
         if !stored.dropping.is_empty() {
-            drop_indexes(target, db, &stored.dropping, &mut || progress(&migration)).await?;
+            drop_indexes(target, db, &stored, &mut || progress(&migration)).await?;
         }
         build(target, db, &stored.building, &mut migration, progress).await?;
         return Ok(migration);
@@ -186,18 +247,21 @@ pub(crate) async fn migrate(
 }
 
 /// Deletes all keys of the columns' indexes.
-async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &mut (dyn FnMut() + Send)) -> Result<()> {
-    let keys = &target.keys;
+async fn drop_indexes(target: &Target, db: &Db, stored: &Stored, progress: &mut (dyn FnMut() + Send)) -> Result<()> {
+    let (keys, columns) = (&target.keys, &stored.dropping);
     let drop_keys = async |keys: &[Vec<u8>]| -> Result<bool> {
         let mut command = DROP.call(target.keys.meta().as_bytes());
         command.arg(&target.schema.fingerprint).arg(keys);
         let reply = DROP.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
         Ok(reply == Value::Int(1))
     };
-    let single = columns
-        .iter()
-        .flat_map(|column| [keys.sorted(column), keys.unique(column), keys.values(column), keys.divided(column)]);
-    let single: Vec<Vec<u8>> = single.map(String::into_bytes).collect();
+    let mut single = Vec::new();
+    for column in columns {
+        single.extend([keys.sorted(column), keys.values(column), keys.divided(column)].map(String::into_bytes));
+        if !stored.unique_stays {
+            single.push(keys.unique(column).into_bytes());
+        }
+    }
     let is_dropped = |key: &[u8]| match keys.parse(key) {
         Some(Key::List { column, .. } | Key::Container { column, .. }) => {
             columns.iter().any(|dropped| dropped.as_bytes() == column)
@@ -220,10 +284,11 @@ async fn drop_indexes(target: &Target, db: &Db, columns: &[String], progress: &m
     Ok(())
 }
 
-fn build_call(target: &Target, columns: &[&ColumnSchema], ordinals: &[(String, Vec<u8>, u16)]) -> Cmd {
+fn build_call(target: &Target, columns: &[&ColumnSchema], directory: bool, ordinals: &[(String, Vec<u8>, u16)]) -> Cmd {
     let mut command = BUILD.call(target.keys.meta().as_bytes());
     command.arg(&target.keys.prefix).arg(&target.schema.fingerprint).arg(target.schema.id_width);
     command.arg((ENTRIES / columns.len().max(1)).max(1)).arg(columns.len());
+    command.arg(u8::from(directory));
     for column in columns {
         command.arg(column.name());
     }
@@ -255,11 +320,12 @@ async fn build(
     progress: &mut (dyn FnMut(&Migration) + Send),
 ) -> Result<()> {
     let schema = target.schema;
+    let directory = columns.iter().any(|name| name == DIRECTORY);
     let columns: Vec<&ColumnSchema> =
         schema.columns().iter().filter(|column| columns.iter().any(|name| name == column.name())).collect();
     let mut ordinals = Vec::new();
     loop {
-        let reply = BUILD.run(db, &build_call(target, &columns, &ordinals)).await;
+        let reply = BUILD.run(db, &build_call(target, &columns, directory, &ordinals)).await;
         match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
             Answer::Done(values) => {
                 let [Value::Int(done), Value::Int(rows)] = values[..] else { return Err(target.unexpected(&values)) };

@@ -60,6 +60,9 @@ impl Target {
                 Error::BadData { model, column: name_of(&column), reason }
             }
             Refusal::Schema(indexes, types) => schema(self.schema.difference(&indexes, &types)),
+            Refusal::Building(column) if column.contains('#') => schema(format!(
+                "its layout is still being changed. `{model}::migrate` changes it, and goes on where it was stopped"
+            )),
             Refusal::Building(column) => schema(format!(
                 "the index of {} is still being built. `{model}::migrate` builds it, and goes on where it was stopped",
                 column.trim_matches(':').replace(':', ", ")

@@ -13,6 +13,7 @@ mod guide;
 mod hammer;
 mod indexes;
 mod lacking;
+mod layout;
 mod meanwhile;
 mod messages;
 mod migrate;

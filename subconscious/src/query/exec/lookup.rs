@@ -29,7 +29,7 @@ pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec
         let (first, last) = (span[0], span[span.len() - 1]);
         if schema.id_width > 0 {
             let at = |row: u32| (row % DIRECTORY) as usize * schema.id_width;
-            let key = keys.directory(first / DIRECTORY);
+            let key = keys.entries(first / DIRECTORY);
             pipeline.cmd("GETRANGE").arg(key).arg(at(first)).arg(at(last) + schema.id_width - 1);
         } else {
             pipeline.cmd("HMGET").arg(keys.directory(first / CHUNK));

@@ -39,6 +39,7 @@ local function not_ready(timeless)
     if not meta[1] and ARGV[2] ~= indexes then return refuse('columns', stored[3] or '') end
     -- A migration to this schema is under way.
     if stored[1] ~= indexes then building = stored[4] or '' end
+    if building and string.find(building, ':#:', 1, true) then return refuse('building', '#') end
   end
   handed = tonumber(meta[2])
   segments = math.ceil(handed / SEGMENT)

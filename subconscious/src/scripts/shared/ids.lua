@@ -12,7 +12,7 @@ local function entry_of(row)
   local part = (row - at) / DIRECTORY
   local first, key = at * width, directory[part]
   if not key then
-    key = p .. KEY_DIRECTORY .. part
+    key = p .. KEY_ENTRIES .. part
     directory[part] = key
   end
   return call('GETRANGE', key, text('%d', first), text('%d', first + width - 1))

@@ -7,7 +7,7 @@
 -- A container is a set of up to PROMOTE rows. With one more it becomes a bitmap, which then takes
 -- no more than 64 bytes a row. In a segment that is not full, it becomes one after PROMOTE_EARLY
 -- rows, if that is its share of PROMOTE. At DEMOTE rows it is a set again.
--- The row directory consists of strings of DIRECTORY entries, or of hashes of CHUNK entries.
+-- A row directory consists of strings of DIRECTORY entries, or of hashes of CHUNK entries.
 -- Numbers beyond 2^53 are never computed with as Lua numbers: they stay text.
 local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub
 -- Numbers are passed to commands as text('%d', number). Others are formatted as doubles, which

@@ -1,5 +1,5 @@
--- build.lua: enters the records of some rows into new indexes. This file includes rows.lua,
--- ids.lua, index.lua and apply.lua.
+-- build.lua: enters the records of some rows into new indexes, and into a new row directory. This
+-- file includes rows.lua, ids.lua, entry.lua, index.lua and apply.lua.
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   prefix of all keys of the model
@@ -7,6 +7,7 @@
 -- ARGV[3]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[4]   number of rows to read
 -- ARGV[5]   n, the number of columns whose indexes are built
+-- ARGV[6]   1 if the row directory gets strings instead of hashes, else 0
 -- then      n names
 --           n index specs (see index.lua)
 --           n times 0 (positions, set here)
@@ -25,7 +26,7 @@
 -- include shared/rows.lua
 
 local p, width, n = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
-local names, specs, positions, lacking = 5, 5 + n, 5 + 2 * n, 5 + 3 * n
+local names, specs, positions, lacking = 6, 6 + n, 6 + 2 * n, 6 + 3 * n
 local meta = call('HMGET', KEYS[1], 'schema', 'dropping', 'built', 'rows', 'due')
 if meta[1] == ARGV[2] then return { 0, 0 } end
 if meta[1] ~= ARGV[2] .. '+' then return refuse('schema', call('HGET', KEYS[1], 'columns') or '') end
@@ -38,14 +39,35 @@ for i = lacking + 2 * n + 1, #ARGV, 3 do ordinals[ARGV[i] .. ':' .. ARGV[i + 1]]
 
 -- Everything is read and checked before the first write.
 local first, rows = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+local begun = first
+-- Rows that are not in use are passed by.
+while first < rows do
+  local segment = floor(first / SEGMENT)
+  local hit = call('BITPOS', p .. KEY_LIVE .. segment, 1, floor(first % SEGMENT / 8))
+  if hit >= 0 then
+    first = math.max(first, segment * SEGMENT + hit)
+    break
+  end
+  first = (segment + 1) * SEGMENT
+end
+first = math.min(first, rows)
 local last = math.min(first + ARGV[4], rows) - 1
 local found = {}
 for row = first, last do
   local at = floor(row / SEGMENT)
-  local id = call('GETBIT', p .. KEY_LIVE .. at, row - at * SEGMENT) == 1 and id_in(entry_of(row))
-  local key = id and p .. KEY_RECORD .. id
-  local record = key and call('HMGET', key, '#', unpack(ARGV, names + 1, names + n))
-  if record and record[1] == text('%d', row) then
+  local live, id, key, record = call('GETBIT', p .. KEY_LIVE .. at, row - at * SEGMENT) == 1, nil, nil, nil
+  -- A row of a record that was saved since has its id in a string, other rows in a hash.
+  for attempt = 1, live and ARGV[6] + 1 or 0 do
+    if attempt == 1 then id = id_in(entry_of(row) or '') else id = call('HGET', p .. KEY_DIRECTORY .. floor(row / CHUNK), row % CHUNK) end
+    key = id and p .. KEY_RECORD .. id
+    record = key and call('HMGET', key, '#', unpack(ARGV, names + 1, names + n))
+    if record and record[1] == text('%d', row) then
+      record.moves = attempt == 2 and id
+      break
+    end
+    record = nil
+  end
+  if record then
     for i = 1, n do
       local name, kind = ARGV[names + i], byte(ARGV[specs + i], 2)
       local value = record[i + 1]
@@ -70,6 +92,11 @@ for row = first, last do
 end
 
 for _, record in ipairs(found) do
+  if record.moves then
+    local id, bytes, at = record.moves, width, record[1] % DIRECTORY
+    -- include shared/entry.lua
+    if entry then call('SETRANGE', p .. KEY_ENTRIES .. (record[1] - at) / DIRECTORY, text('%d', at * width), entry) end
+  end
   local row, known, old, segment, offset = tonumber(record[1]), false, nil, nil, nil
   for i = 1, n do
     ARGV[#ARGV + 1] = record[i + 1] or ''
@@ -88,6 +115,12 @@ for _, record in ipairs(found) do
       call('HSET', chunk, slot, cmsgpack.pack(kept))
     end
   end
+end
+if ARGV[6] == '1' then
+  -- The hashes that end before the next row. Others have no rows in use.
+  local next_chunk = last + 1 < rows and floor((last + 1) / CHUNK) or floor(rows / CHUNK) + 1
+  if floor(begun / CHUNK) < next_chunk then call('UNLINK', p .. KEY_DIRECTORY .. floor(begun / CHUNK)) end
+  for chunk = floor(first / CHUNK), next_chunk - 1 do call('UNLINK', p .. KEY_DIRECTORY .. chunk) end
 end
 if last + 1 < rows then
   call('HSET', KEYS[1], 'built', text('%d', last + 1))

@@ -34,7 +34,7 @@ for at = rest + 1, #ARGV do
           call('HSET', p .. KEY_DIRECTORY .. floor(rows / CHUNK), rows % CHUNK, new)
         else
           local at = rows % DIRECTORY
-          call('SETRANGE', p .. KEY_DIRECTORY .. (rows - at) / DIRECTORY, text('%d', at * width), new)
+          call('SETRANGE', p .. KEY_ENTRIES .. (rows - at) / DIRECTORY, text('%d', at * width), new)
         end
         call('SETBIT', p .. KEY_LIVE .. segment, offset, 1)
         call('HSET', key, '#', text('%d', rows))

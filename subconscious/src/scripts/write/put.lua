@@ -204,7 +204,7 @@ if not known then
       id = entry
     end
     local at = row % DIRECTORY
-    local directory = text('%s%s%d', p, KEY_DIRECTORY, (row - at) / DIRECTORY)
+    local directory = text('%s%s%d', p, KEY_ENTRIES, (row - at) / DIRECTORY)
     if at == 0 and row > 0 then call('SETRANGE', directory, DIRECTORY * width - 1, '\0') end
     call('SETRANGE', directory, text('%d', at * width), id)
   end

@@ -34,7 +34,7 @@ else
   -- The rows are deleted with the last record, so that an empty model needs no memory but its meta.
   for at = 0, floor((rows - 1) / SEGMENT) do call('UNLINK', p .. KEY_LIVE .. at) end
   if width ~= '0' then
-    for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. KEY_DIRECTORY .. at) end
+    for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. KEY_ENTRIES .. at) end
   end
   call('DEL', p .. KEY_FREE)
   call('HSET', p .. KEY_META, 'rows', '0', 'count', '0')

@@ -7,10 +7,12 @@
 -- schema    the registration: see ModelSchema::registration
 if meta[1] == '+' then
   -- A migration to this schema is under way. The migration and the writes fill the new indexes. A
-  -- column whose old index is still being dropped is left alone.
+  -- column whose old index is still being dropped is left alone; after a =, its values stay unique.
   local dropping = call('HGET', p .. KEY_META, 'dropping')
   for i = 1, dropping and n or 0 do
-    if string.find(dropping, ':' .. ARGV[names + i] .. ':', 1, true) then ARGV[specs + i] = '-' end
+    if string.find(dropping, ':' .. ARGV[names + i] .. ':', 1, true) then
+      ARGV[specs + i] = byte(dropping) == 61 and string.char(INDEX_NONE) .. sub(ARGV[specs + i], 2) or '-'
+    end
   end
 else
   local stored, indexes = call('HMGET', p .. KEY_META, 'schema', 'columns', 'types', 'count'), sub(schema, 1, 16)
