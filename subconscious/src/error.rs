@@ -296,10 +296,18 @@ impl Error {
         }
     }
 
-    /// Whether the server refuses all writes for a reason that does not prevent reads.
+    /// Whether this program has to evaluate the filter of a query: the server refuses all writes for
+    /// a reason that does not prevent reads, or a script the filter (see
+    /// [`read_only`](Self::read_only)).
     pub(crate) fn refuses_writes(&self) -> bool {
         let Error::Redis(failure) = self else { return false };
         matches!(failure.code(), Some("READONLY" | "NOREPLICAS" | "MISCONF"))
+    }
+
+    /// The error of a read-only replica, so that this program evaluates the filter of a query.
+    pub(crate) fn read_only(reason: &'static str) -> Self {
+        let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
+        Error::from(redis::RedisError::from((kind, reason)))
     }
 
     /// Turns the error of a user who may not write into that of a read-only replica, so that
@@ -307,9 +315,7 @@ impl Error {
     pub(crate) fn without_rights_read_only(self) -> Self {
         match self {
             Error::Redis(failure) if lacks_rights(&failure.source) => {
-                let reason = "the user may not remove records that expired";
-                let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
-                Error::from(redis::RedisError::from((kind, reason)))
+                Self::read_only("the user may not remove records that expired")
             }
             other => other,
         }

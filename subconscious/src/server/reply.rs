@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
     Building(String),
     /// Old indexes are still being dropped.
     Dropping,
+    /// The posting lists of a filter are too long for a script.
+    Lists,
     /// Expired records have not been removed yet.
     Due,
     Exists,
@@ -88,6 +90,7 @@ impl Refusal {
             [b"schema", indexes] => Self::Schema(text(indexes), String::new()),
             [b"building", column] => Self::Building(text(column)),
             [b"dropping"] => Self::Dropping,
+            [b"lists"] => Self::Lists,
             [b"due"] => Self::Due,
             [b"exists"] => Self::Exists,
             [b"missing"] => Self::Missing,

@@ -71,9 +71,11 @@ impl Target {
             Refusal::Describe | Refusal::Dropping => schema(changing()),
             Refusal::Corrupt(reason) => Error::Corrupt { model, column: None, key: key(), reason },
             // The callers that can act on these handle them before. Here they are unexpected.
-            other @ (Refusal::Due | Refusal::Ordinal { .. } | Refusal::Failed(_) | Refusal::Unknown(_)) => {
-                self.unexpected(&other)
-            }
+            other @ (Refusal::Due
+            | Refusal::Lists
+            | Refusal::Ordinal { .. }
+            | Refusal::Failed(_)
+            | Refusal::Unknown(_)) => self.unexpected(&other),
         }
     }
 }

@@ -53,6 +53,7 @@ pub(super) async fn run<'a>(
                 purge::purge_expired(db, target).await.map_err(Error::without_rights_read_only)?;
                 purge_on_the_way = false;
             }
+            Answer::Refused(Refusal::Lists) => return Err(Error::read_only("the filter has long posting lists")),
             answer => return ReplyReader::of(target, answer),
         }
     }

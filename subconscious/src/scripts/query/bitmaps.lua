@@ -19,8 +19,8 @@ local function run()
   local refusal = not_ready()
   if refusal then return refusal end
   local node = parse_filter(7)
-  local unbuilt = needs_unbuilt()
-  if unbuilt then return refuse('building', unbuilt) end
+  refusal = refused()
+  if refusal then return refusal end
   local filter, residual = split(node)
   local first, last, step = 0, segments - 1, 1
   if ARGV[6] == 'desc' then first, last, step = segments - 1, 0, -1 end

@@ -31,8 +31,13 @@ local function rows_of(node)
       for i, member in ipairs(call('ZRANGE', node.key, node.from, node.to - 1)) do rows[i] = row_of(member) end
       effort = effort + #rows * LISTED_ROW
     else
-      for i, row in ipairs(call('SMEMBERS', node.key)) do rows[i] = tonumber(row) end
+      for first = 1, #node.keys, 4000 do
+        local found
+        if #node.keys == 1 then found = call('SMEMBERS', node.keys[1]) else found = call('SUNION', unpack(node.keys, first, math.min(first + 3999, #node.keys))) end
+        for _, row in ipairs(found) do rows[#rows + 1] = tonumber(row) end
+      end
       effort = effort + #rows * MEMBER
+      node.size = #rows
     end
     node.rows = rows
   end
@@ -41,8 +46,9 @@ end
 
 local function lists_of(node)
   if not node.lists then
-    local lists = {}
-    for _, row in ipairs(rows_of(node)) do
+    local lists, rows = {}, rows_of(node)
+    if segments == 1 then lists[0], rows = rows, {} end
+    for _, row in ipairs(rows) do
       local offset = row % SEGMENT
       local segment = (row - offset) / SEGMENT
       local list = lists[segment]

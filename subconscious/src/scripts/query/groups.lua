@@ -61,16 +61,18 @@ end
 
 -- Removes the rows of a value from the bitmap. Returns their number.
 local function take(own, value, segment)
-  local node, count, before = node_of(value), 0, in_use()
-  local offsets = node ~= NONE and evaluate(node, segment) or {}
-  if type(offsets) == 'string' then
+  local count, before = 0, in_use()
+  local bitmap = p .. KEY_BITMAP .. name .. ':' .. decimal[segment] .. (value ~= '0' and ':' .. sub(value, 2) or '')
+  if call('EXISTS', bitmap) == 1 then
     effort = effort + VALUE_COUNTED
-    local both = bitop('AND', { own, offsets })
+    local both = bitop('AND', { own, bitmap })
     count = both and call('BITCOUNT', both) or 0
     if count > 0 then call('BITOP', 'XOR', own, own, both) end
     release(before)
     return count
   end
+  local node = node_of(value)
+  local offsets = node ~= NONE and evaluate(node, segment) or {}
   effort = effort + #offsets
   -- One command clears many bits, and answers what each bit was.
   for first = 1, #offsets, 1000 do
@@ -117,6 +119,7 @@ end
 -- what is left, then one row after the other. Returns whether there were few enough rows.
 local function count_rows(rows)
   local share = 1
+  lead()
   while #rows > 16 and share * 8 >= 1 do
     local value, found, left = value_of(rows[1]), { [rows[1]] = true }, {}
     if value then
@@ -141,10 +144,10 @@ local function run()
   local refusal = not_ready()
   if refusal then return refusal end
   if total == 0 then return { 'counted', -1, '', 0 } end
-  needs_unbuilt(name)
+  needs(name)
   local node = parse_filter(11 + ARGV[10])
-  local unbuilt = needs_unbuilt()
-  if unbuilt then return refuse('building', unbuilt) end
+  refusal = refused()
+  if refusal then return refusal end
   local filter, residual = split(node)
   if residual then
     local ranges, others = {}, false

@@ -12,8 +12,8 @@
 --   { all }, { none }                   the only nodes of their kinds: ALL and NONE
 --   { not, node }, { and, nodes }, { or, nodes }
 --   { equals, parts of its keys }       the containers of a divided value or of null
---   { rows }                            some rows of any segments. Fields: `size` (their number),
---                                       and `key` (their posting list) or `rows` (a list of them)
+--   { rows }                            some rows of any segments. Fields: `size` (their number, at
+--                                       most), and `keys` (their posting lists) or `rows` (a list)
 --   { range, name, kind }               fields: `key`; `from` and `to` (ranks); `size`; `all` (number
 --                                       of members); `low` and `high` (bounds, each { score, member })
 --                                       `nested` (whether it is within an OR or a NOT)
@@ -24,13 +24,15 @@
 --
 -- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator,
 --           node)
---           one_of(name, values, as_stored)   the node of some values of a column. It has the
---                                 fields `name` and `values` if records store the values in the
---                                 form of the index
+--           one_of(name, values, as_stored, divided)   the node of some values of a column. It has
+--                                 the fields `name` and `values` if records store the values in the
+--                                 form of the index. With `divided`, all values are known to be so
 --           parse_filter(first)   the node that begins at ARGV[first], and the position in ARGV
 --                                 after it
---           needs_unbuilt(name)   notes that a column's index is needed. Returns the first noted
---                                 column whose index is being built, if there is one
+--           needs(name)           notes that a column's index is needed
+--           refused(by_client)    a refusal if one of the noted indexes is being built, or if the
+--                                 posting lists of the filter are so long that the client has to
+--                                 evaluate it, and does not do so
 
 local ALL, NONE = { 'all' }, { 'none' }
 
@@ -38,12 +40,11 @@ local ALL, NONE = { 'all' }, { 'none' }
 -- node and the segment.
 local function leaf(name, value)
   local rest = value and ':' .. value or ''
+  effort = effort + CONTAINER
+  if call('HGET', p .. KEY_DIVIDED .. name, rest) then return { 'equals', p .. KEY_BITMAP .. name .. ':', p .. KEY_SET .. name .. ':', rest } end
   local key = p .. KEY_LIST .. name .. rest
   local size = call('SCARD', key)
-  effort = effort + CONTAINER
-  if size > 0 then return { 'rows', key = key, size = size } end
-  if not call('HGET', p .. KEY_DIVIDED .. name, rest) then return NONE end
-  return { 'equals', p .. KEY_BITMAP .. name .. ':', p .. KEY_SET .. name .. ':', rest }
+  return size > 0 and { 'rows', keys = { key }, size = size } or NONE
 end
 
 local function negate(node)
@@ -75,18 +76,40 @@ local function parts_of(operator, node)
   return parts
 end
 
-local function one_of(name, values, as_stored)
-  local parts = {}
-  for i, value in ipairs(values) do parts[i] = leaf(name, value) end
+-- The number of rows in the posting lists of the filter.
+local listed = 0
+
+local function one_of(name, values, as_stored, divided)
+  if #values == 1 then return leaf(name, values[1]) end
+  local parts, keys, size, bitmap, set = {}, {}, 0, p .. KEY_BITMAP .. name .. ':', p .. KEY_SET .. name .. ':'
+  for first = 1, #values, 4000 do
+    local last, fields, found = math.min(first + 3999, #values), {}, {}
+    for i = first, last do fields[i - first + 1] = ':' .. values[i] end
+    if not divided then found = call('HMGET', p .. KEY_DIVIDED .. name, unpack(fields)) end
+    for i = 1, #fields do
+      if divided or found[i] then
+        parts[#parts + 1] = { 'equals', bitmap, set, fields[i] }
+      else
+        local key = p .. KEY_LIST .. name .. fields[i]
+        local rows = call('SCARD', key)
+        if rows > 0 then keys[#keys + 1], size = key, size + rows end
+      end
+    end
+  end
+  effort, listed = effort + #values, listed + size
+  if size > 0 then parts[#parts + 1] = { 'rows', keys = keys, size = size } end
   local node = join('or', parts)
   if as_stored and #parts > 1 then node.name, node.values = name, values end
   return node
 end
 
 local unbuilt
-local function needs_unbuilt(name)
-  if building and name and name ~= '' and string.find(building, ':' .. name .. ':', 1, true) then unbuilt = unbuilt or name end
-  return unbuilt
+local function needs(name)
+  if building and name ~= '' and string.find(building, ':' .. name .. ':', 1, true) then unbuilt = unbuilt or name end
+end
+local function refused(by_client)
+  if unbuilt then return refuse('building', unbuilt) end
+  if not by_client and listed > math.max(budget * 2, 512) then return refuse('lists') end
 end
 
 -- One function that compares, not one for each operator: making a function costs a small query
@@ -117,7 +140,7 @@ local function parse()
   end
   local name = ARGV[at]
   at = at + 1
-  if building then needs_unbuilt(name) end
+  if building then needs(name) end
   if operator == 'equals' then
     at = at + 1
     return leaf(name, ARGV[at - 1])
@@ -150,7 +173,12 @@ local function parse()
   elseif operator == 'ordinals' then
     at = at + 2
     local lowest, highest = ARGV[at - 2], ARGV[at - 1]
-    local node = one_of(name, call('ZRANGE', p .. KEY_VALUES .. name, lowest, highest, 'BYSCORE'), true)
+    local key, divided = p .. KEY_VALUES .. name, p .. KEY_DIVIDED .. name
+    local values, all = call('ZRANGE', key, lowest, highest, 'BYSCORE'), false
+    -- It is usual that all values of such a column are divided. Null, which may be so too, has no
+    -- ordinal.
+    if #values > 4 then all = call('HLEN', divided) - (call('HGET', divided, '') and 1 or 0) == call('ZCARD', key) end
+    local node = one_of(name, values, true, all)
     if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
     return node
   end

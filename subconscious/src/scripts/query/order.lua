@@ -23,8 +23,8 @@ local function run()
   local refusal = not_ready(true)
   if refusal then return refusal end
   local node, key, mark = parse_filter(11), p .. KEY_SORTED .. ARGV[5], ARGV[7]
-  local unbuilt = needs_unbuilt()
-  if unbuilt then return refuse('building', unbuilt) end
+  refusal = refused()
+  if refusal then return refusal end
   local low, high, count = node.from or 0, node.to or call('ZCARD', key), tonumber(ARGV[9])
   if node == NONE then high = 0 end
   local desc, scores, first = ARGV[6] == 'desc', ARGV[10] == 'scores', nil

@@ -335,10 +335,10 @@ local function run()
   local refusal, more = not_ready(), false
   if refusal then return refusal end
   if total > 0 and wanted > 0 then
-    needs_unbuilt(order)
+    needs(order)
     local node = parse_filter(18 + ARGV[17])
-    local unbuilt = needs_unbuilt()
-    if unbuilt then return refuse('building', unbuilt) end
+    refusal = refused()
+    if refusal then return refusal end
     if order ~= '' then
       more = ordered(node)
     else

@@ -31,7 +31,7 @@ local function member_test(set, times)
     local offsets = lookup(set)
     return function(offset) return offsets[offset] end
   end
-  if times < BITS_PER_BITMAP_READ then return function(offset) return call('GETBIT', set, text('%d', offset)) == 1 end end
+  if times < BITS_PER_BITMAP_READ then return function(offset) return call('GETBIT', set, decimal[offset]) == 1 end end
   local bytes = call('GET', set)
   effort = effort + BITMAP_READ
   return function(offset)

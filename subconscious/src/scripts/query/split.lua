@@ -4,6 +4,7 @@
 -- Exports   LISTED         greatest number of rows of a range that are listed. Of a wider range, each
 --                          row is tested by its record
 --           led(node)      a node of the rows that match, if few rows can: see below. Else nil
+--           lead()         makes the function among(node, rows): the rows of a list that match a node
 --           split(node)    two nodes: one that sets can answer, and the residual filter, by which
 --                          each row still has to be tested; nil if there is none
 
@@ -18,7 +19,7 @@ local LED = 4000
 -- An upper bound of the number of rows that match, and the microseconds to test the node for a row.
 local function bound(node)
   local operator = node[1]
-  if operator == 'rows' then return node.size, ROW_IN_LIST end
+  if operator == 'rows' then return node.size, ROW_IN_LIST * (node.rows and 1 or #node.keys) end
   if operator == 'equals' then return math.huge, BIT_TESTED end
   -- The sort key of most numbers can be read without their record.
   if operator == 'range' then return node.size, (node[3] == KIND_INTEGER or node[3] == KIND_FLOAT) and BIT_TESTED or RECORD_READ end
@@ -32,99 +33,109 @@ local function bound(node)
   return math.huge, work
 end
 
--- The rows of a list that match a node. Each part of the node is tested for all rows at once.
-local function among(node, rows)
-  local operator, kept = node[1], {}
-  if #rows == 0 or node == ALL then return rows elseif node == NONE then return kept end
-  effort = effort + #rows * BIT_TESTED
-  if operator == 'and' then
-    for i = 2, #node do rows = among(node[i], rows) end
-    return rows
-  elseif operator == 'or' or operator == 'not' then
-    for i = 2, #node do
-      local some, left = among(node[i], rows), {}
-      local found = lookup(some)
+-- These functions are made when they are first needed, as many queries are led by no rows.
+local among, few
+local function lead()
+  -- The rows of a list that match a node. Each part of the node is tested for all rows at once.
+  function among(node, rows)
+    local operator, kept = node[1], {}
+    if #rows == 0 or node == ALL then return rows elseif node == NONE then return kept end
+    effort = effort + #rows * BIT_TESTED
+    if operator == 'and' then
+      for i = 2, #node do rows = among(node[i], rows) end
+      return rows
+    elseif operator == 'or' or operator == 'not' then
+      for i = 2, #node do
+        local some, left = among(node[i], rows), {}
+        local found = lookup(some)
+        for _, row in ipairs(rows) do
+          if not found[row] then left[#left + 1] = row end
+        end
+        for _, row in ipairs(some) do kept[#kept + 1] = row end
+        rows = left
+      end
+      return operator == 'or' and kept or rows
+    elseif operator == 'rows' and not node.rows and #node.keys == 1 then
+      local arguments = {}
+      for i, row in ipairs(rows) do arguments[i] = decimal[row] end
+      for i, found in ipairs(call('SMISMEMBER', node.keys[1], unpack(arguments))) do
+        if found == 1 then kept[#kept + 1] = rows[i] end
+      end
+      return kept
+    elseif operator == 'rows' or operator == 'range' and node.size <= #rows then
+      local found = lookup(rows_of(node))
       for _, row in ipairs(rows) do
-        if not found[row] then left[#left + 1] = row end
+        if found[row] then kept[#kept + 1] = row end
       end
-      for _, row in ipairs(some) do kept[#kept + 1] = row end
-      rows = left
-    end
-    return operator == 'or' and kept or rows
-  elseif operator == 'rows' and not node.rows then
-    local arguments = {}
-    for i, row in ipairs(rows) do arguments[i] = decimal[row] end
-    for i, found in ipairs(call('SMISMEMBER', node.key, unpack(arguments))) do
-      if found == 1 then kept[#kept + 1] = rows[i] end
-    end
-    return kept
-  elseif operator == 'rows' or operator == 'range' and node.size <= #rows then
-    local found = lookup(rows_of(node))
-    for _, row in ipairs(rows) do
-      if found[row] then kept[#kept + 1] = row end
-    end
-    return kept
-  elseif operator == 'range' then
-    local members = {}
-    for i, row in ipairs(rows) do members[i] = struct.pack('>I4', row) end
-    -- Most members are the row alone. Others begin with the tail of the sort key.
-    for i, score in ipairs(call('ZMSCORE', node.key, unpack(members))) do
-      local member = members[i]
-      if not score then
-        effort = effort + RECORD_READ
-        score, member = place_of(rows[i], node[2], node[3])
+      return kept
+    elseif operator == 'range' then
+      local members = {}
+      for i, row in ipairs(rows) do members[i] = struct.pack('>I4', row) end
+      -- Most members are the row alone. Others begin with the tail of the sort key.
+      for i, score in ipairs(call('ZMSCORE', node.key, unpack(members))) do
+        local member = members[i]
+        if not score then
+          effort = effort + RECORD_READ
+          score, member = place_of(rows[i], node[2], node[3])
+        end
+        if score and in_range(node, tonumber(score), member) then kept[#kept + 1] = rows[i] end
       end
-      if score and in_range(node, tonumber(score), member) then kept[#kept + 1] = rows[i] end
+      return kept
     end
-    return kept
-  end
-  local bitmaps = {}
-  for _, row in ipairs(rows) do
-    local offset = row % SEGMENT
-    local segment = (row - offset) / SEGMENT
-    local bitmap = bitmaps[segment]
-    if bitmap == nil then
-      bitmap = node[2] .. decimal[segment] .. node[4]
-      bitmap = call('EXISTS', bitmap) == 1 and bitmap
-      bitmaps[segment] = bitmap
-    end
-    local found
-    if bitmap then found = call('GETBIT', bitmap, decimal[offset]) else found = call('SMISMEMBER', node[3] .. decimal[segment] .. node[4], decimal[offset])[1] end
-    if found == 1 then kept[#kept + 1] = row end
-  end
-  return kept
-end
-
--- The rows that match a node that has a bound.
-local function few(node)
-  local operator = node[1]
-  if node == NONE then return {} end
-  if operator == 'rows' or operator == 'range' then return rows_of(node) end
-  local rows = {}
-  if operator == 'or' then
-    local found = {}
-    for i = 2, #node do
-      for _, row in ipairs(few(node[i])) do
-        if not found[row] then
-          found[row] = true
-          rows[#rows + 1] = row
+    for segment, list in pairs(lists_of({ 'rows', rows = rows })) do
+      local bitmap, test = node[2] .. decimal[segment] .. node[4], nil
+      if call('EXISTS', bitmap) == 1 then
+        test = member_test(bitmap, #list)
+        for _, offset in ipairs(list) do
+          if test(offset) then kept[#kept + 1] = segment * SEGMENT + offset end
+        end
+      else
+        local names = {}
+        for i, offset in ipairs(list) do names[i] = decimal[offset] end
+        for i, found in ipairs(call('SMISMEMBER', node[3] .. decimal[segment] .. node[4], unpack(names))) do
+          if found == 1 then kept[#kept + 1] = segment * SEGMENT + list[i] end
         end
       end
     end
+    return kept
+  end
+
+  -- The rows that match a node that has a bound.
+  function few(node)
+    local operator = node[1]
+    if node == NONE then return {} end
+    if operator == 'rows' or operator == 'range' then return rows_of(node) end
+    local rows = {}
+    if operator == 'or' then
+      local found = {}
+      for i = 2, #node do
+        for _, row in ipairs(few(node[i])) do
+          if not found[row] then
+            found[row] = true
+            rows[#rows + 1] = row
+          end
+        end
+      end
+      return rows
+    end
+    local parts, sizes = parts_of('and', node), {}
+    for _, part in ipairs(parts) do sizes[part] = bound(part) end
+    table.sort(parts, function(x, y) return sizes[x] < sizes[y] end)
+    rows = few(parts[1])
+    for i = 2, #parts do rows = among(parts[i], rows) end
     return rows
   end
-  local parts, sizes = parts_of('and', node), {}
-  for _, part in ipairs(parts) do sizes[part] = bound(part) end
-  table.sort(parts, function(x, y) return sizes[x] < sizes[y] end)
-  rows = few(parts[1])
-  for i = 2, #parts do rows = among(parts[i], rows) end
-  return rows
 end
 
 local function led(node)
-  if node[1] == 'rows' then return node end
+  if node[1] == 'rows' then
+    -- In a column of lists, a row may be in two posting lists.
+    if node.keys and #node.keys > 1 then rows_of(node) end
+    return node
+  end
   local size, work = bound(node)
   if (size > LED or size * (work + LISTED_ROW) > budget) and (node[1] ~= 'range' or size > LISTED) then return nil end
+  if not few then lead() end
   local rows = few(node)
   return #rows > 0 and { 'rows', rows = rows, size = #rows } or NONE
 end

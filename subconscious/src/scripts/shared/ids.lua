@@ -22,14 +22,20 @@ end
 local function id_in(entry)
   if width == 0 then return entry elseif #entry ~= width then return nil end
   if width == 16 then return text('%08x-%04x-%04x-%04x-%04x%08x', struct.unpack('>I4I2I2I2I2I4', entry)) end
-  local digits
+  local high, middle, low, digits = 0, 0, nil, nil
   if width == 10 then
-    digits = text('%08x%08x%04x', struct.unpack('>I4I4I2', entry))
+    high, middle, low = struct.unpack('>I4I4I2', entry)
   elseif width == 6 then
-    digits = text('%08x%04x', struct.unpack('>I4I2', entry))
+    middle, low = struct.unpack('>I4I2', entry)
   else
-    digits = text('%02x%04x', struct.unpack('>BI2', entry))
+    middle, low = struct.unpack('>BI2', entry)
   end
-  digits = string.match(digits, '^0*(.+)$')
+  if high > 0 then
+    digits = text('%x%08x%04x', high, middle, low)
+  elseif middle > 0 then
+    digits = text('%x%04x', middle, low)
+  else
+    digits = text('%x', low)
+  end
   return byte(digits) == 97 and '-' .. sub(digits, 2) or digits
 end
