@@ -165,6 +165,16 @@ impl Keys {
         format!("{}{SORTED}{column}", self.prefix)
     }
 
+    /// The posting list of a value, or of null.
+    pub(crate) fn list(&self, column: &str, value: Option<&[u8]>) -> Vec<u8> {
+        let mut key = format!("{}{LIST}{column}", self.prefix).into_bytes();
+        if let Some(value) = value {
+            key.push(b':');
+            key.extend_from_slice(value);
+        }
+        key
+    }
+
     /// The divided values of a column.
     pub(crate) fn divided(&self, column: &str) -> String {
         format!("{}{DIVIDED}{column}", self.prefix)
@@ -283,6 +293,8 @@ mod tests {
         is(keys.sorted("age").as_bytes(), Key::Sorted(b"age"));
         is(keys.values("age").as_bytes(), Key::Values(b"age"));
         is(keys.divided("age").as_bytes(), Key::Divided(b"age"));
+        assert_eq!(keys.list("age", Some(b"4:5")), b"staging:{User}:l:age:4:5");
+        assert_eq!(keys.list("age", None), b"staging:{User}:l:age");
         is(b"staging:{User}:l:age", Key::List { column: b"age", value: None });
         is(b"staging:{User}:l:age:4:5", Key::List { column: b"age", value: Some(b"4:5") });
         is(keys.unique("age").as_bytes(), Key::Unique(b"age"));

@@ -21,6 +21,7 @@ pub(crate) mod entry;
 mod evaluate;
 pub(crate) mod groups;
 mod hit;
+mod lists;
 pub(crate) mod lookup;
 mod order;
 mod ordered_scan;

@@ -58,9 +58,13 @@ fn user(at: u32) -> User {
         id: Uuid::from_u128(u128::from(at)),
         number: 0,
         email: format!("{at}@example.org"),
-        age: (at % 5) as u8,
-        // Some values are common, one is rare.
-        city: (!at.is_multiple_of(7)).then_some(if at % 100 == 99 { 9 } else { (at % 3) as u16 }),
+        age: (at % 6) as u8,
+        // Some values are common, two are rare.
+        city: (!at.is_multiple_of(7)).then_some(match at % 100 {
+            99 => 9,
+            98 => 8,
+            _ => (at % 3) as u16,
+        }),
         joined: (!at.is_multiple_of(11)).then(|| i64::from(at * 7_919 % 3_001)),
         name: format!("n{}", at % 50),
         tags: vec![format!("t{}", at % 4)],
@@ -151,6 +155,7 @@ async fn query(db: &Db) -> Result<()> {
         User::filter_by(|u| u.email.eq("7@example.org")),
         User::filter_by(|u| u.city.is_none() | u.tags.contains("t2") | u.age.lt(2)),
         User::filter_by(|u| u.city.eq(9u16) & u.tags.contains("t3")),
+        User::filter_by(|u| u.city.is_in([8u16, 9]) & u.age.le(4)),
         User::filter_by(|u| u.joined.gt(500) & u.city.is_some()),
         User::filter_by(|u| u.joined.between(100, 140)),
         User::filter_by(|u| u.name.starts_with("n4")).order_by(|u| u.name.asc()),

@@ -36,9 +36,8 @@ pub(super) struct Context {
     pub(super) filter: Node,
     /// Whether the filter is evaluated in this program: see [`evaluate`].
     pub(super) client_side: bool,
-    /// Rows of records that have expired but are still there, once they are known: see
-    /// [`evaluate`].
-    expired: Option<Rows>,
+    /// What is read once to evaluate the filter in this program.
+    known: evaluate::Known,
     /// Number of matching rows still to leave out.
     pub(super) skip: u64,
     /// The position to continue from; `None` if all rows were read.
@@ -94,7 +93,7 @@ impl Context {
             target,
             request,
             filter,
-            expired: None,
+            known: evaluate::Known::default(),
             skip,
             next: Some(from),
             first: None,
@@ -152,7 +151,7 @@ impl Context {
                 part => return Ok(self.noted(part?)),
             }
         }
-        let part = evaluate::bitmaps(&self.db, &self.target, filter, from, backwards, &mut self.expired).await?;
+        let part = evaluate::bitmaps(&self.db, &self.target, filter, from, backwards, &mut self.known).await?;
         Ok(self.noted(part))
     }
 

@@ -2,9 +2,13 @@
 //! intermediate bitmaps: it is a read-only replica, or it refuses writes. Or the filter is so long
 //! that a script would keep the server from other clients.
 //!
-//! `scripts/query/leaves.lua` reads the index entries of one segment that the leaves of the filter
-//! need, in one step. If one call may not read all of them, further calls follow. A record that
-//! changes from one value of the filter to another between two calls may then be missed.
+//! First the posting lists of the filter's values are read, once for a query: see
+//! [`lists`](super::lists). Then, for each segment that may have rows that match,
+//! `scripts/query/leaves.lua` reads the other index entries that the leaves of the filter need, in
+//! one step. If one call may not read all of them, further calls follow. A record that changes from
+//! one value of the filter to another between two calls may then be missed.
+
+use std::collections::BTreeSet;
 
 use redis::Value;
 
@@ -12,6 +16,7 @@ use crate::error::Result;
 use crate::model::target::Target;
 use crate::query::exec::bitmaps::Bitmaps;
 use crate::query::exec::call;
+use crate::query::exec::lists::Lists;
 use crate::query::exec::rows::{self, Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
 use crate::scripts::LEAVES;
@@ -162,9 +167,17 @@ impl Segment<'_> {
     }
 }
 
-/// The index entries that a filter needs, as words for `scripts/query/leaves.lua`. Each has the
-/// number of its leaf.
-fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
+/// What is read once for all segments.
+#[derive(Default)]
+pub(super) struct Known {
+    lists: Lists,
+    /// The rows of expired records that the primary has not removed, once these rows are known.
+    expired: Option<Rows>,
+}
+
+/// The index entries that a filter needs besides posting lists, as words for
+/// `scripts/query/leaves.lua`. Each has the number of its leaf.
+fn entries(target: &Target, leaves: &[&Leaf], lists: &Lists) -> Vec<(usize, Vec<Vec<u8>>)> {
     let mut entries = Vec::with_capacity(leaves.len());
     let mut add = |at: usize, leaf: &Leaf| {
         let mut words = Vec::new();
@@ -172,11 +185,25 @@ fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
         entries.push((at, words));
     };
     for (at, leaf) in leaves.iter().enumerate() {
-        match leaf {
+        if let Some(lists) = lists.get(leaf) {
             // Each value is an entry of its own, so that a call may end between two values.
-            &&Leaf::In { column, ref values } => {
-                values.iter().for_each(|value| add(at, &Leaf::Equals { column, value: value.clone() }));
+            let column = leaf.column();
+            for value in &lists.divided {
+                match value {
+                    Some(value) => add(at, &Leaf::Equals { column, value: value.clone() }),
+                    None => add(at, &Leaf::Null { column }),
+                }
             }
+            if lists.divided.is_empty() {
+                // The script refuses an index that is unfinished. So it is asked for one value.
+                match leaf {
+                    Leaf::In { values, .. } => add(at, &Leaf::Equals { column, value: values[0].clone() }),
+                    leaf => add(at, leaf),
+                }
+            }
+            continue;
+        }
+        match leaf {
             &&Leaf::Unique { column, ref values } => {
                 values.chunks(100).for_each(|values| add(at, &Leaf::Unique { column, values: values.to_vec() }));
             }
@@ -188,21 +215,24 @@ fn entries(target: &Target, leaves: &[&Leaf]) -> Vec<(usize, Vec<Vec<u8>>)> {
 
 /// Reads the rows of one segment that match, as a bitmap. It is the first segment if `from` is
 /// `None`. One round trip for each [`ENTRIES`] index entries of the filter. If records have expired
-/// that are not removed, one more, and one for each 900 of them.
-///
-/// `due` has the rows of expired records that the primary has not removed, once these rows are
-/// known.
+/// that are not removed, one more, and one for each 900 of them. The first time, some more for the
+/// posting lists.
 pub(super) async fn bitmaps(
     db: &Db,
     target: &Target,
     filter: &Node,
     from: Option<u32>,
     backwards: bool,
-    due: &mut Option<Rows>,
+    known: &mut Known,
 ) -> Result<Bitmaps> {
     let leaves = filter.leaves();
-    let entries = entries(target, &leaves);
-    let (mut rows, mut read, mut segment) = (Vec::new(), 0, from);
+    known.lists.read(db, target, &leaves).await?;
+    let Known { lists, expired: due } = known;
+    let entries = entries(target, &leaves, lists);
+    let candidates = lists.segments(filter);
+    let outermost =
+        |segments: &BTreeSet<u32>| if backwards { segments.last().copied() } else { segments.first().copied() };
+    let (mut rows, mut read, mut segment) = (Vec::new(), 0, from.or_else(|| candidates.as_ref().and_then(outermost)));
     loop {
         if read == 0 {
             rows = leaves.iter().map(|_| LeafRows::Any(Vec::new())).collect::<Vec<_>>();
@@ -230,14 +260,25 @@ pub(super) async fn bitmaps(
         if read < entries.len() {
             continue;
         }
+        for (leaf, rows) in leaves.iter().zip(&mut rows) {
+            if let (Some(lists), LeafRows::Any(all)) = (lists.get(leaf), rows)
+                && let Some(bitmap) = lists.rows.segment(number)
+            {
+                all.push(Container::Bitmap(bitmap.clone()));
+            }
+        }
         let mut evaluated = Segment { live: reply.live, leaves: rows.iter(), exact: true };
         let mut found = Rows::default();
         found.set_segment(number, evaluated.evaluate(filter, true));
         if let Some(due) = due {
             found.remove(due);
         }
-        let next =
-            if backwards { number.checked_sub(1) } else { Some(number + 1).filter(|next| *next < reply.segments) };
+        let next = match candidates {
+            Some(segments) if backwards => segments.range(..number).next_back().copied(),
+            Some(segments) => segments.range(number + 1..reply.segments.max(number + 1)).next().copied(),
+            None if backwards => number.checked_sub(1),
+            None => Some(number + 1).filter(|next| *next < reply.segments),
+        };
         let (exact, bitmaps) = (evaluated.exact, found.take_first().into_iter().collect());
         return Ok(Bitmaps { bitmaps, next, total: reply.total, exact, microseconds: 0 });
     }

@@ -40,6 +40,16 @@ impl Rows {
         }
     }
 
+    /// The segments that have rows, in ascending order.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = u32> {
+        self.0.keys().copied()
+    }
+
+    /// The bitmap of a segment, if it has rows.
+    pub(crate) fn segment(&self, segment: u32) -> Option<&Vec<u8>> {
+        self.0.get(&segment)
+    }
+
     /// Removes the first segment, and returns it with its bitmap.
     pub(crate) fn take_first(&mut self) -> Option<(u32, Vec<u8>)> {
         self.0.pop_first()
