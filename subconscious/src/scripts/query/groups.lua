@@ -115,8 +115,8 @@ local function count_bitmap(own, tried, segment)
   end
 end
 
--- Counts rows of any segments: the rows of one value after the other, as long as each is an eighth of
--- what is left, then one row after the other. Returns whether there were few enough rows.
+-- Counts rows of any segments: the rows of one value after the other, as long as each is an eighth
+-- of what is left, then one row after the other. Returns whether there were few enough rows.
 local function count_rows(rows)
   local share = 1
   lead()

@@ -14,9 +14,9 @@
 --   { equals, parts of its keys }       the containers of a divided value or of null
 --   { rows }                            some rows of any segments. Fields: `size` (their number, at
 --                                       most), and `keys` (their posting lists) or `rows` (a list)
---   { range, name, kind }               fields: `key`; `from` and `to` (ranks); `size`; `all` (number
---                                       of members); `low` and `high` (bounds, each { score, member })
---                                       `nested` (whether it is within an OR or a NOT)
+--   { range, name, kind }               fields: `key`; `from` and `to` (ranks); `size`; `all`
+--                                       (number of members); `low` and `high` (bounds, each { score,
+--                                       member }); `nested` (whether it is within an OR or a NOT)
 -- An OR of values has the fields `name` (its column) and `values`, if records store the values in
 -- the form of the index. An OR that stands for a range of ordinals has the fields `of` (its
 -- column), `from` and `to` (its bounds). A node has the field `wide` if it contains a range that is

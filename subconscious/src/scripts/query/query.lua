@@ -114,7 +114,8 @@ end
 -- half as long again as other calls.
 local function top_k(filter, residual, range, ordinals, edge)
   local kind, test, most, gathered = byte(ARGV[12], 2), residual and tester(residual), skip + wanted, {}
-  -- The places by their scores: numbers are sorted ten times as fast as by a function that compares.
+  -- The places by their scores: numbers are sorted ten times as fast as by a function that
+  -- compares.
   local numbers, places = {}, {}
   local function place_row(row, score, member)
     local number = tonumber(score)

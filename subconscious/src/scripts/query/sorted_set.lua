@@ -7,8 +7,8 @@
 --           rank(key, score, member)      number of members before (score, member)
 --           place_of(row, name, kind)     where a row is in the order of a column: its score as
 --                                         text, and its member; nil for null
---           in_range(node, score, member)  whether (score, member) is within the bounds of a range: see
---                                         nodes.lua
+--           in_range(node, score, member)  whether (score, member) is within the bounds of a
+--                                         range: see nodes.lua
 --           earlier(score, member, edge)  whether (score, member) is before the edge { score,
 --                                         member }
 --           entry_of, id_in               see ids.lua

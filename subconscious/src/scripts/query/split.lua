@@ -1,10 +1,11 @@
 -- split.lua: how a filter is answered. A library for queries. Other scripts include this file after
 -- tester.lua. KEYS, ARGV and Returns are those of the including script.
 --
--- Exports   LISTED         greatest number of rows of a range that are listed. Of a wider range, each
---                          row is tested by its record
+-- Exports   LISTED         greatest number of rows of a range that are listed. Of a wider range,
+--                          each row is tested by its record
 --           led(node)      a node of the rows that match, if few rows can: see below. Else nil
---           lead()         makes the function among(node, rows): the rows of a list that match a node
+--           lead()         makes the function among(node, rows): the rows of a list that match a
+--                          node
 --           split(node)    two nodes: one that sets can answer, and the residual filter, by which
 --                          each row still has to be tested; nil if there is none
 
@@ -12,8 +13,8 @@
 local LISTED = math.min(budget / 2, 4000)
 
 -- A filter that few rows can match is led by these rows: the rows of its shortest posting list or
--- range are read, and each other part is tested for just these. This touches no segment, so it costs
--- the same in a model of any size.
+-- range are read, and each other part is tested for just these. This touches no segment, so it
+-- costs the same in a model of any size.
 local LED = 4000
 
 -- An upper bound of the number of rows that match, and the microseconds to test the node for a row.

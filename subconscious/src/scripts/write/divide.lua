@@ -1,7 +1,7 @@
 -- divide.lua: moves the rows of a value from its posting list to containers, and adds a row. A part
--- of apply.lua, which includes this file. KEYS, ARGV and Returns are those of the script that includes
--- that one. This file uses these locals of apply.lua: p, row, target (the
--- posting list), name, value, containers.
+-- of apply.lua, which includes this file. KEYS, ARGV and Returns are those of the script that
+-- includes that one. This file uses these locals of apply.lua: p, row, target (the posting list),
+-- name, value, containers.
 local parts, count = {}, 0
 local members = call('SMEMBERS', target)
 members[#members + 1] = mark

@@ -32,8 +32,9 @@
 --   STEP_SORTED   SLOT_GONE: the member to remove, or false; SLOT_SCORE and SLOT_COMES: score and
 --                 member to add, or false
 --   STEP_UNIQUE   SLOT_GONE: the value to remove, or false; SLOT_COMES: the value to add, or false
--- The first three also have SLOT_NAME: the column; SLOT_VALUE: what follows the column or the segment
--- in the key; SLOT_ORDINAL: the value's ordinal, or false unless the column's values are kept in order
+-- The first three also have SLOT_NAME: the column; SLOT_VALUE: what follows the column or the
+-- segment in the key; SLOT_ORDINAL: the value's ordinal, or false unless the column's values are
+-- kept in order
 local plan, planned, containers, place_in_key, mark = nil, 0, nil, nil, nil
 for i = 1, n do
   local before, new = nil, nil

@@ -1,6 +1,7 @@
 -- unite.lua: moves the rows of a divided value back to a posting list, if few are left. A part of
 -- apply.lua, which includes this file. KEYS, ARGV and Returns are those of the script that includes
--- that one. This file uses these locals of apply.lua: p, name, value, containers, and left, the number of rows that the segment's container has left.
+-- that one. This file uses these locals of apply.lua: p, name, value, containers, and left, the
+-- number of rows that the segment's container has left.
 --
 -- It is included where a container has as many rows left as a power of two, and looks at the other
 -- containers only if all may have few rows. So it costs a write little, however a value shrinks.
