@@ -14,6 +14,7 @@ mod hammer;
 mod indexes;
 mod lacking;
 mod layout;
+mod lists;
 mod meanwhile;
 mod messages;
 mod migrate;
