@@ -114,23 +114,13 @@ end
 -- half as long again as other calls.
 local function top_k(filter, residual, range, ordinals, edge)
   local kind, test, most, gathered = byte(ARGV[12], 2), residual and tester(residual), skip + wanted, {}
-  -- The places by their scores: numbers are sorted ten times as fast as by a function that
-  -- compares.
-  local numbers, places = {}, {}
-  local function place_row(row, score, member)
-    local number = tonumber(score)
-    local place = { number, member, row, score }
-    if range and (range.low and earlier(number, member, range.low) or range.high and not earlier(number, member, range.high)) then return end
-    if edge and not before(edge, place) then return end
-    local same = places[number]
-    if same then
-      same[#same + 1] = place
-    else
-      numbers[#numbers + 1], places[number] = number, { place }
-    end
+  local lists = filter[1] == 'rows' and (residual and lists_of(filter) or {})
+  if lists and not residual then
+    gathered = rows_of(filter)
+    looked = looked + #gathered
+    if #gathered > TOP_K then return nil end
   end
-  local lists = filter[1] == 'rows' and lists_of(filter)
-  for segment = 0, segments - 1 do
+  for segment = 0, lists and not residual and -1 or segments - 1 do
     local set
     if lists then set = lists[segment] else set = evaluate(filter, segment) end
     local list = set or {}
@@ -153,24 +143,45 @@ local function top_k(filter, residual, range, ordinals, edge)
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
   -- Most members are the row alone. Others begin with the tail of the sort key.
   if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. KEY_SORTED .. order, unpack(members)) end
+  -- The scores as numbers, and where each is in `gathered`: sorting numbers takes a tenth of the time
+  -- of sorting by a function that compares.
+  local numbers, at = {}, {}
+  local function place(i) return { tonumber(scores[i]), members[i], gathered[i], scores[i] } end
   for i, row in ipairs(gathered) do
-    local score, member = scores[i], members[i]
     if ordinals then
       local id = id_in(entry_of(row))
-      score = ordinals[id and call('HGET', p .. KEY_RECORD .. id, order) or false]
-    elseif not score then
-      score, member = place_of(row, order, kind)
+      scores[i] = ordinals[id and call('HGET', p .. KEY_RECORD .. id, order) or false]
+    elseif not scores[i] then
+      scores[i], members[i] = place_of(row, order, kind)
     end
-    if score then place_row(row, score, member) end
+    local number = tonumber(scores[i] or nil)
+    if number and range then
+      local member = members[i]
+      if range.low and earlier(number, member, range.low) or range.high and not earlier(number, member, range.high) then number = nil end
+    end
+    if number and edge and not before(edge, place(i)) then number = nil end
+    local other = number and at[number]
+    if type(other) == 'table' then
+      other[#other + 1] = i
+    elseif other then
+      at[number] = { other, i }
+    elseif number then
+      numbers[#numbers + 1], at[number] = number, i
+    end
     if i % 16 == 0 and spent(16 * ROW_TESTED, 1.5) then return nil end
   end
   table.sort(numbers)
   local sorted, start, stop, step = {}, 1, #numbers, 1
   if descending then start, stop, step = #numbers, 1, -1 end
   for i = start, stop, step do
-    local same = places[numbers[i]]
-    if #same > 1 then table.sort(same, before) end
-    for _, place in ipairs(same) do sorted[#sorted + 1] = place end
+    local same = at[numbers[i]]
+    if type(same) == 'table' then
+      for n, other in ipairs(same) do same[n] = place(other) end
+      table.sort(same, before)
+      for _, each in ipairs(same) do sorted[#sorted + 1] = each end
+    else
+      sorted[#sorted + 1] = place(same)
+    end
     if #sorted >= most then break end
   end
   return sorted
