@@ -13,6 +13,7 @@ use crate::query::stats::Stats;
 use crate::server::Db;
 
 mod bitmaps;
+mod by_value;
 mod call;
 mod context;
 mod count;
@@ -33,6 +34,7 @@ mod rows;
 mod script_scan;
 mod top_k;
 
+use by_value::ByValue;
 use context::{Context, STEP};
 pub(crate) use hit::Hit;
 use order::OrderReader;
@@ -75,6 +77,7 @@ enum Way {
     Rows(RowScan),
     Ordered(OrderedScan),
     TopK(TopK),
+    ByValue(ByValue),
 }
 
 impl Execution {
@@ -175,6 +178,7 @@ impl Execution {
                 }
                 hits
             }
+            Way::ByValue(by_value) => by_value.next(context, rows, left, columns).await,
             Way::TopK(top_k) => {
                 let hits = top_k.next(context, rows, columns).await;
                 // If some of the sorted rows no longer match, more rows are wanted, and the search
@@ -197,7 +201,14 @@ async fn instead_of_script(
     columns: Option<&[usize]>,
 ) -> Result<Option<Way>> {
     if context.request.order.len() > 1 {
-        let matches = context.matching(&context.filter.clone(), None).await?;
+        let filter = context.filter.clone();
+        let begun = context.bitmaps(&filter, None, false).await?;
+        // With the usual budget, a thousand rows are soon sorted.
+        let few = begun.next.is_none() && u128::from(begun.count()) <= context.db.query_budget().as_micros();
+        if !few && ByValue::suits(context, left) {
+            return ByValue::new(context, from).await.map(Way::ByValue).map(Some);
+        }
+        let matches = context.matching(&filter, Some(begun)).await?;
         return TopK::new(context, &matches.rows, matches.exact, from, left).await.map(Way::TopK).map(Some);
     }
     let Some(&key) = context.request.order.first() else {

@@ -39,6 +39,11 @@ pub(super) async fn read(
 }
 
 impl Bitmaps {
+    /// Number of the rows.
+    pub(super) fn count(&self) -> u64 {
+        self.bitmaps.iter().flat_map(|(_, bitmap)| bitmap).map(|byte| u64::from(byte.count_ones())).sum()
+    }
+
     /// Bytes of all bitmaps.
     pub(super) fn size(&self) -> usize {
         self.bitmaps.iter().map(|(_, bitmap)| bitmap.len()).sum()

@@ -111,6 +111,10 @@ impl Context {
         self.stats = stats;
     }
 
+    pub(super) fn stats(&self) -> Option<Stats> {
+        self.stats.clone()
+    }
+
     pub(super) fn note(&self, note: impl FnOnce(&mut QueryStats)) {
         if let Some(stats) = &self.stats {
             stats.note(note);
