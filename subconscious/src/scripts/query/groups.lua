@@ -119,7 +119,7 @@ end
 -- of what is left, then one row after the other. Returns whether there were few enough rows.
 local function count_rows(rows)
   local share = 1
-  lead()
+  make_among()
   while #rows > 16 and share * 8 >= 1 do
     local value, found, left = value_of(rows[1]), { [rows[1]] = true }, {}
     if value then

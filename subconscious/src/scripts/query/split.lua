@@ -4,7 +4,7 @@
 -- Exports   LISTED         greatest number of rows of a range that are listed. Of a wider range,
 --                          each row is tested by its record
 --           led(node)      a node of the rows that match, if few rows can: see below. Else nil
---           lead()         makes the function among(node, rows): the rows of a list that match a
+--           make_among()   makes the function among(node, rows): the rows of a list that match a
 --                          node
 --           split(node)    two nodes: one that sets can answer, and the residual filter, by which
 --                          each row still has to be tested; nil if there is none
@@ -14,7 +14,7 @@ local LISTED = math.min(budget / 2, 4000)
 
 -- A filter that few rows can match is led by these rows: the rows of its shortest posting list or
 -- range are read, and each other part is tested for just these. This touches no segment, so it
--- costs the same in a model of any size.
+-- costs the same in a model of any size. So many rows at most, whatever the budget:
 local LED = 4000
 
 -- An upper bound of the number of rows that match, and the microseconds to test the node for a row.
@@ -36,7 +36,7 @@ end
 
 -- These functions are made when they are first needed, as many queries are led by no rows.
 local among, few
-local function lead()
+local function make_among()
   -- The rows of a list that match a node. Each part of the node is tested for all rows at once.
   function among(node, rows)
     local operator, kept = node[1], {}
@@ -136,7 +136,7 @@ local function led(node)
   end
   local size, work = bound(node)
   if (size > LED or size * (work + LISTED_ROW) > budget) and (node[1] ~= 'range' or size > LISTED) then return nil end
-  if not few then lead() end
+  if not few then make_among() end
   local rows = few(node)
   return #rows > 0 and { 'rows', rows = rows, size = #rows } or NONE
 end
