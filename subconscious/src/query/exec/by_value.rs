@@ -3,7 +3,7 @@
 //! match.
 
 use std::collections::VecDeque;
-use std::slice;
+use std::mem;
 
 use redis::Value;
 
@@ -13,7 +13,7 @@ use crate::query::exec::context::Context;
 use crate::query::exec::entry::SortEntry;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::position::Position;
-use crate::query::filter::{Bound, Condition};
+use crate::query::plan::{Leaf, Node};
 use crate::query::request::Request;
 use crate::server::reply;
 use crate::value::SortKey;
@@ -35,7 +35,7 @@ pub(super) struct ByValue {
 struct Group {
     /// The sort key of the value; `None` for null.
     key: Option<SortKey>,
-    condition: Condition,
+    filter: Node,
     /// Where to begin, in the order of the other columns.
     from: Position,
 }
@@ -67,25 +67,36 @@ impl ByValue {
         command.arg(context.target.keys.values(column.name())).arg(0).arg(-1);
         let reply = context.db.send(&command).await.map_err(|error| context.target.wrong_type(error))?;
         let Value::Array(values) = reply else { return Err(context.target.unexpected(&reply)) };
-        let (range, _) = context.filter.split_range(key.column);
-        let mut groups = Vec::new();
+        let (mut groups, mut readable) = (Vec::new(), Vec::new());
         for value in values {
-            let within = range.matches(schema, &[key.column], slice::from_ref(&value));
+            let others = context.filter.given(schema, key.column, &value);
             let stored = reply::bytes(value);
-            let Some(ordinal) = column.ordinal_of(&stored).filter(|_| within) else { continue };
-            let bound = || Some(Bound { stored: stored.clone(), ordinal, inclusive: true });
+            let Some(ordinal) = column.ordinal_of(&stored) else { continue };
+            readable.push(stored.clone());
+            let Some(others) = others else { continue };
+            let own = Node::Leaf(Leaf::Equals { column: key.column, value: stored });
             groups.push(Group {
                 key: Some(SortKey { score: ordinal.to_string().into_bytes(), tail: Vec::new() }),
-                condition: Condition::Range { column: key.column, low: bound(), high: bound() },
+                filter: Node::and(vec![own, others]),
                 from: Position::Start,
             });
         }
         // Values that this program can't read have no sort key, as null has none.
-        let readable = groups.iter().fold(Condition::Nothing, |all, group| all.or(group.condition.clone()));
-        groups.push(Group { key: None, condition: readable.not(), from: Position::Start });
+        readable.sort_unstable();
+        let unread = Node::Not(Box::new(Node::Leaf(Leaf::In { column: key.column, values: readable })));
+        let filter = Node::and(vec![unread, context.filter.clone()]);
+        groups.push(Group { key: None, filter, from: Position::Start });
         let place = |group: &Group| rank(group.key.as_ref(), key.descending, key.nulls_first);
         groups.sort_by_key(place);
-        groups.dedup_by(|next, group| next.key == group.key);
+        // The values that an enum does not know share an ordinal, so their rows are in one order.
+        groups.dedup_by(|next, group| {
+            let same = next.key == group.key;
+            if same {
+                let filters = [&mut group.filter, &mut next.filter].map(|filter| mem::replace(filter, Node::None));
+                group.filter = Node::Or(filters.into());
+            }
+            same
+        });
         if let Position::Entry(SortEntry { keys, row }) = from {
             let begin = rank(keys[0].as_ref(), key.descending, key.nulls_first);
             groups.retain(|group| place(group) >= begin);
@@ -145,13 +156,10 @@ impl ByValue {
 
     /// Begins the next value.
     fn begin(&mut self, context: &Context) -> Result<Option<(Option<SortKey>, Box<Execution>)>> {
-        let Some(Group { key, condition, from }) = self.groups.pop_front() else { return Ok(None) };
-        let request = Request {
-            condition: context.request.condition.clone().and(condition),
-            order: context.request.order[1..].to_vec(),
-            backwards: context.request.backwards,
-        };
-        let execution = Execution::from(&context.db, context.target.clone(), request, from, context.skip)?;
+        let Some(Group { key, filter, from }) = self.groups.pop_front() else { return Ok(None) };
+        let request = Request { order: context.request.order[1..].to_vec(), ..context.request.clone() };
+        let mut execution = Execution::from(&context.db, context.target.clone(), request, from, context.skip)?;
+        execution.context.filter = filter;
         Ok(Some((key, Box::new(execution.with_stats(context.stats())))))
     }
 }

@@ -174,7 +174,8 @@ impl Context {
 
     /// The columns of the filter and the order.
     pub(super) fn columns(&self) -> Vec<usize> {
-        self.request.fields(self.target.schema, &[])
+        let of_filter: Vec<usize> = self.filter.leaves().into_iter().map(Leaf::column).collect();
+        self.request.fields(self.target.schema, &of_filter)
     }
 
     /// The scores of rows in a column's sorted set: see [`lookup::scores`].

@@ -6,6 +6,7 @@
 //! them.
 
 use std::cmp::Ordering;
+use std::slice;
 
 use redis::Value;
 
@@ -126,6 +127,20 @@ impl Node {
         let (ranges, others) = self.parts().iter().partition::<Vec<_>, _>(is_range);
         let all = |nodes: Vec<&Self>| Self::and(nodes.into_iter().cloned().collect());
         (all(ranges), all(others))
+    }
+
+    /// The filter for the records that have this value of a column: parts of an AND that depend on
+    /// the column alone are true, and left out. `None` if one of them is false.
+    pub(crate) fn given(&self, schema: &ModelSchema, column: usize, value: &Value) -> Option<Self> {
+        let mut others = Vec::new();
+        for part in self.parts() {
+            if part.leaves().iter().any(|leaf| leaf.column() != column) {
+                others.push(part.clone());
+            } else if !part.matches(schema, &[column], slice::from_ref(value)) {
+                return None;
+            }
+        }
+        Some(Self::and(others))
     }
 
     /// The first column of which a filter has a range of a sorted set, if the filter is an AND.
