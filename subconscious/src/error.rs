@@ -296,9 +296,9 @@ impl Error {
         }
     }
 
-    /// Whether this program has to evaluate the filter of a query: the server refuses all writes for
-    /// a reason that does not prevent reads, or a script the filter (see
-    /// [`read_only`](Self::read_only)).
+    /// Whether the server refuses all writes for a reason that does not prevent reads. Then this
+    /// program evaluates the filter of a query. A script that leaves a filter to this program
+    /// answers the same: see [`read_only`](Self::read_only).
     pub(crate) fn refuses_writes(&self) -> bool {
         let Error::Redis(failure) = self else { return false };
         matches!(failure.code(), Some("READONLY" | "NOREPLICAS" | "MISCONF"))

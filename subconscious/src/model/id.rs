@@ -161,8 +161,8 @@ pub(crate) fn was_text(schema: &ModelSchema) -> bool {
 }
 
 /// The form of an id in the row directory. A UUID has its 16 bytes. An integer has a digit in each
-/// half of a byte, and the half `a` for a minus sign: so Lua, whose numbers are doubles, can read it.
-/// Zeros precede it. Any other id is its text.
+/// half of a byte, and the half `a` for a minus sign; zeros precede it. So Lua can read it, whose
+/// numbers are doubles. Any other id is its text.
 pub(crate) fn to_directory(schema: &ModelSchema, text: &[u8]) -> Vec<u8> {
     match schema.id_width {
         0 => text.to_vec(),

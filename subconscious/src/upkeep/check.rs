@@ -501,20 +501,16 @@ impl Walk<'_> {
     /// The entries of a key that are to be checked; `None` if another step checks the key. An error
     /// if the key is not one of a model.
     fn entries_of(&self, key: &[u8]) -> Result<Option<Entries>, ()> {
-        let entries = |what, column: &[u8], part| {
-            let column = self.number(column);
-            Ok(Some(Entries { key: key.to_vec(), what, column, part, value: None, cursor: b"0".to_vec() }))
+        let of_value = |what, column: &[u8], part, value: Option<&[u8]>| {
+            let (column, value) = (self.number(column), value.map(<[u8]>::to_vec));
+            Ok(Some(Entries { key: key.to_vec(), what, column, part, value, cursor: b"0".to_vec() }))
         };
+        let entries = |what, column: &[u8], part| of_value(what, column, part, None);
         match self.target.keys.parse(key).ok_or(())? {
             Key::Container { bitmap, column, segment, value } => {
-                let what = if bitmap { "bitmap" } else { "set" };
-                let value = value.map(<[u8]>::to_vec);
-                entries(what, column, segment).map(|found| found.map(|found| Entries { value, ..found }))
+                of_value(if bitmap { "bitmap" } else { "set" }, column, segment, value)
             }
-            Key::List { column, value } => {
-                let value = value.map(<[u8]>::to_vec);
-                entries("list", column, 0).map(|found| found.map(|found| Entries { value, ..found }))
-            }
+            Key::List { column, value } => of_value("list", column, 0, value),
             // The divided values are checked one by one later.
             Key::Divided(column) if self.column(self.number(column)).is_some_and(ColumnSchema::has_lists) => Ok(None),
             Key::Sorted(column) => entries("sorted", column, 0),

@@ -152,8 +152,8 @@ async fn layout_2_becomes_this_one_while_others_write() {
     let () = f.run(redis::cmd("HSET").arg(f.key("{Ticket}:meta")).arg("rows").arg(SEGMENT + 70_000)).await;
     Ticket::save_many(&f.db, second).await.unwrap().into_result().unwrap();
     // The rows between them are free.
-    let free = redis::cmd("ZADD").arg(f.key("{Ticket}:free")).arg(SEGMENT - 1_900).arg(0).arg(70_000).arg(1).clone();
-    let () = f.run(&mut { free }).await;
+    let free = [(SEGMENT - 1_900, 0u64), (70_000, 1)];
+    let () = f.run(redis::cmd("ZADD").arg(f.key("{Ticket}:free")).arg(&free[..])).await;
     ticket(5).expire(&f.db, Duration::from_secs(1_000)).await.unwrap();
     to_layout_2::<Ticket>(&f).await;
 

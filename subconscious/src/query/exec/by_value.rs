@@ -5,13 +5,12 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use redis::Value;
-
 use crate::error::Result;
 use crate::query::exec::Execution;
 use crate::query::exec::context::Context;
 use crate::query::exec::entry::SortEntry;
 use crate::query::exec::hit::Hit;
+use crate::query::exec::lookup;
 use crate::query::exec::position::Position;
 use crate::query::plan::{Leaf, Node};
 use crate::query::request::Request;
@@ -63,12 +62,8 @@ impl ByValue {
     pub(super) async fn new(context: &Context, from: &Position) -> Result<Self> {
         let (schema, key) = (context.target.schema, context.request.order[0]);
         let column = &schema.columns()[key.column];
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(context.target.keys.values(column.name())).arg(0).arg(-1);
-        let reply = context.db.send(&command).await.map_err(|error| context.target.wrong_type(error))?;
-        let Value::Array(values) = reply else { return Err(context.target.unexpected(&reply)) };
         let (mut groups, mut readable) = (Vec::new(), Vec::new());
-        for value in values {
+        for value in lookup::values(&context.db, &context.target, key.column).await? {
             let others = context.filter.given(schema, key.column, &value);
             let stored = reply::bytes(value);
             let Some(ordinal) = column.ordinal_of(&stored) else { continue };

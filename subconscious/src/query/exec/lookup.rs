@@ -65,6 +65,16 @@ pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec
     Ok(rows.iter().filter_map(hit).collect())
 }
 
+/// The stored values of a column of few values, in the order of their ordinals. One round trip.
+pub(super) async fn values(db: &Db, target: &Target, column: usize) -> Result<Vec<Value>> {
+    let mut command = redis::cmd("ZRANGE");
+    command.arg(target.keys.values(target.schema.columns()[column].name())).arg(0).arg(-1);
+    match db.send(&command).await.map_err(|error| target.wrong_type(error))? {
+        Value::Array(values) => Ok(values),
+        other => Err(target.unexpected(&other)),
+    }
+}
+
 /// The scores of rows in a column's sorted set; `None` if the column is null, or if the member is
 /// more than the row alone. One round trip.
 pub(super) async fn scores(db: &Db, target: &Target, column: usize, rows: &[u32]) -> Result<Vec<Option<Vec<u8>>>> {

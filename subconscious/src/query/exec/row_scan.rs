@@ -5,11 +5,10 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::slice;
 
-use redis::Value;
-
 use crate::error::Result;
 use crate::query::exec::context::{Context, MatchingRows};
 use crate::query::exec::hit::Hit;
+use crate::query::exec::lookup;
 use crate::query::exec::position::{Member, Position};
 use crate::query::exec::rows::{Rows, SEGMENT};
 use crate::query::plan::{Leaf, Node};
@@ -105,13 +104,9 @@ impl RowScan {
     ) -> Result<Self> {
         let (schema, at) = (context.target.schema, key.column);
         let column = &schema.columns()[at];
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(context.target.keys.values(column.name())).arg(0).arg(-1);
-        let reply = context.db.send(&command).await.map_err(|error| context.target.wrong_type(error))?;
-        let Value::Array(values) = reply else { return Err(context.target.unexpected(&reply)) };
         let (range, _) = context.filter.split_range(at);
         let mut runs = Vec::new();
-        for value in values {
+        for value in lookup::values(&context.db, &context.target, at).await? {
             let (within, stored) = (range.matches(schema, &[at], slice::from_ref(&value)), reply::bytes(value));
             if let Some(ordinal) = column.ordinal_of(&stored).filter(|_| within) {
                 let filter = Node::Leaf(Leaf::In { column: at, values: vec![stored] });

@@ -113,16 +113,15 @@ end
 -- if too many rows match. Gathered rows are of no use until all are gathered, so this call may take
 -- half as long again as other calls.
 local function top_k(filter, residual, range, ordinals, edge)
-  local kind, test, most, gathered = byte(ARGV[12], 2), residual and tester(residual), skip + wanted, {}
-  local lists = filter[1] == 'rows' and (residual and lists_of(filter) or {})
-  if lists and not residual then
-    gathered = rows_of(filter)
+  local kind, test, most = byte(ARGV[12], 2), residual and tester(residual), skip + wanted
+  local known = filter[1] == 'rows' and not test
+  local gathered = known and rows_of(filter) or {}
+  if known then
     looked = looked + #gathered
-    if #gathered > TOP_K then return nil end
+    if looked > TOP_K then return nil end
   end
-  for segment = 0, lists and not residual and -1 or segments - 1 do
-    local set
-    if lists then set = lists[segment] else set = evaluate(filter, segment) end
+  for segment = known and segments or 0, segments - 1 do
+    local set = evaluate(filter, segment)
     local list = set or {}
     if type(set) == 'string' then list = offsets(set, nil, 0, TOP_K + 1, false) end
     if test then
@@ -137,7 +136,7 @@ local function top_k(filter, residual, range, ordinals, edge)
     if looked > TOP_K then return nil end
     for _, offset in ipairs(list) do gathered[#gathered + 1] = segment * SEGMENT + offset end
     release()
-    if segment ~= segments - 1 and (set or not lists) and spent(SEGMENT_SCANNED, 1.5) then return nil end
+    if segment ~= segments - 1 and spent(SEGMENT_SCANNED, 1.5) then return nil end
   end
   local members, scores = {}, {}
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
