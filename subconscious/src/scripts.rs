@@ -77,6 +77,7 @@ const FILES: &[(&str, &str)] = files![
     "write/save.lua",
     "write/save_many.lua",
     "write/schema.lua",
+    "write/scores.lua",
     "write/unite.lua",
 ];
 
@@ -110,6 +111,9 @@ fn constants() -> HashMap<&'static str, String> {
         ("PROMOTE_EARLY", layout::PROMOTE_EARLY.into()),
         ("DEMOTE", layout::DEMOTE.into()),
         ("UNITE", layout::UNITE.into()),
+        ("PART", layout::PART.into()),
+        ("SCORE", layout::SCORE.into()),
+        ("ZONE", layout::ZONE.into()),
         ("DIRECTORY", layout::DIRECTORY.into()),
         ("CHUNK", layout::CHUNK.into()),
         ("LAST_ROW", layout::LAST_ROW.into()),
@@ -117,6 +121,7 @@ fn constants() -> HashMap<&'static str, String> {
         ("LONGEST_INDEXED", layout::LONGEST_INDEXED as u64),
     ];
     let kinds = [
+        ("KIND_BYTES", Kind::Bytes),
         ("KIND_DECIMAL", Kind::Decimal),
         ("KIND_FLOAT", Kind::Float),
         ("KIND_INTEGER", Kind::Integer),
@@ -128,8 +133,10 @@ fn constants() -> HashMap<&'static str, String> {
     // The scripts compare codes as bytes.
     let codes = codes.map(|(name, code)| (name, u32::from(code).to_string()));
     let keys = keys::PARTS.into_iter().map(|(name, part)| (name, format!("'{part}'")));
+    // A number that is always an argument of a command is a text: see `shared/rows.lua`.
+    let zone_end = ("ZONE_END", format!("'{}'", layout::ZONE - 1));
     let costs = cost::SCRIPTS.into_iter().map(|(name, cost)| (name, cost.to_string()));
-    numbers.chain(codes).chain(keys).chain(costs).collect()
+    numbers.chain(codes).chain(keys).chain([zone_end]).chain(costs).collect()
 }
 
 /// A text in which the names of constants are replaced by their values.

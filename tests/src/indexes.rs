@@ -10,6 +10,9 @@ use crate::Fixture;
 pub const SEGMENT: u64 = 261_888;
 const DIRECTORY: u64 = 65_472;
 
+/// Rows of a part of scores.
+const PART: u64 = 8184;
+
 /// The rows of each value of a column; `None` is null.
 type Rows = BTreeMap<(String, Option<Vec<u8>>), BTreeSet<u64>>;
 
@@ -101,6 +104,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
         (BTreeMap::new(), BTreeMap::new(), BTreeMap::<u64, u64>::new(), 0);
     let (mut found_owners, mut found_deadlines, mut kept) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     let mut meta: BTreeMap<String, String> = BTreeMap::new();
+    let (mut scores, mut found_scores) = (BTreeMap::new(), BTreeMap::new());
     let (mut divided, mut containers, mut divided_rows) = (BTreeMap::new(), BTreeMap::new(), Rows::new());
     for key in &keys {
         let whole = whole(key);
@@ -136,14 +140,27 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                 }
             }
             b"s" => {
-                let members: Vec<Vec<u8>> = f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1)).await;
-                let rows: Vec<u64> = members
-                    .iter()
-                    .map(|member| u64::from(u32::from_be_bytes(member[member.len() - 4..].try_into().unwrap())))
-                    .collect();
+                let members: Vec<(Vec<u8>, f64)> =
+                    f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1).arg("WITHSCORES")).await;
+                let row = |member: &[u8]| u64::from(u32::from_be_bytes(member[member.len() - 4..].try_into().unwrap()));
+                let rows: Vec<u64> = members.iter().map(|(member, _)| row(member)).collect();
+                let column = schema.columns().iter().find(|column| column.name() == text(&parts[1])).unwrap();
+                if !["text", "bytes", "uuid", "char"].contains(&column.type_name()) {
+                    scores.extend(members.iter().map(|(member, score)| ((text(&parts[1]), row(member)), *score)));
+                }
                 let set: BTreeSet<u64> = rows.iter().copied().collect();
                 assert_eq!(set.len(), rows.len(), "{} has a row twice", key.escape_ascii());
                 found_sorted.insert(text(&parts[1]), set);
+            }
+            b"c" => {
+                let bytes: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
+                let double = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
+                let (zone, scores) = bytes.split_at(16);
+                for (at, score) in scores.chunks_exact(8).enumerate().filter(|(_, score)| **score != [0; 8]) {
+                    let within = double(&zone[..8]) <= double(score) && double(score) <= double(&zone[8..]);
+                    assert!(within, "{} has a score beyond its zone", key.escape_ascii());
+                    found_scores.insert((text(&parts[1]), number(&parts[2]) * PART + at as u64), double(score));
+                }
             }
             b"v" => {
                 let ordered: BTreeSet<Vec<u8>> = f.run(redis::cmd("ZRANGE").arg(&whole).arg(0).arg(-1)).await;
@@ -211,6 +228,7 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
     }
     assert_eq!(found, values, "rows of values");
     assert_eq!(found_sorted, sorted, "sorted sets");
+    assert_eq!(found_scores, scores, "scores by row");
     assert_eq!(found_owners, owners, "owners of unique values");
     assert_eq!(found_deadlines, deadlines, "times to live");
     assert_eq!(kept, deadlines.keys().copied().collect(), "what is kept of records that expire");

@@ -46,7 +46,7 @@ pub(crate) const CODES: [(&str, char); 5] = [
 ];
 
 /// The plan of changes that `index.lua` makes: the codes of its steps, and the slots of a step.
-pub(crate) const PLAN: [(&str, u64); 16] = [
+pub(crate) const PLAN: [(&str, u64); 18] = [
     ("STEP_LIST", 1),
     ("STEP_SET", 2),
     ("STEP_BITMAP", 3),
@@ -61,6 +61,8 @@ pub(crate) const PLAN: [(&str, u64); 16] = [
     ("SLOT_NAME", 5),
     ("SLOT_COMES", 5),
     ("SLOT_VALUE", 6),
+    ("SLOT_SCORES", 6),
     ("SLOT_ORDINAL", 7),
+    ("SLOT_ZONE", 7),
     ("SLOTS", 7),
 ];

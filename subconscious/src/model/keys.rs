@@ -14,6 +14,7 @@
 //! | `l:<column>`, `i:<column>:<segment>`, `b:<column>:<segment>` | | the same of null |
 //! | `n:<column>` | hash | the divided values: `:<value>`, or the empty text for null → number of containers |
 //! | `s:<column>` | sorted set | rows in the order of a `sort` column |
+//! | `c:<column>:<row / 8,184>` | string | the scores of a `sort` column of numbers or times, by row: the least and the greatest one, between which all are, then one for each row. Each is a double of 8 bytes, the lowest first; 0 is stored as -0, and null as eight zero bytes |
 //! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal |
 //! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |
@@ -52,6 +53,7 @@ const SET: &str = "i:";
 const BITMAP: &str = "b:";
 const DIVIDED: &str = "n:";
 const SORTED: &str = "s:";
+const SCORES: &str = "c:";
 const VALUES: &str = "v:";
 const UNIQUE: &str = "u:";
 const LIVE: &str = "live:";
@@ -64,13 +66,14 @@ const META: &str = "meta";
 const TEMPORARY: &str = "t:";
 
 /// The parts of keys that follow the prefix of a model, by their names in the scripts.
-pub(crate) const PARTS: [(&str, &str); 16] = [
+pub(crate) const PARTS: [(&str, &str); 17] = [
     ("KEY_RECORD", RECORD),
     ("KEY_LIST", LIST),
     ("KEY_SET", SET),
     ("KEY_BITMAP", BITMAP),
     ("KEY_DIVIDED", DIVIDED),
     ("KEY_SORTED", SORTED),
+    ("KEY_SCORES", SCORES),
     ("KEY_VALUES", VALUES),
     ("KEY_UNIQUE", UNIQUE),
     ("KEY_LIVE", LIVE),
@@ -102,6 +105,11 @@ pub(crate) enum Key<'a> {
     },
     Divided(&'a [u8]),
     Sorted(&'a [u8]),
+    /// The scores of a part.
+    Scores {
+        column: &'a [u8],
+        part: u64,
+    },
     Values(&'a [u8]),
     Unique(&'a [u8]),
     Live(u64),
@@ -163,6 +171,11 @@ impl Keys {
     /// The sorted set of a column.
     pub(crate) fn sorted(&self, column: &str) -> String {
         format!("{}{SORTED}{column}", self.prefix)
+    }
+
+    /// The scores of a part of a column.
+    pub(crate) fn scores(&self, column: &str, part: u32) -> String {
+        format!("{}{SCORES}{column}:{part}", self.prefix)
     }
 
     /// The posting list of a value, or of null.
@@ -232,6 +245,10 @@ impl Keys {
             let (column, segment) = (parts.next()?, number(parts.next()?)?);
             return Some(Key::Container { bitmap, column, segment, value: parts.next() });
         }
+        if let Some(rest) = after(SCORES) {
+            let mut parts = rest.splitn(2, |byte| *byte == b':');
+            return Some(Key::Scores { column: parts.next()?, part: number(parts.next()?)? });
+        }
         let of_column = [
             (DIVIDED, Key::Divided as fn(_) -> _),
             (SORTED, Key::Sorted),
@@ -272,6 +289,7 @@ mod tests {
         assert_eq!(plain.entries(7), "{User}:e:7");
         assert_eq!(plain.directory(7), "{User}:d:7");
         assert_eq!(plain.sorted("age"), "{User}:s:age");
+        assert_eq!(plain.scores("age", 7), "{User}:c:age:7");
         assert_eq!(plain.values("age"), "{User}:v:age");
         assert_eq!(plain.divided("age"), "{User}:n:age");
         assert_eq!(plain.ttl(), "{User}:ttl");
@@ -291,6 +309,7 @@ mod tests {
         is(keys.entries(7).as_bytes(), Key::Entries(7));
         is(keys.directory(7).as_bytes(), Key::Directory(7));
         is(keys.sorted("age").as_bytes(), Key::Sorted(b"age"));
+        is(keys.scores("age", 7).as_bytes(), Key::Scores { column: b"age", part: 7 });
         is(keys.values("age").as_bytes(), Key::Values(b"age"));
         is(keys.divided("age").as_bytes(), Key::Divided(b"age"));
         assert_eq!(keys.list("age", Some(b"4:5")), b"staging:{User}:l:age:4:5");
@@ -305,7 +324,7 @@ mod tests {
         let value = Key::Container { bitmap: true, column: b"age", segment: 3, value: Some(b"4:5") };
         is(b"staging:{User}:b:age:3:4:5", value);
         assert_eq!(keys.bitmap_of(b"staging:{User}:i:age:3:4:5"), b"staging:{User}:b:age:3:4:5");
-        for strange in ["", "i:age", "i:age:x", "i:age:-1", "s:a:b", "live:", "d:x", "metas", "y:1"] {
+        for strange in ["", "i:age", "i:age:x", "i:age:-1", "s:a:b", "c:a", "c:a:b", "live:", "d:x", "metas", "y:1"] {
             assert_eq!(parsed(format!("staging:{{User}}:{strange}").as_bytes()), None, "{strange}");
         }
         assert_eq!(parsed(b"{User}:meta"), None);

@@ -18,6 +18,16 @@ pub(crate) const UNITE: u32 = 128;
 /// The rows at which a bitmap becomes a set again.
 pub(crate) const DEMOTE: u32 = 64;
 
+/// Rows in a part: the scores of these rows are in one string, which takes 65,488 bytes and fits its
+/// allocation class together with its header. A segment has 32 parts.
+pub(crate) const PART: u32 = 8184;
+
+/// Bytes of a score in the string of a part.
+pub(crate) const SCORE: u32 = 8;
+
+/// Bytes of the zone of a part, its least and its greatest score, which are before the others.
+pub(crate) const ZONE: u32 = 2 * SCORE;
+
 /// Rows in a string of the row directory.
 pub(crate) const DIRECTORY: u32 = 65_472;
 

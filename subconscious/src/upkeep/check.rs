@@ -119,7 +119,8 @@ pub enum Fault {
     /// The stored expiry of a record differs from that of its hash. A repair takes over that of the
     /// hash.
     WrongExpiry,
-    /// A stored number of records or rows is wrong. A repair corrects it.
+    /// A stored number is wrong: of records, of rows, or the least or greatest value of a part of the
+    /// model. A repair corrects it.
     WrongCount,
     /// The rows of one value are in two keys. A repair merges them.
     SplitContainer,
@@ -207,7 +208,7 @@ struct Entries {
     what: &'static str,
     /// Position among the indexed columns, from 1; 0 for none.
     column: usize,
-    /// The segment of a container, or the chunk of a hash.
+    /// The segment of a container, the part of scores, or the chunk of a hash.
     part: u64,
     value: Option<Vec<u8>>,
     cursor: Vec<u8>,
@@ -514,6 +515,7 @@ impl Walk<'_> {
             // The divided values are checked one by one later.
             Key::Divided(column) if self.column(self.number(column)).is_some_and(ColumnSchema::has_lists) => Ok(None),
             Key::Sorted(column) => entries("sorted", column, 0),
+            Key::Scores { column, part } => entries("scores", column, part),
             Key::Unique(column) => entries("unique", column, 0),
             // If the column has ordered values, they are checked one by one later.
             Key::Values(column) if self.column(self.number(column)).is_some_and(ColumnSchema::has_values) => Ok(None),

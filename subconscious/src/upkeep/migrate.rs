@@ -263,7 +263,7 @@ async fn drop_indexes(target: &Target, db: &Db, stored: &Stored, progress: &mut 
         }
     }
     let is_dropped = |key: &[u8]| match keys.parse(key) {
-        Some(Key::List { column, .. } | Key::Container { column, .. }) => {
+        Some(Key::List { column, .. } | Key::Container { column, .. } | Key::Scores { column, .. }) => {
             columns.iter().any(|dropped| dropped.as_bytes() == column)
         }
         _ => false,

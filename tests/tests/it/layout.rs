@@ -103,7 +103,7 @@ async fn to_layout_2<M: RedisModel>(f: &Fixture) {
                 let of_value = (column.to_owned(), parts.next().unwrap_or_default().to_owned());
                 segments.entry(of_value).or_default().insert(segment);
             }
-            "n" => f.run(redis::cmd("DEL").arg(key(&format!("n:{rest}")))).await,
+            "n" | "c" => f.run(redis::cmd("DEL").arg(key(&format!("{part}:{rest}")))).await,
             "e" => {
                 let part: u64 = rest.parse().unwrap();
                 if let Some(at) = schema.columns().iter().find(|column| column.is_key())

@@ -57,6 +57,10 @@ for at = 0, planned - SLOTS, SLOTS do
     if step == STEP_SORTED then
       if gone then call('ZREM', target, gone) end
       if comes then call('ZADD', target, plan[at + SLOT_SCORE], comes) end
+      local scores = plan[at + SLOT_SCORES]
+      if scores then
+        -- include write/scores.lua
+      end
     else
       if gone then call('HDEL', target, gone) end
       if comes then call('HSET', target, comes, mark) end

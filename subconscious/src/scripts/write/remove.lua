@@ -36,6 +36,12 @@ else
   if width ~= '0' then
     for at = 0, floor((rows - 1) / DIRECTORY) do call('UNLINK', p .. KEY_ENTRIES .. at) end
   end
+  for i = 1, n do
+    local index, kind = byte(ARGV[specs + i], 1, 2)
+    if (index == INDEX_SORTED or index == INDEX_BOTH) and kind ~= KIND_BYTES then
+      for at = 0, floor((rows - 1) / PART) do call('UNLINK', p .. KEY_SCORES .. ARGV[names + i] .. ':' .. at) end
+    end
+  end
   call('DEL', p .. KEY_FREE)
   call('HSET', p .. KEY_META, 'rows', '0', 'count', '0')
 end

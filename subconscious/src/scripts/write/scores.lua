@@ -1,0 +1,20 @@
+-- scores.lua: writes the score of a row into its part. Other scripts include this file in place.
+-- KEYS, ARGV and Returns are those of the including script. This file uses these locals of that
+-- script:
+--
+-- plan, at    the plan of index.lua, and the place before the slots of a step
+-- row         the row
+-- comes       false if the row has no value any more
+-- scores      the key of the part
+local zone, number, bytes = plan[at + SLOT_ZONE], comes and tonumber(plan[at + SLOT_SCORE]), nil
+-- The string is allocated at its full size at once, except that of the first part, as a model may
+-- have few records.
+if zone and row >= PART and call('EXISTS', scores) == 0 then call('SETRANGE', scores, ZONE + PART * SCORE - 1, '\0') end
+if zone then call('SETRANGE', scores, '0', zone) end
+-- Eight zero bytes are null, so 0 is stored as -0.
+if number == 0 then
+  bytes = '\0\0\0\0\0\0\0\128'
+else
+  bytes = number and struct.pack('<d', number) or '\0\0\0\0\0\0\0\0'
+end
+if zone ~= nil then call('SETRANGE', scores, text('%d', ZONE + row % PART * SCORE), bytes) end
