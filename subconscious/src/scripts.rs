@@ -34,6 +34,7 @@ const FILES: &[(&str, &str)] = files![
     "query/order.lua",
     "query/ordered_scan.lua",
     "query/owner.lua",
+    "query/parts.lua",
     "query/query.lua",
     "query/read_bitmaps.lua",
     "query/ready.lua",

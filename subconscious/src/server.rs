@@ -31,6 +31,8 @@ pub(crate) use traffic::Traffic;
 
 /// The default budget of a query.
 const QUERY_BUDGET: Duration = Duration::from_millis(1);
+/// The default of [`DbBuilder::bytes_in_flight`].
+const BYTES_IN_FLIGHT: usize = 2 << 20;
 
 /// The default time after which a query counts as slow.
 const SLOW_QUERY: Duration = Duration::from_millis(100);
@@ -62,6 +64,7 @@ pub struct Db {
     replica: Option<Server>,
     namespace: Arc<str>,
     query_budget: Duration,
+    bytes_in_flight: usize,
     slow_query: Duration,
     /// Whether the scripts of queries report how long they took.
     timed: bool,
@@ -134,6 +137,7 @@ impl Db {
             replica: None,
             namespace: "".into(),
             query_budget: QUERY_BUDGET,
+            bytes_in_flight: BYTES_IN_FLIGHT,
             slow_query: SLOW_QUERY,
             timed: false,
             traffic: None,
@@ -186,6 +190,11 @@ impl Db {
     #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nobody watches"))]
     pub(crate) fn slow_query(&self) -> Duration {
         self.slow_query
+    }
+
+    /// See [`DbBuilder::bytes_in_flight`].
+    pub(crate) fn bytes_in_flight(&self) -> usize {
+        self.bytes_in_flight
     }
 
     pub(crate) fn query_budget(&self) -> Duration {

@@ -225,6 +225,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether the score of a sort key says something of the value. A text's is always 0.
+    pub(crate) fn has_scores(self) -> bool {
+        matches!(self, Kind::Integer | Kind::Float | Kind::Nanoseconds | Kind::Decimal)
+    }
+
     /// The code of the kind in the scripts.
     pub(crate) fn code(self) -> char {
         match self {

@@ -31,6 +31,7 @@ mod page;
 pub(crate) mod position;
 mod row_scan;
 mod rows;
+mod scores;
 mod script_scan;
 mod top_k;
 

@@ -3,6 +3,8 @@
 pub(crate) mod cost;
 pub(crate) mod program;
 
+#[cfg(test)]
+pub(crate) use program::BEYOND_ROWS;
 pub(crate) use program::{Leaf, Node};
 
 #[cfg(test)]

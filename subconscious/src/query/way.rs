@@ -32,6 +32,8 @@ pub enum PlanWay {
     Estimate,
     /// The rows that match, read as bitmaps.
     Bitmaps,
+    /// A comparison of the scores of the matching rows with a range, in this program.
+    Scores,
     /// An ordered scan by this program: it reads the sorted set of the first column of the order,
     /// and tests each row by the bitmaps.
     Order,
@@ -50,6 +52,7 @@ impl fmt::Display for PlanWay {
             Self::Gather => "gathering of the matching rows, sorted on the server",
             Self::Estimate => "estimate of the matching rows",
             Self::Bitmaps => "bitmaps of the matching rows",
+            Self::Scores => "comparison of the values of many rows here",
             Self::Order => "walk along the order, matched with the bitmaps here",
             Self::Sort => "reading of the matching rows, sorted here",
             Self::Owner => "owner of the unique value",

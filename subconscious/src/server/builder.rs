@@ -20,7 +20,7 @@ use super::connection::{Endpoint, Link, Source};
 use super::node::{Connection, Server};
 #[cfg(feature = "sentinel")]
 use super::sentinel;
-use super::{Db, QUERY_BUDGET, SLOW_QUERY, check_namespace};
+use super::{BYTES_IN_FLIGHT, Db, QUERY_BUDGET, SLOW_QUERY, check_namespace};
 use crate::error::{Error, Result};
 
 /// Settings of a [`Db`] to be opened, made by [`Db::builder`].
@@ -46,6 +46,7 @@ pub struct DbBuilder {
     response_timeout: Duration,
     retries: usize,
     query_budget: Duration,
+    bytes_in_flight: usize,
     slow_query: Duration,
 }
 
@@ -62,6 +63,7 @@ impl DbBuilder {
             response_timeout: Duration::from_secs(5),
             retries: 3,
             query_budget: QUERY_BUDGET,
+            bytes_in_flight: BYTES_IN_FLIGHT,
             slow_query: SLOW_QUERY,
         }
     }
@@ -101,6 +103,15 @@ impl DbBuilder {
     /// With a budget of zero, each call does the least that it can. Default: 1 millisecond.
     pub fn query_budget(mut self, budget: Duration) -> Self {
         self.query_budget = budget;
+        self
+    }
+
+    /// About how many bytes of index entries a query asks for before it has read them. A range that
+    /// many records are in is compared in this program, with 8 bytes for each record. A smaller
+    /// number bounds the memory of both sides, a larger one keeps both of them busy. At least 64 KB
+    /// are asked for. Default: 2 MB.
+    pub fn bytes_in_flight(mut self, bytes: usize) -> Self {
+        self.bytes_in_flight = bytes;
         self
     }
 
@@ -198,6 +209,7 @@ impl DbBuilder {
             replica,
             namespace: self.namespace.into(),
             query_budget: self.query_budget,
+            bytes_in_flight: self.bytes_in_flight,
             slow_query: self.slow_query,
             ..Db::over(server)
         })

@@ -114,9 +114,18 @@ impl SortKey {
         Self { score, tail: Vec::new() }
     }
 
+    /// The score as the server reads it.
+    pub(crate) fn double(&self) -> f64 {
+        parse(&self.score).unwrap_or(0.0)
+    }
+
+    /// Whether no other integer has the score of this one.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.double().abs() < EXACT
+    }
+
     pub(crate) fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        let score = |key: &Self| parse::<f64>(&key.score).unwrap_or(0.0);
-        score(self).total_cmp(&score(other)).then_with(|| self.tail.cmp(&other.tail))
+        self.double().total_cmp(&other.double()).then_with(|| self.tail.cmp(&other.tail))
     }
 }
 

@@ -13,10 +13,11 @@ use crate::query::exec::hit::Hit;
 use crate::query::exec::lookup;
 use crate::query::exec::position::Position;
 use crate::query::exec::rows::Rows;
+use crate::query::exec::scores::{self, ScoreRange};
 use crate::query::plan::{Leaf, Node};
 use crate::query::request::Request;
 use crate::query::stats::{QueryStats, Stats};
-use crate::query::way::PlanWay;
+use crate::query::way::{PlanStep, PlanWay};
 use crate::server::Db;
 use crate::write::record;
 
@@ -143,8 +144,37 @@ impl Context {
                 matches.rows.set_segment(segment, bitmap);
             }
         }
+        if !matches.exact {
+            matches.exact = self.compare_scores(filter, &mut matches.rows).await?;
+        }
         matches.count = matches.rows.len();
         Ok(matches)
+    }
+
+    /// Removes rows whose scores are not in the ranges of a filter. Returns whether all that is left
+    /// matches, if all rows match the filter without its ranges.
+    async fn compare_scores(&self, filter: &Node, rows: &mut Rows) -> Result<bool> {
+        let (ranges, mut exact) = scores::ranges(self.target.schema, filter);
+        for range in ranges {
+            self.note(|stats| stats.steps.push(PlanStep { way: PlanWay::Scores, calls: 0 }));
+            exact &= self.keep(range, rows, true).await?;
+        }
+        Ok(exact)
+    }
+
+    /// Removes rows whose scores are not in a range. The records of rows whose scores do not decide
+    /// it are tested, if they are few; otherwise it returns false.
+    pub(super) async fn keep(&self, range: ScoreRange, rows: &mut Rows, zones: bool) -> Result<bool> {
+        let mut undecided = scores::keep(&self.db, &self.target, range, rows, zones).await?;
+        let doubts: Vec<u32> = undecided.iter().collect();
+        if doubts.len() > STEP {
+            return Ok(false);
+        }
+        for hit in self.look_up(&doubts, None).await? {
+            undecided.remove_row(hit.row);
+        }
+        rows.remove(&undecided);
+        Ok(true)
     }
 
     /// Reads the rows that match a filter in some segments, from segment `from` on.

@@ -1,17 +1,17 @@
 //! Counts the records that match.
 
+use redis::Value;
+
 use crate::error::Result;
-use crate::model::target::Target;
 use crate::query::exec::Execution;
-use crate::query::exec::call;
+use crate::query::exec::call::{self, ReplyReader};
 use crate::query::exec::context::{Context, STEP};
 use crate::query::exec::order::OrderReader;
 use crate::query::exec::position::Position;
-use crate::query::exec::rows::Rows;
-use crate::query::plan::Node;
+use crate::query::exec::rows::{self, Rows};
+use crate::query::exec::scores::{self, Part};
 use crate::query::request::OrderKey;
 use crate::scripts::COUNT;
-use crate::server::Db;
 
 /// The result of counting by the script.
 enum Counted {
@@ -22,18 +22,26 @@ enum Counted {
     AlongRange(usize),
 }
 
-/// Counts by the script. One round trip for each millisecond of the server's time.
-async fn by_script(db: &Db, target: &Target, filter: &Node) -> Result<Counted> {
-    let (mut total, mut from, mut column) = (0, Position::default(), Vec::new());
+/// Counts by the script. One round trip for each millisecond of the server's time, and one more
+/// where this program compares scores.
+async fn by_script(context: &Context) -> Result<Counted> {
+    let (db, target, filter) = (&context.db, &context.target, &context.filter);
+    let (mut total, mut from, mut column) = (0, Position::default().words(), Vec::new());
     loop {
         let mut command = call::begin(db, target, &COUNT);
-        command.arg(&from.words()).arg(&column);
+        command.arg(&from).arg(&column);
         let mut reply = call::run(db, target, &COUNT, command, filter).await?;
         let word = reply.bytes()?;
         total += reply.number::<u64>()?;
         match &word[..] {
             b"done" => return Ok(Counted::All(total)),
-            b"more" => (from, column) = (reply.position()?, reply.bytes()?),
+            b"more" => (from, column) = (reply.position()?.words(), reply.bytes()?),
+            b"parts" => {
+                let next = reply.optional()?;
+                total += in_parts(context, &mut reply).await?;
+                let Some(segment) = next else { return Ok(Counted::All(total)) };
+                from = [b"part".to_vec(), segment.to_string().into_bytes(), Vec::new()];
+            }
             b"along" => {
                 let name = reply.bytes()?;
                 let column = target.schema.columns().iter().position(|column| column.name().as_bytes() == name);
@@ -44,13 +52,50 @@ async fn by_script(db: &Db, target: &Target, filter: &Node) -> Result<Counted> {
     }
 }
 
+/// Counts the rows of parts whose scores are in the ranges of some columns.
+async fn in_parts(context: &Context, reply: &mut ReplyReader<'_>) -> Result<u64> {
+    let schema = context.target.schema;
+    let (mut columns, mut pieces) = (reply.reader()?, reply.reader()?);
+    let mut named = Vec::new();
+    while !columns.is_done() {
+        named.push(columns.bytes()?);
+    }
+    let mut rows = Rows::default();
+    while !pieces.is_done() {
+        let part = Part::of(pieces.number()?);
+        match pieces.value()? {
+            Value::BulkString(bits) => scores::insert(&mut rows, part, &bits),
+            Value::Array(offsets) => {
+                let offsets = offsets.iter().filter_map(|offset| match offset {
+                    Value::Int(offset) => u32::try_from(*offset).ok(),
+                    _ => None,
+                });
+                scores::insert(&mut rows, part, &rows::bitmap(offsets));
+            }
+            other => return Err(context.target.unexpected(&other)),
+        }
+    }
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let (ranges, _) = scores::ranges(schema, &context.filter);
+    let mut exact = true;
+    for range in ranges {
+        if named.iter().any(|name| schema.columns()[range.column()].name().as_bytes() == name) {
+            // The script has looked at the zones.
+            exact &= context.keep(range, &mut rows, false).await?;
+        }
+    }
+    if exact { Ok(rows.len()) } else { context.count_records(&rows).await }
+}
+
 impl Execution {
     /// The number of records that match. One round trip for each millisecond of the server's time.
     /// If this program scans a wide range of a sorted set, one for each 4,000 rows of the range.
     pub(crate) async fn count(self) -> Result<u64> {
         let mut context = self.context;
         if !context.client_side {
-            match by_script(&context.db, &context.target, &context.filter).await {
+            match by_script(&context).await {
                 Err(error) if error.refuses_writes() => context.client_side = true,
                 Err(error) => return Err(error),
                 Ok(Counted::All(count)) => return Ok(count),
@@ -58,23 +103,32 @@ impl Execution {
             }
         }
         // Reading a range takes a quarter of the time that reading the records of its rows takes.
-        if let Some(column) = context.filter.sorted_range() {
+        // Comparing scores takes less.
+        let has_scores = |column: usize| context.target.schema.columns()[column].kind.has_scores();
+        if let Some(column) = context.filter.sorted_range().filter(|column| !has_scores(*column)) {
             return Ok(along_range(&mut context, column).await?.len());
         }
         let matches = context.matching(&context.filter.clone(), None).await?;
         if matches.exact {
             return Ok(matches.count);
         }
-        let (rows, mut count) = (matches.rows.iter().collect::<Vec<_>>(), 0);
-        for rows in rows.chunks(STEP) {
-            count += context.look_up(rows, None).await?.len() as u64;
-        }
-        Ok(count)
+        context.count_records(&matches.rows).await
     }
 
     /// The rows that match, found by an ordered scan of the filter's range of this column.
     pub(crate) async fn along_range(mut self, column: usize) -> Result<Rows> {
         along_range(&mut self.context, column).await
+    }
+}
+
+impl Context {
+    /// The number of these rows whose records match.
+    async fn count_records(&self, rows: &Rows) -> Result<u64> {
+        let (rows, mut count) = (rows.iter().collect::<Vec<_>>(), 0);
+        for rows in rows.chunks(STEP) {
+            count += self.look_up(rows, None).await?.len() as u64;
+        }
+        Ok(count)
     }
 }
 

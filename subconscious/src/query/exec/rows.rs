@@ -32,6 +32,14 @@ impl Rows {
         self.0.get(&(row / SEGMENT)).and_then(|bitmap| bitmap.get(at)).is_some_and(|byte| byte & bit != 0)
     }
 
+    /// Removes a row.
+    pub(crate) fn remove_row(&mut self, row: u32) {
+        let (at, bit) = place(row);
+        if let Some(byte) = self.0.get_mut(&(row / SEGMENT)).and_then(|bitmap| bitmap.get_mut(at)) {
+            *byte &= !bit;
+        }
+    }
+
     /// Removes the rows of another set.
     pub(crate) fn remove(&mut self, others: &Self) {
         for (segment, bitmap) in &mut self.0 {
@@ -50,9 +58,28 @@ impl Rows {
         self.0.get(&segment)
     }
 
+    /// The bitmap of a segment, which may be short.
+    pub(crate) fn segment_mut(&mut self, segment: u32) -> &mut Vec<u8> {
+        self.0.entry(segment).or_default()
+    }
+
+    /// Adds the rows of another set.
+    pub(crate) fn extend(&mut self, others: Self) {
+        for (segment, bitmap) in others.0 {
+            let mine = self.segment_mut(segment);
+            mine.resize(mine.len().max(bitmap.len()), 0);
+            mine.iter_mut().zip(bitmap).for_each(|(one, two)| *one |= two);
+        }
+    }
+
     /// Removes the first segment, and returns it with its bitmap.
     pub(crate) fn take_first(&mut self) -> Option<(u32, Vec<u8>)> {
         self.0.pop_first()
+    }
+
+    /// Whether no segment was set.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn len(&self) -> u64 {

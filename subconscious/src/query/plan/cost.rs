@@ -62,7 +62,7 @@ impl Attempt {
 }
 
 /// What the steps of a script cost, in microseconds of the server, by their names in the scripts.
-pub(crate) const SCRIPTS: [(&str, f64); 20] = [
+pub(crate) const SCRIPTS: [(&str, f64); 24] = [
     // Reading or setting a bit in a script.
     ("BIT_TESTED", 0.5),
     // Looking for a container.
@@ -88,6 +88,13 @@ pub(crate) const SCRIPTS: [(&str, f64); 20] = [
     ("ROW_PASSED", 1.2),
     // Testing a row of a row scan.
     ("ROW_TESTED", 2.0),
+    // Reading the zone of a part.
+    ("ZONE_READ", 0.6),
+    // Reading the rows of a part, for the client, which then reads and compares their scores.
+    ("PIECE_READ", 1.0),
+    ("PART_READ", 40.0),
+    // Reading a member of a sorted set by the client.
+    ("ROW_ALONG", 0.7),
     // Moving on to another segment.
     ("SEGMENT_SCANNED", 15.0),
     // Evaluating the filter in a segment, and each of its containers.

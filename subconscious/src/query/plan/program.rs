@@ -18,7 +18,7 @@ use crate::value::{Kind, SortKey, escape_beginning, index_form, list};
 /// These bytes follow the tail of a value in a bound that is after all members of the value. They
 /// are greater than any row, as rows are below 2^31. They are less than the rest of a tail that
 /// continues this one, which begins with 0x80 or more.
-const BEYOND_ROWS: &[u8] = &[0x7F, 0xFF, 0xFF, 0xFF, 0xFF];
+pub(crate) const BEYOND_ROWS: &[u8] = &[0x7F, 0xFF, 0xFF, 0xFF, 0xFF];
 
 /// A filter, with columns by their positions.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +116,7 @@ impl Node {
     }
 
     /// The parts of an AND; the node alone if it is none.
-    fn parts(&self) -> &[Self] {
+    pub(crate) fn parts(&self) -> &[Self] {
         if let Self::And(parts) = self { parts } else { std::slice::from_ref(self) }
     }
 
@@ -369,7 +369,7 @@ impl Leaf {
     }
 
     /// Whether a record matches that has this stored value of the column; `None` is null.
-    fn matches(&self, column: &ColumnSchema, stored: Option<&[u8]>) -> bool {
+    pub(crate) fn matches(&self, column: &ColumnSchema, stored: Option<&[u8]>) -> bool {
         let Some(stored) = stored else { return matches!(self, Self::Null { .. }) };
         let among = |values: &[Vec<u8>]| {
             let has = |value: &[u8]| values.binary_search_by(|other| other.as_slice().cmp(value)).is_ok();

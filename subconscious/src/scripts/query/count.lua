@@ -6,7 +6,8 @@
 -- ARGV[2]   registration of the program: see ready.lua
 -- ARGV[3]   the budget in microseconds: see budget.lua
 -- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
--- ARGV[5]   position where the last call ended (see scan.lua): its word; "" for the first call
+-- ARGV[5]   position where the last call ended (see scan.lua): its word; "" for the first call; or
+--           part, if zones are used, and the segment to go on with is the first mark
 -- ARGV[6], ARGV[7]: its two marks
 -- ARGV[8]   the column whose range the last call scanned, or ""
 -- ARGV[9]   the first word of the filter (see nodes.lua); its other words follow
@@ -14,6 +15,9 @@
 -- Returns   { done, count }
 --           or { more, count, word, mark, mark, column }: there is more to count; the position and
 --           the column are as in ARGV[5] to ARGV[8]
+--           or { parts, count, segment to go on with or -1, columns, pieces }: rows that zones
+--           decide were counted; the client counts the rows of the pieces (see parts.lua) that are
+--           in its ranges of these columns
 --           or { along, 0, column }: nothing was counted, as the client scans the column's range at
 --           less cost
 --           or nil, then a reason and its details (see ready.lua)
@@ -23,6 +27,7 @@
 -- include query/scan.lua
 -- include query/row_scan.lua
 -- include query/ordered_scan.lua
+-- include query/parts.lua
 
 local function run()
   local refusal = not_ready()
@@ -41,6 +46,18 @@ local function run()
   elseif rows and rows ~= NONE or node[1] == 'range' and word == '' then
     n = (rows or node).size
   elseif node ~= NONE and not rows then
+    if word == '' or word == 'part' then
+      local filter, residual = split(node)
+      local ranges = residual and ranges_of(residual)
+      if word == 'part' and not residual or ranges and (word == 'part' or are_parts_cheaper(ranges)) then
+        local found, next, pieces = count_parts(filter, ranges or {}, tonumber(first) or 0)
+        local columns = {}
+        for i, range in ipairs(ranges or {}) do columns[i] = range[2] end
+        return { 'parts', found, next, columns, pieces }
+      end
+      -- The filter has changed since the call before, as values were divided or united.
+      if word == 'part' then word, first = 'row', first * SEGMENT - 1 end
+    end
     -- A range may have fewer rows than match the rest of the filter. Then the range is scanned, and
     -- each of its rows is tested by the rest. Not a range that is ANDed only because the other
     -- parts of an OR have no rows: they may have some in the next call.
