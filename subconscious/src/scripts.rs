@@ -80,6 +80,7 @@ const FILES: &[(&str, &str)] = files![
     "write/schema.lua",
     "write/scores.lua",
     "write/unite.lua",
+    "write/widen.lua",
 ];
 
 /// A text in which each line that includes a file is replaced by the text of the file, and so on
@@ -113,8 +114,10 @@ fn constants() -> HashMap<&'static str, String> {
         ("DEMOTE", layout::DEMOTE.into()),
         ("UNITE", layout::UNITE.into()),
         ("PART", layout::PART.into()),
+        ("PARTS", layout::PARTS.into()),
         ("SCORE", layout::SCORE.into()),
         ("ZONE", layout::ZONE.into()),
+        ("ZONES", layout::ZONES.into()),
         ("DIRECTORY", layout::DIRECTORY.into()),
         ("CHUNK", layout::CHUNK.into()),
         ("LAST_ROW", layout::LAST_ROW.into()),
@@ -134,10 +137,16 @@ fn constants() -> HashMap<&'static str, String> {
     // The scripts compare codes as bytes.
     let codes = codes.map(|(name, code)| (name, u32::from(code).to_string()));
     let keys = keys::PARTS.into_iter().map(|(name, part)| (name, format!("'{part}'")));
-    // A number that is always an argument of a command is a text: see `shared/rows.lua`.
-    let zone_end = ("ZONE_END", format!("'{}'", layout::ZONE - 1));
+    // Numbers that are always arguments of a command are texts: see `shared/rows.lua`.
+    let zones = [
+        ("PART_ZONE", 0),
+        ("PART_ZONE_END", layout::ZONE - 1),
+        ("SEGMENT_ZONE", layout::ZONE),
+        ("SEGMENT_ZONE_END", layout::ZONES - 1),
+    ];
+    let zones = zones.map(|(name, byte)| (name, format!("'{byte}'")));
     let costs = cost::SCRIPTS.into_iter().map(|(name, cost)| (name, cost.to_string()));
-    numbers.chain(codes).chain(keys).chain([zone_end]).chain(costs).collect()
+    numbers.chain(codes).chain(keys).chain(zones).chain(costs).collect()
 }
 
 /// A text in which the names of constants are replaced by their values.

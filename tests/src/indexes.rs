@@ -155,11 +155,16 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
             b"c" => {
                 let bytes: Vec<u8> = f.run(redis::cmd("GET").arg(&whole)).await;
                 let double = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
-                let (zone, scores) = bytes.split_at(16);
+                let (zones, scores) = bytes.split_at(32);
+                let part = number(&parts[2]);
+                let first = [namespace.as_slice(), format!("{prefix}c:{}:{}", text(&parts[1]), part - part % 32).as_bytes()].concat();
+                let of_segment: Vec<u8> = f.run(redis::cmd("GETRANGE").arg(first).arg(16).arg(31)).await;
                 for (at, score) in scores.chunks_exact(8).enumerate().filter(|(_, score)| **score != [0; 8]) {
-                    let within = double(&zone[..8]) <= double(score) && double(score) <= double(&zone[8..]);
-                    assert!(within, "{} has a score beyond its zone", key.escape_ascii());
-                    found_scores.insert((text(&parts[1]), number(&parts[2]) * PART + at as u64), double(score));
+                    for zone in [&zones[..16], &of_segment] {
+                        let within = double(&zone[..8]) <= double(score) && double(score) <= double(&zone[8..]);
+                        assert!(within, "{} has a score beyond its zone", key.escape_ascii());
+                    }
+                    found_scores.insert((text(&parts[1]), part * PART + at as u64), double(score));
                 }
             }
             b"v" => {

@@ -14,7 +14,7 @@
 //! | `l:<column>`, `i:<column>:<segment>`, `b:<column>:<segment>` | | the same of null |
 //! | `n:<column>` | hash | the divided values: `:<value>`, or the empty text for null → number of containers |
 //! | `s:<column>` | sorted set | rows in the order of a `sort` column |
-//! | `c:<column>:<row / 8,184>` | string | the scores of a `sort` column of numbers or times, by row: the least and the greatest one, between which all are, then one for each row. Each is a double of 8 bytes, the lowest first; 0 is stored as -0, and null as eight zero bytes |
+//! | `c:<column>:<row / 8,184>` | string | the scores of a `sort` column of numbers or times, by row. First the zone of the part (the least and the greatest score, between which all are) and, if the part is the first of its segment, that of the segment; then one score for each row. Each is a double of 8 bytes, the lowest first; the score 0 is stored as -0, and null as eight zero bytes |
 //! | `v:<column>` | sorted set | the values of a `sort` column of few values: score = ordinal |
 //! | `u:<column>` | hash | the values of a `unique` column: value → row |
 //! | `live:<segment>` | bitmap | rows in use |

@@ -18,15 +18,23 @@ pub(crate) const UNITE: u32 = 128;
 /// The rows at which a bitmap becomes a set again.
 pub(crate) const DEMOTE: u32 = 64;
 
-/// Rows in a part: the scores of these rows are in one string, which takes 65,488 bytes and fits its
+/// Rows in a part: the scores of these rows are in one string, which takes 65,504 bytes and fits its
 /// allocation class together with its header. A segment has 32 parts.
 pub(crate) const PART: u32 = 8184;
+
+/// Parts of a segment.
+pub(crate) const PARTS: u32 = SEGMENT / PART;
 
 /// Bytes of a score in the string of a part.
 pub(crate) const SCORE: u32 = 8;
 
-/// Bytes of the zone of a part, its least and its greatest score, which are before the others.
+/// Bytes of a zone: the least and the greatest score of some rows, between which all of their scores
+/// are.
 pub(crate) const ZONE: u32 = 2 * SCORE;
+
+/// Bytes of the zones before the scores of a part: the zone of the part and, in the first part of a
+/// segment, the zone of the segment.
+pub(crate) const ZONES: u32 = 2 * ZONE;
 
 /// Rows in a string of the row directory.
 pub(crate) const DIRECTORY: u32 = 65_472;

@@ -11,16 +11,13 @@ use futures::stream::FuturesOrdered;
 use redis::{Pipeline, Value};
 
 use crate::error::Result;
-use crate::model::layout::{PART, SCORE, SEGMENT, ZONE};
+use crate::model::layout::{PART, PARTS, SCORE, SEGMENT, ZONE, ZONES};
 use crate::model::schema::ModelSchema;
 use crate::model::target::Target;
 use crate::query::exec::rows::Rows;
 use crate::query::plan::{Leaf, Node};
 use crate::server::Db;
 use crate::value::{Kind, SortKey};
-
-/// Parts of a segment.
-const PARTS: u32 = SEGMENT / PART;
 
 /// Bytes of a bitmap that have the rows of a part.
 const BYTES: usize = PART as usize / 8;
@@ -148,7 +145,7 @@ impl Scores {
 
     /// The score of each row of the part, up to the last one that has any; `None` is null.
     pub(super) fn iter(&self) -> impl Iterator<Item = Option<f64>> {
-        let scores = self.0.get(ZONE as usize..).unwrap_or_default().as_chunks().0.iter();
+        let scores = self.0.get(ZONES as usize..).unwrap_or_default().as_chunks().0.iter();
         // 0 is stored as -0.
         scores.map(|bytes| if *bytes == [0; SCORE as usize] { None } else { Some(f64::from_le_bytes(*bytes)) })
     }
@@ -227,7 +224,7 @@ fn commands(pipeline: &mut Pipeline, target: &Target, column: usize, part: Part,
         return 1;
     }
     for offset in offsets(bits) {
-        let first = ZONE + offset * SCORE;
+        let first = ZONES + offset * SCORE;
         pipeline.cmd("GETRANGE").arg(&key).arg(first).arg(first + SCORE - 1);
     }
     count as usize
@@ -269,9 +266,9 @@ async fn read(
             let scores = if rows > FEW {
                 texts.next().unwrap_or_default()
             } else {
-                let mut all = vec![0; ZONE as usize];
+                let mut all = vec![0; ZONES as usize];
                 for (offset, score) in offsets(bits).zip(texts) {
-                    let first = (ZONE + offset * SCORE) as usize;
+                    let first = (ZONES + offset * SCORE) as usize;
                     all.resize(first, 0);
                     all.extend(score);
                 }
@@ -336,7 +333,7 @@ pub(super) async fn keep(db: &Db, target: &Target, range: ScoreRange, rows: &mut
         let (mut sure, mut possible) = ([0u8; BYTES], [0u8; BYTES]);
         let (sure_range, possible_range) = (range.sure, range.possible);
         let within = |score: f64, (least, greatest): (f64, f64)| u8::from(least <= score && score <= greatest);
-        for (at, eight) in scores.0.get(ZONE as usize..).unwrap_or_default().chunks(8 * SCORE as usize).enumerate() {
+        for (at, eight) in scores.0.get(ZONES as usize..).unwrap_or_default().chunks(8 * SCORE as usize).enumerate() {
             let (Some(one), Some(two)) = (sure.get_mut(at), possible.get_mut(at)) else { break };
             for (bit, bytes) in eight.as_chunks::<8>().0.iter().enumerate() {
                 let (score, there) = (f64::from_le_bytes(*bytes), u8::from(*bytes != [0; 8]));

@@ -18,12 +18,12 @@ local function ranges_of(residual)
   return ranges
 end
 
--- Whether all (true) or none (false) of the rows of a part are in the ranges; nil if the zones do
--- not decide it.
-local function verdict(ranges, part)
+-- Whether all (true) or none (false) of the rows of a zone are in the ranges; nil if the zones do
+-- not decide it. The zone begins and ends at these bytes of a part.
+local function verdict(ranges, part, first, last)
   local all = true
   for _, range in ipairs(ranges) do
-    local zone = call('GETRANGE', p .. KEY_SCORES .. range[2] .. ':' .. decimal[part], '0', ZONE_END)
+    local zone = call('GETRANGE', p .. KEY_SCORES .. range[2] .. ':' .. decimal[part], first, last)
     effort = effort + ZONE_READ
     if #zone < ZONE then return false end
     local least, greatest = struct.unpack('<dd', zone)
@@ -36,8 +36,6 @@ local function verdict(ranges, part)
   return all or nil
 end
 
-local PARTS = SEGMENT / PART
-
 local function are_parts_cheaper(ranges)
   local along = math.huge
   for _, range in ipairs(ranges) do along = math.min(along, range.size * ROW_ALONG) end
@@ -47,7 +45,7 @@ local function are_parts_cheaper(ranges)
   local first, open = floor(segments / 2) * PARTS, 0
   local last = math.min(first + PARTS, math.ceil(handed / PART)) - 1
   for part = first, last do
-    if verdict(ranges, part) == nil then open = open + 1 end
+    if verdict(ranges, part, PART_ZONE, PART_ZONE_END) == nil then open = open + 1 end
   end
   return along >= handed / PART * #ranges * (ZONE_READ + PART_READ * open / math.max(last - first + 1, 1))
 end
@@ -55,8 +53,12 @@ end
 local function count_parts(filter, ranges, segment)
   local n, pieces = 0, {}
   for segment = segment, segments - 1 do
-    local set, offsets_of = evaluate(filter, segment), nil
-    if type(set) == 'table' then
+    local whole, set, offsets_of = verdict(ranges, segment * PARTS, SEGMENT_ZONE, SEGMENT_ZONE_END), nil, nil
+    if whole ~= false then set = evaluate(filter, segment) end
+    if whole then
+      n = n + size(set)
+      set = nil
+    elseif type(set) == 'table' then
       offsets_of = {}
       for _, offset in ipairs(set) do
         local within = offset % PART
@@ -71,7 +73,7 @@ local function count_parts(filter, ranges, segment)
     for part = 0, set and PARTS - 1 or -1 do
       local first = part * PART / 8
       local some = offsets_of and offsets_of[part]
-      local all = (some or first < bytes) and verdict(ranges, segment * PARTS + part)
+      local all = (some or first < bytes) and verdict(ranges, segment * PARTS + part, PART_ZONE, PART_ZONE_END)
       if some and all then n = n + #some end
       if all and not offsets_of then begun = begun or first end
       if all == nil or not all and begun then

@@ -140,7 +140,7 @@ elseif what == 'sorted' then
   end
 elseif what == 'scores' then
   local first, sort_key = tonumber(cursor), places()
-  local bytes = call('GETRANGE', key, ZONE + first * SCORE, ZONE + (first + 64) * SCORE - 1)
+  local bytes = call('GETRANGE', key, ZONES + first * SCORE, ZONES + (first + 64) * SCORE - 1)
   for at = 1, #bytes, SCORE do
     local stored = sub(bytes, at, at + SCORE - 1)
     if string.find(stored, '[^%z]') then
@@ -149,25 +149,41 @@ elseif what == 'scores' then
       local of, value = record(row)
       local score = of and of ~= true and value and sort_key(kind, value)
       -- check_rows.lua finds scores that differ from the record's.
-      if of ~= true and not score then stale(text('%d', row), 'SETRANGE', text('%d', ZONE + slot * SCORE), '\0\0\0\0\0\0\0\0') end
+      if of ~= true and not score then stale(text('%d', row), 'SETRANGE', text('%d', ZONES + slot * SCORE), '\0\0\0\0\0\0\0\0') end
       count = count + 1
     end
   end
   if #bytes == 64 * SCORE and first + 64 < PART then next = text('%d', first + 64) end
   if next == '0' then
     local least, greatest
-    bytes = call('GETRANGE', key, ZONE, -1)
+    bytes = call('GETRANGE', key, ZONES, -1)
     for at = 1, #bytes - SCORE + 1, SCORE do
       local number = struct.unpack('<d', bytes, at)
       if number ~= 0 or byte(bytes, at + SCORE - 1) ~= 0 then
         least, greatest = math.min(least or number, number), math.max(greatest or number, number)
       end
     end
+    local beginning = p .. KEY_SCORES .. name .. ':'
+    local of_segment = beginning .. text('%d', part - part % PARTS)
+    local function zone(of, first, last)
+      local bytes = call('GETRANGE', of, first, last)
+      if #bytes < ZONE then return math.huge, -math.huge end
+      return struct.unpack('<dd', bytes)
+    end
     if least then
-      local low, high = struct.unpack('<dd', call('GETRANGE', key, 0, ZONE_END))
-      if low > least or high < greatest then report('count', key, nil, text('zone from %.17g to %.17g', low, high), true) end
-      -- Values that are gone may have left the zone too wide.
-      if repair then call('SETRANGE', key, 0, struct.pack('<dd', least, greatest)) end
+      -- The zone of the segment has that of the part, and not just its scores.
+      local low, high = zone(key, PART_ZONE, PART_ZONE_END)
+      local lowest, highest = zone(of_segment, SEGMENT_ZONE, SEGMENT_ZONE_END)
+      if low > least or high < greatest or lowest > low or highest < high then report('count', key, nil, 'the least or the greatest value', true) end
+    end
+    if least and repair then
+      -- Values that are gone may have left the zones too wide.
+      call('SETRANGE', key, PART_ZONE, struct.pack('<dd', least, greatest))
+      for at = part - part % PARTS, part - part % PARTS + PARTS - 1 do
+        local low, high = zone(beginning .. text('%d', at), PART_ZONE, PART_ZONE_END)
+        least, greatest = math.min(least, low), math.max(greatest, high)
+      end
+      call('SETRANGE', of_segment, SEGMENT_ZONE, struct.pack('<dd', least, greatest))
     end
   end
 elseif what == 'unique' then

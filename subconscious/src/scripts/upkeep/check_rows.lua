@@ -40,7 +40,7 @@ local function enter(row, key, fields)
       there = not comes or tonumber(call('ZSCORE', target, comes) or '') == tonumber(plan[at + SLOT_SCORE])
       local scores = plan[at + SLOT_SCORES]
       if there and comes and scores then
-        local number, first = tonumber(plan[at + SLOT_SCORE]), ZONE + row % PART * SCORE
+        local number, first = tonumber(plan[at + SLOT_SCORE]), ZONES + row % PART * SCORE
         local stored = call('GETRANGE', scores, first, first + SCORE - 1)
         -- Eight zero bytes are null, and would be read as 0.
         local same = #stored == SCORE and string.find(stored, '[^%z]') and struct.unpack('<d', stored) == number

@@ -32,7 +32,8 @@
 --   STEP_SORTED   SLOT_GONE: the member to remove, or false; SLOT_SCORE and SLOT_COMES: score and
 --                 member to add, or false; SLOT_SCORES: the key of the part of the row, whose
 --                 scores have the same score by row, or false; SLOT_ZONE: the new zone of this
---                 part, false if it stays, or nil if the part has no key yet
+--                 part, and then that of its segment if it changes; false if the part's stays, or
+--                 nil if the part has no zone and gets none
 --   STEP_UNIQUE   SLOT_GONE: the value to remove, or false; SLOT_COMES: the value to add, or false
 -- The first three also have SLOT_NAME: the column; SLOT_VALUE: what follows the column or the
 -- segment in the key; SLOT_ORDINAL: the value's ordinal, or false unless the column's values are
@@ -144,23 +145,17 @@ for i = 1, n do
       plan[planned + SLOT_SCORE], plan[planned + SLOT_COMES] = score, comes
       local scores, zone = false, nil
       if kind ~= KIND_BYTES then
-        local at = row % PART
-        scores = text('%s%s%s:%d', p, KEY_SCORES, name, (row - at) / PART)
-        zone = call('GETRANGE', scores, '0', ZONE_END)
-        local number = comes and tonumber(score)
-        if #zone < ZONE then
-          zone = number and struct.pack('<dd', number, number) or nil
-        else
-          local least, greatest = struct.unpack('<dd', zone)
-          zone = false
-          if number and (number < least or number > greatest) then
-            -- An eighth more, so that the zone of a column that grows changes a few times, and not
-            -- with each row.
-            local more = (math.max(number, greatest) - math.min(number, least)) / 8
-            if more ~= more or more == math.huge then more = 0 end
-            if number < least then least = number - more else greatest = number + more end
-            zone = struct.pack('<dd', least, greatest)
-          end
+        local at, low = row % PART, comes and tonumber(score)
+        local part, high = (row - at) / PART, low
+        scores = text('%s%s%s:%d', p, KEY_SCORES, name, part)
+        zone = call('GETRANGE', scores, PART_ZONE, PART_ZONE_END)
+        -- include write/widen.lua
+        if zone then
+          local of_part = zone
+          low, high = struct.unpack('<dd', zone)
+          zone = call('GETRANGE', text('%s%s%s:%d', p, KEY_SCORES, name, part - part % PARTS), SEGMENT_ZONE, SEGMENT_ZONE_END)
+          -- include write/widen.lua
+          zone = of_part .. (zone or '')
         end
       end
       plan[planned + SLOT_SCORES], plan[planned + SLOT_ZONE] = scores, zone
