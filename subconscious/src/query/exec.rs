@@ -34,6 +34,7 @@ mod rows;
 mod scores;
 mod script_scan;
 mod top_k;
+mod zones;
 
 use by_value::ByValue;
 use context::{Context, STEP};
@@ -231,17 +232,20 @@ async fn instead_of_script(
     if matches!(from, Position::Null(_)) || begins_with_nulls {
         return Ok(Some(Way::Rows(RowScan::nulls(context, key, from))));
     }
-    order_in_program(context, GoOn { key, from: from.clone(), left, begun: None }).await
+    order_in_program(context, GoOn { key, from: from.clone(), left, handed: 0, begun: None }).await
 }
 
 /// The cheapest way to continue an order in this program; `None` if the script is cheaper.
 async fn order_in_program(context: &mut Context, go_on: GoOn) -> Result<Option<Way>> {
-    let GoOn { key, from, left, begun } = go_on;
+    let GoOn { key, from, left, handed, begun } = go_on;
     let (range, others) = context.filter.split_range(key.column);
     if others == Node::All && !context.client_side {
         return Ok(None);
     }
     let wanted = context.skip.saturating_add(left);
+    if let Some(candidates) = zones::candidates(context, key, &from, wanted, handed).await? {
+        return TopK::first(context, candidates, &from, left).await.map(Way::TopK).map(Some);
+    }
     let top_k = if context.target.schema.columns()[key.column].has_sorted_set() {
         let matches = context.matching(&others, begun).await?;
         if cost::ordered_scan_is_cheaper(matches.total, matches.count, wanted) {

@@ -34,6 +34,8 @@ pub enum PlanWay {
     Bitmaps,
     /// A comparison of the scores of the matching rows with a range, in this program.
     Scores,
+    /// The parts of the model were read by this program whose values come first in the order.
+    Zones,
     /// An ordered scan by this program: it reads the sorted set of the first column of the order,
     /// and tests each row by the bitmaps.
     Order,
@@ -53,6 +55,7 @@ impl fmt::Display for PlanWay {
             Self::Estimate => "estimate of the matching rows",
             Self::Bitmaps => "bitmaps of the matching rows",
             Self::Scores => "comparison of the values of many rows here",
+            Self::Zones => "reading of the parts that come first in the order",
             Self::Order => "walk along the order, matched with the bitmaps here",
             Self::Sort => "reading of the matching rows, sorted here",
             Self::Owner => "owner of the unique value",

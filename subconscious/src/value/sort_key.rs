@@ -46,6 +46,14 @@ pub(crate) struct SortKey {
 /// 2^53: integers below it are exact as doubles.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+impl Kind {
+    /// Whether a value of this kind with this score surely has no tail, so that no other value has
+    /// the score.
+    pub(crate) fn is_alone(self, score: f64) -> bool {
+        self == Kind::Float || self == Kind::Integer && score.abs() < EXACT
+    }
+}
+
 /// A stored value that is not a number of the column's kind counts as 0. Only another program can
 /// have stored it.
 impl SortKey {
@@ -117,11 +125,6 @@ impl SortKey {
     /// The score as the server reads it.
     pub(crate) fn double(&self) -> f64 {
         parse(&self.score).unwrap_or(0.0)
-    }
-
-    /// Whether no other integer has the score of this one.
-    pub(crate) fn is_exact(&self) -> bool {
-        self.double().abs() < EXACT
     }
 
     pub(crate) fn compare(&self, other: &Self) -> std::cmp::Ordering {

@@ -33,8 +33,18 @@ pub(super) async fn read(
     from: Option<u32>,
     backwards: bool,
 ) -> Result<Bitmaps> {
+    let first = from.map(|segment| segment.to_string()).unwrap_or_default();
+    call(db, target, filter, first, call::direction(backwards)).await
+}
+
+/// Reads the rows of a segment that match. One round trip.
+pub(super) async fn of_segment(db: &Db, target: &Target, filter: &Node, segment: u32) -> Result<Bitmaps> {
+    call(db, target, filter, segment.to_string(), "only").await
+}
+
+async fn call(db: &Db, target: &Target, filter: &Node, first: String, direction: &str) -> Result<Bitmaps> {
     let mut command = call::begin(db, target, &BITMAPS);
-    command.arg(from.map(|segment| segment.to_string()).unwrap_or_default()).arg(call::direction(backwards));
+    command.arg(first).arg(direction);
     Bitmaps::of(&mut call::run(db, target, &BITMAPS, command, filter).await?)
 }
 

@@ -53,8 +53,10 @@ pub(super) struct PageReply {
     pub(super) evaluating: u64,
     /// About how many microseconds a call took that ended before it was done.
     pub(super) spent: u64,
+    /// Number of rows that the model has handed out.
+    pub(super) handed: u32,
     /// If the way is an estimate: the bitmaps of the filter without its range of the order's
-    /// column.
+    /// column, if its other ranges are short.
     pub(super) bitmaps: Option<Bitmaps>,
 }
 
@@ -101,6 +103,7 @@ pub(super) async fn read(
         other => return Err(head.unknown(other)),
     };
     let (estimated, evaluating, spent) = (head.optional()?, head.number()?, head.number()?);
+    let handed = head.number()?;
     let bitmaps = if bitmaps.is_done() { None } else { Some(Bitmaps::of(&mut bitmaps)?) };
     let mut hits = Vec::with_capacity(rows.len() / 2);
     let mut values = rows.into_iter();
@@ -117,5 +120,18 @@ pub(super) async fn read(
         hits.push(Hit { row: *row as u32, id, key, fields });
     }
     let next = more.then_some(next);
-    Ok(PageReply { hits, next, skip, first, way, microseconds, looked_at, estimated, evaluating, spent, bitmaps })
+    Ok(PageReply {
+        hits,
+        next,
+        skip,
+        first,
+        way,
+        microseconds,
+        looked_at,
+        estimated,
+        evaluating,
+        spent,
+        handed,
+        bitmaps,
+    })
 }

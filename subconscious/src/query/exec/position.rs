@@ -32,6 +32,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// The score as the server reads it.
+    pub(crate) fn double(&self) -> f64 {
+        parse(&self.score).unwrap_or(0.0)
+    }
+
     /// The row, which is the member's last four bytes.
     pub(crate) fn row(&self) -> u32 {
         row_of(&self.member)

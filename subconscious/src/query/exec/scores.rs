@@ -76,7 +76,7 @@ impl ScoreRange {
     }
 
     /// Whether all values are in the range, and whether some may be.
-    fn has(&self, score: f64) -> (bool, bool) {
+    pub(super) fn has(&self, score: f64) -> (bool, bool) {
         let within = |(least, greatest): (f64, f64)| least <= score && score <= greatest;
         (within(self.sure), within(self.possible))
     }
@@ -111,11 +111,7 @@ pub(super) fn ranges(schema: &ModelSchema, filter: &Node) -> (Vec<ScoreRange>, b
 /// The lower bound is in the range, the upper one is not.
 fn tie(kind: Kind, bound: &SortKey, lower: bool) -> Tie {
     // Then members are the row alone, which is after an empty tail, and before any other one.
-    let alone = match kind {
-        Kind::Float => true,
-        Kind::Integer => bound.is_exact(),
-        _ => false,
-    };
+    let alone = kind.is_alone(bound.double());
     match (bound.tail.is_empty(), lower) {
         (true, true) => Tie::In,
         (true, false) => Tie::Out,
@@ -146,8 +142,8 @@ impl Scores {
     /// The score of each row of the part, up to the last one that has any; `None` is null.
     pub(super) fn iter(&self) -> impl Iterator<Item = Option<f64>> {
         let scores = self.0.get(ZONES as usize..).unwrap_or_default().as_chunks().0.iter();
-        // 0 is stored as -0.
-        scores.map(|bytes| if *bytes == [0; SCORE as usize] { None } else { Some(f64::from_le_bytes(*bytes)) })
+        // 0 is stored as -0, and adding 0 makes it 0.
+        scores.map(|bytes| if *bytes == [0; SCORE as usize] { None } else { Some(f64::from_le_bytes(*bytes) + 0.0) })
     }
 }
 
@@ -162,6 +158,15 @@ impl Part {
     /// The part of a number that counts all parts of the model.
     pub(super) fn of(number: u32) -> Self {
         Self { segment: number / PARTS, number: number % PARTS }
+    }
+
+    /// The parts of a segment of a model that has handed out so many rows.
+    pub(super) fn of_segment(segment: u32, handed: u32) -> impl Iterator<Item = Self> {
+        (segment * PARTS..handed.div_ceil(PART).min((segment + 1) * PARTS)).map(Self::of)
+    }
+
+    pub(super) fn first_row(self) -> u32 {
+        self.segment * SEGMENT + self.number * PART
     }
 
     /// The parts of a segment that have rows in its bitmap.
@@ -191,18 +196,40 @@ impl Part {
     }
 }
 
+/// Rows that have a zone.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Segment(u32),
+    Part(Part),
+}
+
 /// Adds the rows of a part to a set. They are bits, as in the bitmap of the segment.
 pub(super) fn insert(rows: &mut Rows, part: Part, bits: &[u8]) {
     part.rows(rows).iter_mut().zip(bits).for_each(|(one, two)| *one |= two);
 }
 
-/// Reads the zones of parts; `None` if a part has no scores. One round trip.
-pub(super) async fn zones(db: &Db, target: &Target, column: usize, parts: &[Part]) -> Result<Vec<Option<Zone>>> {
-    let mut pipeline = Pipeline::with_capacity(parts.len());
-    for part in parts {
-        pipeline.cmd("GETRANGE").arg(part.key(target, column)).arg(0).arg(ZONE - 1);
+/// Reads zones; `None` if a place has no scores. One round trip.
+pub(super) async fn zones(db: &Db, target: &Target, column: usize, places: &[Place]) -> Result<Vec<Option<Zone>>> {
+    let mut pipeline = Pipeline::with_capacity(places.len());
+    for place in places {
+        let (part, first) = match *place {
+            Place::Part(part) => (part, 0),
+            // The first part of a segment also has the zone of the segment.
+            Place::Segment(segment) => (Part { segment, number: 0 }, ZONE),
+        };
+        pipeline.cmd("GETRANGE").arg(part.key(target, column)).arg(first).arg(first + ZONE - 1);
     }
     Ok(replies(db, target, &pipeline).await?.into_iter().map(|bytes| Scores(bytes).zone()).collect())
+}
+
+/// Reads the scores of several columns in parts: of each part, those of each column. One round trip.
+pub(super) async fn columns(db: &Db, target: &Target, columns: &[usize], parts: &[Part]) -> Result<Vec<Vec<Scores>>> {
+    let mut pipeline = Pipeline::with_capacity(parts.len() * columns.len());
+    for (part, column) in parts.iter().flat_map(|part| columns.iter().map(move |column| (part, column))) {
+        pipeline.cmd("GET").arg(part.key(target, *column));
+    }
+    let mut replies = replies(db, target, &pipeline).await?.into_iter().map(Scores);
+    Ok(parts.iter().map(|_| replies.by_ref().take(columns.len()).collect()).collect())
 }
 
 async fn replies(db: &Db, target: &Target, pipeline: &Pipeline) -> Result<Vec<Vec<u8>>> {
@@ -289,7 +316,7 @@ pub(super) async fn of_rows(
 ) -> Result<()> {
     let parts = parts_of(rows);
     read(db, target, column, &parts, |part, bits, scores| {
-        let first = part.segment * SEGMENT + part.number * PART;
+        let first = part.first_row();
         let scores: Vec<Option<f64>> = scores.iter().collect();
         for offset in offsets(bits) {
             found(first + offset, scores.get(offset as usize).copied().flatten());
@@ -315,8 +342,8 @@ fn parts_of(rows: &Rows) -> Vec<(Part, Vec<u8>)> {
 pub(super) async fn keep(db: &Db, target: &Target, range: ScoreRange, rows: &mut Rows, zones: bool) -> Result<Rows> {
     let mut parts = parts_of(rows);
     if zones && !parts.is_empty() {
-        let numbers: Vec<Part> = parts.iter().map(|(part, _)| *part).collect();
-        let mut verdicts = self::zones(db, target, range.column, &numbers)
+        let places: Vec<Place> = parts.iter().map(|(part, _)| Place::Part(*part)).collect();
+        let mut verdicts = self::zones(db, target, range.column, &places)
             .await?
             .into_iter()
             .map(|zone| zone.map_or(Some(false), |zone| range.decides(zone)));

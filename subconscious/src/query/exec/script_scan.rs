@@ -30,6 +30,8 @@ pub(super) struct GoOn {
     pub(super) key: OrderKey,
     pub(super) from: Position,
     pub(super) left: u64,
+    /// Number of rows that the model has handed out; 0 if that is not known.
+    pub(super) handed: u32,
     pub(super) begun: Option<Bitmaps>,
 }
 
@@ -77,6 +79,7 @@ impl ScriptScan {
             estimated,
             evaluating,
             spent,
+            handed,
             bitmaps,
         } = match reply {
             Err(error) if error.refuses_writes() => {
@@ -114,7 +117,7 @@ impl ScriptScan {
         }
         let go_on = match (&context.next, &context.request.order[..]) {
             (Some(from @ Position::Value(_)), &[key]) if way == PlanWay::Estimate || too_long => {
-                Some(GoOn { key, from: from.clone(), left, begun: bitmaps })
+                Some(GoOn { key, from: from.clone(), left, handed, begun: bitmaps })
             }
             _ => None,
         };

@@ -8,6 +8,7 @@ use crate::query::exec::entry::SortEntry;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::position::Position;
 use crate::query::exec::rows::Rows;
+use crate::query::exec::zones::Candidates;
 use crate::query::way::{PlanStep, PlanWay};
 use crate::value::SortKey;
 
@@ -51,11 +52,37 @@ impl TopK {
                 more = true;
             }
         }
-        entries.sort_unstable_by(|one, two| one.compare(two, &order));
-        more |= entries.len() > wanted;
+        let sorted = Self::of(context, entries, left);
+        Ok(Self { more: more || sorted.more, ..sorted })
+    }
+
+    /// Sorts entries of rows that match and follow the position, and keeps as many as are wanted.
+    fn of(context: &mut Context, mut entries: Vec<SortEntry>, left: u64) -> Self {
+        let wanted = usize::try_from(context.skip.saturating_add(left)).unwrap_or(usize::MAX);
+        entries.sort_unstable_by(|one, two| one.compare(two, &context.request.order));
+        let more = entries.len() > wanted;
         entries.truncate(wanted);
         entries.drain(..context.leave_out(entries.len()));
-        Ok(Self { entries: entries.into(), more })
+        Self { entries: entries.into(), more }
+    }
+
+    /// The first of these candidates that follow the position.
+    pub(super) async fn first(
+        context: &mut Context,
+        candidates: Candidates,
+        from: &Position,
+        left: u64,
+    ) -> Result<Self> {
+        match candidates {
+            Candidates::Rows { rows, exact } => Self::new(context, &rows, exact, from, left).await,
+            Candidates::Entries(mut entries) => {
+                let order = &context.request.order;
+                if let Some(edge) = from.entry(order) {
+                    entries.retain(|entry| entry.compare(&edge, order).is_gt());
+                }
+                Ok(Self::of(context, entries, left))
+            }
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {

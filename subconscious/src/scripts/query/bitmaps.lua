@@ -7,7 +7,7 @@
 -- ARGV[3]   the budget in microseconds: see budget.lua
 -- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[5]   segment to begin with; "" for the first segment in this order
--- ARGV[6]   asc or desc, the order of the segments
+-- ARGV[6]   asc or desc, the order of the segments; only, for no other segment
 -- then      the filter (see nodes.lua)
 --
 -- Returns   the list that read_bitmaps.lua describes
@@ -25,6 +25,7 @@ local function run()
   local first, last, step = 0, segments - 1, 1
   if ARGV[6] == 'desc' then first, last, step = segments - 1, 0, -1 end
   if ARGV[5] ~= '' then first = tonumber(ARGV[5]) end
+  if ARGV[6] == 'only' then last = first end
   -- include query/read_bitmaps.lua
   reply[4] = took()
   return reply

@@ -29,9 +29,10 @@
 --                     the way: row scan, ordered scan, values, top-k, or estimate (the client
 --                     continues, as there are many rows to sort); estimated number of matching
 --                     rows, or -1; estimated microseconds to evaluate the filter in all segments;
---                     microseconds until the clock was last read }
+--                     microseconds until the clock was last read; number of rows handed out }
 --           bitmaps   of an estimate: the list of read_bitmaps.lua, for the filter without a range
---                     of the order's column; {} for a column of few values, and for other ways
+--                     of the order's column; {} for a column of few values, for a filter with
+--                     ranges that are too wide to list, and for other ways
 --           rows      of each row: the row, its id, and, unless ids were asked for, { row, the f
 --                     fields }, or {} if the record is gone. The list is packed if the rows are
 --                     short
@@ -257,8 +258,10 @@ end
 -- Delivers the rows that are not null in the column to order by.
 local function deliver_ordered(filter, residual, range, mark, other)
   if ARGV[13] == 'choose' and (residual or filter ~= ALL) then
-    local horizon = tonumber(ARGV[8])
-    if index ~= INDEX_ORDINALS and is_common(filter) then
+    local horizon, passes = tonumber(ARGV[8]), residual and math.max(share(residual), 1e-9) or 1
+    -- The records of all these rows would be read.
+    local far = residual and horizon / passes * RECORD_READ > budget
+    if index ~= INDEX_ORDINALS and not far and is_common(filter) then
       -- If enough rows match early in the order, no estimate is needed.
       local missing = wanted - found + skip
       local done = deliver_sorted(filter, residual, range, mark, other, true)
@@ -270,13 +273,14 @@ local function deliver_ordered(filter, residual, range, mark, other)
     end
     -- The sets that the estimate evaluates are used again.
     if filter ~= ALL and filter[1] ~= 'rows' then filter.sets = filter.sets or {} end
-    local matches = estimate(filter)
+    local matches = estimate(filter) * passes
     expected = math.ceil(matches)
     local values = index == INDEX_ORDINALS and call('ZCARD', p .. KEY_VALUES .. order)
     -- include query/cost.lua
     if best == 'estimate' then
       taken = 'estimate'
-      if not values then
+      -- With a residual filter, the client may need few of them.
+      if not values and not residual then
         local first, last, step = 0, segments - 1, 1
         -- include query/read_bitmaps.lua
         bitmaps = reply
@@ -359,7 +363,7 @@ local function run()
   end
   local head = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    took(), looked, taken, expected, evaluating, since(),
+    took(), looked, taken, expected, evaluating, since(), handed,
   }
   -- Packing a row saves three microseconds in the server and in the client, as many as Lua takes
   -- for 2,000 bytes.
