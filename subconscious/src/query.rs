@@ -12,7 +12,7 @@ use crate::model::id::ModelId;
 use crate::model::target::Target;
 use crate::server::Db;
 use crate::trace::{self, Operation};
-use crate::value::ColumnType;
+use crate::value::{ColumnType, SumValue};
 use crate::write::record;
 
 pub(crate) mod column;
@@ -26,6 +26,7 @@ pub(crate) mod request;
 pub(crate) mod select;
 pub(crate) mod stats;
 pub(crate) mod stream;
+pub(crate) mod total;
 pub(crate) mod way;
 
 use column::{Column, Indexed, Order, Sorted};
@@ -39,6 +40,7 @@ use request::Request;
 use select::{Selected, Selection};
 pub(crate) use stats::Stats;
 use stream::RecordStream;
+use total::Total;
 
 /// Records of a page if the query has no limit.
 const PAGE: u64 = 100;
@@ -232,6 +234,74 @@ impl<M: RedisModel> Query<M> {
     {
         let column = column(M::columns());
         self.edge(db, "max", column, column.desc()).await
+    }
+
+    /// The sum of a column among the records, nulls left out; 0 if there are no values. Order, limit,
+    /// offset and cursor are ignored.
+    ///
+    /// A sum of integers is an exact `i128`, a sum of decimals an exact `Decimal`, and a sum of floats
+    /// an `f64`, which is rounded at each step.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct Order { #[column(primary_key)] id: u64, #[column(index)] customer: u32, #[column(sort)] cents: u64 }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let spent: i128 = Order::filter_by(|o| o.customer.eq(7)).sum(&db, |o| o.cents).await?;
+    /// let mean: Option<f64> = Order::all().avg(&db, |o| o.cents).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Integers below 2^53 and floats are read without their records: 8 bytes each, a million in a few
+    /// milliseconds, most of which this program takes. Other values, and decimals, are read from
+    /// the records, a thousand in two round trips. A record that changes meanwhile counts with its
+    /// value before or after the change.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`count`](Self::count), and [`Error::InvalidQuery`] if the sum is beyond the
+    /// range of its type.
+    pub async fn sum<T, C>(
+        &self,
+        db: &Db,
+        column: impl FnOnce(M::Columns) -> Column<M, T, C>,
+    ) -> Result<<T::Value as SumValue>::Sum>
+    where
+        T: ColumnType,
+        T::Value: SumValue,
+        C: Sorted,
+    {
+        Ok(self.total::<T>(db, "sum", column(M::columns()).at()).await?.sum)
+    }
+
+    /// The average of a column among the records, nulls left out; `None` if there are no values. It
+    /// is an `f64`, or a `Decimal` for decimals. See [`sum`](Self::sum).
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`sum`](Self::sum).
+    pub async fn avg<T, C>(
+        &self,
+        db: &Db,
+        column: impl FnOnce(M::Columns) -> Column<M, T, C>,
+    ) -> Result<Option<<T::Value as SumValue>::Mean>>
+    where
+        T: ColumnType,
+        T::Value: SumValue,
+        C: Sorted,
+    {
+        let Total { sum, count } = self.total::<T>(db, "avg", column(M::columns()).at()).await?;
+        Ok((count > 0).then(|| T::Value::mean(sum, count)))
+    }
+
+    async fn total<T>(&self, db: &Db, name: &'static str, column: usize) -> Result<Total<T::Value>>
+    where
+        T: ColumnType,
+        T::Value: SumValue,
+    {
+        let (reading, target) = (db.reading(), Target::new(db, M::schema()));
+        let (operation, _) = self.operation(db, name);
+        operation.run(total::total::<T>(&reading, target, &self.request.condition, column)).await
     }
 
     async fn edge<T, C>(

@@ -149,6 +149,29 @@ pub trait IntegerValue: ColumnValue {
     const GREATEST: &'static str;
 }
 
+/// A column type whose values can be added up: see [`Query::sum`](crate::Query::sum).
+#[diagnostic::on_unimplemented(
+    message = "values of type `{Self}` cannot be added up",
+    label = "not a number",
+    note = "`sum` and `avg` are for integers, floats and Decimal"
+)]
+pub trait SumValue: SortValue {
+    /// The type of a sum. Its default is 0.
+    type Sum: Copy + Default + Send + Sync + 'static;
+
+    /// The type of an average.
+    type Mean: Send + 'static;
+
+    /// The sum, and so many times the value; `None` if that is beyond the range of the sum's type.
+    fn add(sum: Self::Sum, value: Self, times: u64) -> Option<Self::Sum>;
+
+    /// The average of so many values, at least one.
+    fn mean(sum: Self::Sum, count: u64) -> Self::Mean;
+
+    /// The value that is this number; `None` if other values are as near to it.
+    fn of_score(score: f64) -> Option<Self>;
+}
+
 /// A column type that may be `version`: an integer, and not an `Option`.
 #[diagnostic::on_unimplemented(
     message = "a column of type `{Self}` cannot be `version`",

@@ -157,7 +157,9 @@ pub async fn assert_exact<M: RedisModel>(f: &Fixture) -> (usize, usize) {
                 let double = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
                 let (zones, scores) = bytes.split_at(32);
                 let part = number(&parts[2]);
-                let first = [namespace.as_slice(), format!("{prefix}c:{}:{}", text(&parts[1]), part - part % 32).as_bytes()].concat();
+                let first =
+                    [namespace.as_slice(), format!("{prefix}c:{}:{}", text(&parts[1]), part - part % 32).as_bytes()]
+                        .concat();
                 let of_segment: Vec<u8> = f.run(redis::cmd("GETRANGE").arg(first).arg(16).arg(31)).await;
                 for (at, score) in scores.chunks_exact(8).enumerate().filter(|(_, score)| **score != [0; 8]) {
                     for zone in [&zones[..16], &of_segment] {

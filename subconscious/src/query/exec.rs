@@ -34,6 +34,7 @@ mod rows;
 mod scores;
 mod script_scan;
 mod top_k;
+pub(crate) mod values;
 mod zones;
 
 use by_value::ByValue;

@@ -13,9 +13,11 @@ use crate::model::schema::ModelSchema;
 use crate::query::cursor::Page;
 use crate::query::explain::{Plan, WatchedQuery};
 use crate::query::stats::Stats;
+use crate::query::total::Total;
 use crate::server::{Db, ROUND_TRIPS};
 use crate::upkeep::check::CheckReport;
 use crate::upkeep::migrate::Migration;
+use crate::value::SumValue;
 use crate::write::bulk::{DeleteReport, SaveReport};
 use crate::write::patch::Patched;
 
@@ -169,6 +171,12 @@ impl<T> Rows for Vec<T> {
 }
 
 impl<M> Rows for Patched<M> {
+    fn rows(&self) -> u64 {
+        1
+    }
+}
+
+impl<T: SumValue> Rows for Total<T> {
     fn rows(&self) -> u64 {
         1
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{ColumnValue, IndexValue, Kind, SortValue, ValueError};
+use super::{ColumnValue, IndexValue, Kind, SortValue, SumValue, ValueError};
 use rust_decimal::Decimal;
 
 /// Stored with its scale. `1.5` and `1.50` are two texts, and each is read back as it was saved, as
@@ -30,3 +30,17 @@ impl ColumnValue for Decimal {
 
 impl IndexValue for Decimal {}
 impl SortValue for Decimal {}
+
+impl SumValue for Decimal {
+    type Sum = Decimal;
+    type Mean = Decimal;
+    fn add(sum: Decimal, value: Decimal, times: u64) -> Option<Decimal> {
+        sum.checked_add(value.checked_mul(times.into())?)
+    }
+    fn mean(sum: Decimal, count: u64) -> Decimal {
+        sum / Decimal::from(count)
+    }
+    fn of_score(_: f64) -> Option<Decimal> {
+        None
+    }
+}

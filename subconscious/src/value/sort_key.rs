@@ -44,7 +44,7 @@ pub(crate) struct SortKey {
 }
 
 /// 2^53: integers below it are exact as doubles.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Kind {
     /// Whether a value of this kind with this score surely has no tail, so that no other value has

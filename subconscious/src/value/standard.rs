@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use super::{
-    AutoIncrementValue, ColumnValue, ElementValue, IndexValue, IntegerValue, KeyValue, Kind, SortValue, TimeUnit,
-    TimeValue, ValueError, parse, parse_integer,
+    AutoIncrementValue, ColumnValue, ElementValue, IndexValue, IntegerValue, KeyValue, Kind, SortValue, SumValue,
+    TimeUnit, TimeValue, ValueError, parse, parse_integer, sort_key::EXACT,
 };
 
 /// Reads a float and refuses a form that encoding would not have written, such as `1` or `1e0`.
@@ -64,6 +64,25 @@ integer!(usize: "0", "18446744073709551615"; isize: "-9223372036854775808", "922
 #[cfg(target_pointer_width = "32")]
 integer!(usize: "0", "4294967295"; isize: "-2147483648", "2147483647");
 
+macro_rules! sums_of_integers {
+    ($($type:ty),*) => {$(
+        impl SumValue for $type {
+            type Sum = i128;
+            type Mean = f64;
+            fn add(sum: i128, value: Self, times: u64) -> Option<i128> {
+                i128::try_from(value).ok()?.checked_mul(i128::from(times))?.checked_add(sum)
+            }
+            fn mean(sum: i128, count: u64) -> f64 {
+                sum as f64 / count as f64
+            }
+            fn of_score(score: f64) -> Option<Self> {
+                (score.abs() < EXACT).then_some(score as Self)
+            }
+        }
+    )*};
+}
+sums_of_integers!(u8, i8, u16, u32, u64, u128, usize, i16, i32, i64, i128, isize);
+
 impl TimeValue for i64 {
     const UNIT: TimeUnit = TimeUnit::Milliseconds;
 }
@@ -105,6 +124,25 @@ macro_rules! floats {
     )*};
 }
 floats!(f32, f64);
+
+macro_rules! sums_of_floats {
+    ($($type:ty),*) => {$(
+        impl SumValue for $type {
+            type Sum = f64;
+            type Mean = f64;
+            fn add(sum: f64, value: Self, times: u64) -> Option<f64> {
+                Some(sum + f64::from(value) * times as f64)
+            }
+            fn mean(sum: f64, count: u64) -> f64 {
+                sum / count as f64
+            }
+            fn of_score(score: f64) -> Option<Self> {
+                Some(score as Self)
+            }
+        }
+    )*};
+}
+sums_of_floats!(f32, f64);
 
 impl ColumnValue for bool {
     const TYPE: &'static str = "bool";

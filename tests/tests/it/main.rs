@@ -26,6 +26,7 @@ mod readme;
 mod refused;
 mod replica;
 mod rights;
+mod scores;
 mod segments;
 mod strange;
 mod testing;

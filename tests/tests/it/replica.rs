@@ -75,6 +75,10 @@ async fn assert_answers(db: &Db, of: impl Fn(&Visit) -> bool) {
         assert_eq!(query.first(db).await.unwrap().map(|v| v.id), expected.first().copied());
         let groups: u64 = query.count_by(db, |v| v.level).await.unwrap().into_iter().map(|(_, count)| count).sum();
         assert_eq!(groups, expected.len() as u64, "{query:?}");
+        let times: i64 = expected.iter().filter_map(|id| visit(*id).at).sum();
+        assert_eq!(query.sum(db, |v| v.at).await.unwrap(), i128::from(times), "{query:?}");
+        let ids = expected.iter().copied().map(i128::from).sum::<i128>();
+        assert_eq!(query.sum(db, |v| v.id).await.unwrap(), ids, "{query:?}");
     }
 }
 

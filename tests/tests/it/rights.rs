@@ -177,6 +177,7 @@ async fn query(db: &Db) -> Result<()> {
             let page = query.clone().limit(20).page(db).await?;
             query.clone().limit(20).after(page.next).page(db).await?;
             query.count_by(db, |u| u.city).await?;
+            query.sum(db, |u| u.joined).await?;
         }
         let query = some().order_by(|u| u.joined.desc());
         query.first(db).await?;
@@ -186,6 +187,7 @@ async fn query(db: &Db) -> Result<()> {
         some().min(db, |u| u.joined).await?;
         some().max(db, |u| u.age).await?;
         some().count_by(db, |u| u.tags).await?;
+        some().avg(db, |u| u.age).await?;
     }
     Ok(())
 }

@@ -63,15 +63,6 @@ impl Rows {
         self.0.entry(segment).or_default()
     }
 
-    /// Adds the rows of another set.
-    pub(crate) fn extend(&mut self, others: Self) {
-        for (segment, bitmap) in others.0 {
-            let mine = self.segment_mut(segment);
-            mine.resize(mine.len().max(bitmap.len()), 0);
-            mine.iter_mut().zip(bitmap).for_each(|(one, two)| *one |= two);
-        }
-    }
-
     /// Removes the first segment, and returns it with its bitmap.
     pub(crate) fn take_first(&mut self) -> Option<(u32, Vec<u8>)> {
         self.0.pop_first()

@@ -259,9 +259,10 @@ fn commands(pipeline: &mut Pipeline, target: &Target, column: usize, part: Part,
 
 /// The rows of a bitmap, counted from its first.
 fn offsets(bits: &[u8]) -> impl Iterator<Item = u32> {
-    bits.iter().enumerate().filter(|(_, byte)| **byte != 0).flat_map(|(at, byte)| {
-        (0..8).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| at as u32 * 8 + bit)
-    })
+    bits.iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte != 0)
+        .flat_map(|(at, byte)| (0..8).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| at as u32 * 8 + bit))
 }
 
 /// Reads the scores of parts, and calls a function with each part's scores. If only a few rows of a
@@ -431,7 +432,8 @@ mod tests {
                         let (sure, possible) = range.has(score);
                         assert!(!sure || within, "{low}..{high} {beyond:?}: {text} is not in it");
                         assert!(!within || possible, "{low}..{high} {beyond:?}: {text} is in it");
-                        let shared = kind != Kind::Float && (kind != Kind::Integer || score.abs() >= 9_007_199_254_740_992.0);
+                        let shared =
+                            kind != Kind::Float && (kind != Kind::Integer || score.abs() >= 9_007_199_254_740_992.0);
                         assert!(shared || sure == possible, "{low}..{high} {beyond:?}: {text} is undecided");
                         let zone = Zone { least: score, greatest: score };
                         assert!(range.decides(zone).is_none_or(|verdict| verdict == within), "{low}..{high}: {text}");

@@ -140,11 +140,16 @@ elseif what == 'sorted' then
   end
 elseif what == 'scores' then
   local first, sort_key = tonumber(cursor), places()
-  local bytes = call('GETRANGE', key, ZONES + first * SCORE, ZONES + (first + 64) * SCORE - 1)
+  -- Most slots may be empty.
+  local bytes = call('GETRANGE', key, ZONES + first * SCORE, ZONES + (first + 1024) * SCORE - 1)
+  if #bytes == 1024 * SCORE and first + 1024 < PART then next = text('%d', first + 1024) end
   for at = 1, #bytes, SCORE do
-    local stored = sub(bytes, at, at + SCORE - 1)
+    local stored, slot = sub(bytes, at, at + SCORE - 1), first + (at - 1) / SCORE
     if string.find(stored, '[^%z]') then
-      local slot = first + (at - 1) / SCORE
+      if count == 64 then
+        next = text('%d', slot)
+        break
+      end
       local row = part * PART + slot
       local of, value = record(row)
       local score = of and of ~= true and value and sort_key(kind, value)
@@ -153,7 +158,6 @@ elseif what == 'scores' then
       count = count + 1
     end
   end
-  if #bytes == 64 * SCORE and first + 64 < PART then next = text('%d', first + 64) end
   if next == '0' then
     local least, greatest
     bytes = call('GETRANGE', key, ZONES, -1)
