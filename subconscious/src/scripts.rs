@@ -69,6 +69,7 @@ const FILES: &[(&str, &str)] = files![
     "write/describe.lua",
     "write/divide.lua",
     "write/due.lua",
+    "write/enter.lua",
     "write/expire.lua",
     "write/index.lua",
     "write/patch.lua",

@@ -46,12 +46,13 @@ pub(crate) const CODES: [(&str, char); 5] = [
 ];
 
 /// The plan of changes that `index.lua` makes: the codes of its steps, and the slots of a step.
-pub(crate) const PLAN: [(&str, u64); 18] = [
+pub(crate) const PLAN: [(&str, u64); 19] = [
     ("STEP_LIST", 1),
     ("STEP_SET", 2),
     ("STEP_BITMAP", 3),
     ("STEP_SORTED", 4),
     ("STEP_UNIQUE", 5),
+    ("STEP_ENTERED", 6),
     ("SLOT_STEP", 1),
     ("SLOT_KEY", 2),
     ("SLOT_ADDS", 3),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use subconscious::testing::TestServer;
 use subconscious::{Db, Error, RedisModel};
-use subconscious_tests::{Fixture, with_protocol};
+use subconscious_tests::{Fixture, indexes, with_protocol};
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Account {
@@ -178,6 +178,47 @@ async fn a_key_of_another_type_is_named_as_such_and_nothing_is_half_written() {
         }
         Account { level: 9, balance: None, city: None, ..account("other") }.save(&f.db).await.unwrap();
     }
+}
+
+#[derive(Debug, Clone, RedisModel)]
+struct Event {
+    #[column(primary_key)]
+    name: String,
+    #[column(sort)]
+    begins: i64,
+    #[column(sort)]
+    ends: i64,
+    #[column(sort)]
+    title: String,
+}
+
+/// The sorted sets of a new record are written before their types are known.
+#[tokio::test]
+async fn a_new_record_leaves_nothing_if_a_later_sorted_set_is_of_another_type() {
+    let f = Fixture::new().await;
+    let event = |at: i64| Event { name: format!("{at}"), begins: at, ends: at + 1, title: format!("t{at}") };
+    for at in 0..20 {
+        event(at).save(&f.db).await.unwrap();
+    }
+    assert!(event(3).delete(&f.db).await.unwrap());
+    for key in ["s:begins", "s:ends", "s:title", "c:ends:0"] {
+        let (key, aside) = (f.key(&format!("{{Event}}:{key}")), f.key("aside"));
+        let () = f.run(redis::cmd("RENAME").arg(&key).arg(&aside)).await;
+        let () = f.run(redis::cmd("HSET").arg(&key).arg("stray").arg(1)).await;
+        let before = snapshot(&f).await;
+        for (at, many) in [(3, false), (100, false), (3, true)] {
+            let mut events = [event(at)];
+            let error = if many {
+                Event::save_many(&f.db, &mut events).await.and_then(|report| report.into_result().map(drop)).unwrap_err()
+            } else {
+                event(at).save(&f.db).await.unwrap_err()
+            };
+            assert!(matches!(error, Error::Corrupt { model: "Event", .. }), "{key}: {error:?}");
+            assert_eq!(snapshot(&f).await, before, "{key}");
+        }
+        let () = f.run(redis::cmd("RENAME").arg(&aside).arg(&key)).await;
+    }
+    indexes::assert_exact::<Event>(&f).await;
 }
 
 #[tokio::test]

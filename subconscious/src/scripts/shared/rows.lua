@@ -14,6 +14,9 @@ local call, floor, byte, sub = redis.call, math.floor, string.byte, string.sub
 -- takes longer than a small command.
 local text = string.format
 
+-- The zones of parts by their keys, if the script writes several records: see write/index.lua.
+local zones = nil
+
 -- The reply of a script that refuses, before it has written anything: nil, a reason, and details.
 local function refuse(...) return { false, ... } end
 

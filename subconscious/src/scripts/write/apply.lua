@@ -54,16 +54,16 @@ for at = 0, planned - SLOTS, SLOTS do
     end
   else
     local gone, comes = plan[at + SLOT_GONE], plan[at + SLOT_COMES]
-    if step == STEP_SORTED then
-      if gone then call('ZREM', target, gone) end
-      if comes then call('ZADD', target, plan[at + SLOT_SCORE], comes) end
+    if step == STEP_UNIQUE then
+      if gone then call('HDEL', target, gone) end
+      if comes then call('HSET', target, comes, mark) end
+    else
+      if step == STEP_SORTED and gone then call('ZREM', target, gone) end
+      if step == STEP_SORTED and comes then call('ZADD', target, plan[at + SLOT_SCORE], comes) end
       local scores = plan[at + SLOT_SCORES]
       if scores then
         -- include write/scores.lua
       end
-    else
-      if gone then call('HDEL', target, gone) end
-      if comes then call('HSET', target, comes, mark) end
     end
   end
 end

@@ -34,11 +34,13 @@
 --                 scores have the same score by row, or false; SLOT_ZONE: the new zone of this
 --                 part, and then that of its segment if it changes; false if the part's stays, or
 --                 nil if the part has no zone and gets none
+--   STEP_ENTERED  the same, where the sorted set is done: see enter.lua
 --   STEP_UNIQUE   SLOT_GONE: the value to remove, or false; SLOT_COMES: the value to add, or false
 -- The first three also have SLOT_NAME: the column; SLOT_VALUE: what follows the column or the
 -- segment in the key; SLOT_ORDINAL: the value's ordinal, or false unless the column's values are
 -- kept in order
 local plan, planned, containers, place_in_key, mark = nil, 0, nil, nil, nil
+local part, place_of_part, score_at = nil, nil, nil
 for i = 1, n do
   local before, new = nil, nil
   if known then before = old[i + 1] end
@@ -124,7 +126,8 @@ for i = 1, n do
     end
     if index == INDEX_SORTED or index == INDEX_BOTH then
       local set, member = p .. KEY_SORTED .. name, struct.pack('>I4', row)
-      call('ZCARD', set)
+      -- A row that is new is entered first: see enter.lua.
+      if known then call('ZCARD', set) end
       local gone, score, comes = false, false, false
       -- Most numbers are their own score, and their member is the row alone. Texts that are no
       -- numbers are not: see places().
@@ -145,10 +148,19 @@ for i = 1, n do
       plan[planned + SLOT_SCORE], plan[planned + SLOT_COMES] = score, comes
       local scores, zone = false, nil
       if kind ~= KIND_BYTES then
-        local at, low = row % PART, comes and tonumber(score)
-        local part, high = (row - at) / PART, low
-        scores = text('%s%s%s:%d', p, KEY_SCORES, name, part)
-        zone = call('GETRANGE', scores, PART_ZONE, PART_ZONE_END)
+        if not score_at then
+          local at = row % PART
+          part, score_at = (row - at) / PART, text('%d', ZONES + at * SCORE)
+          place_of_part = ':' .. text('%d', part)
+        end
+        scores = p .. KEY_SCORES .. name .. place_of_part
+        zone = zones and zones[scores]
+        if not zone then
+          zone = call('GETRANGE', scores, PART_ZONE, PART_ZONE_END)
+          if zones then zones[scores] = zone end
+        end
+        local low = comes and tonumber(score)
+        local high = low
         -- include write/widen.lua
         if zone then
           local of_part = zone

@@ -209,6 +209,7 @@ if not known then
     call('SETRANGE', directory, text('%d', at * width), id)
   end
   call('SETBIT', p .. KEY_LIVE .. segment, offset, '1')
+  -- include write/enter.lua
   meta[3], meta[4] = text('%d', row == rows and rows + 1 or rows), text('%d', count + 1)
   if not several then call('HSET', p .. KEY_META, 'rows', meta[3], 'count', meta[4]) end
   if free[2] == '1' then call('ZREM', p .. KEY_FREE, free[1]) elseif free[1] then call('ZINCRBY', p .. KEY_FREE, -1, free[1]) end

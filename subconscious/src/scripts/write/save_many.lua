@@ -32,6 +32,8 @@ local before = meta[4]
 -- If no record expires, only the records saved here change meta.
 local several = not meta[2] and life == '' and meta[1]
 if not several then meta = nil end
+-- Expired records and their parts may be removed in between.
+zones = several and {} or nil
 local function put(key)
   -- include write/put.lua
 end

@@ -3,7 +3,7 @@
 -- script:
 --
 -- plan, at    the plan of index.lua, and the place before the slots of a step
--- row         the row
+-- row, part, score_at   the row, its part, and where its score is in the part, as text
 -- comes       false if the row has no value any more
 -- scores      the key of the part
 local zone, number, bytes = plan[at + SLOT_ZONE], comes and tonumber(plan[at + SLOT_SCORE]), nil
@@ -12,8 +12,8 @@ if zone then
   -- have few records.
   if row >= PART and call('EXISTS', scores) == 0 then call('SETRANGE', scores, ZONES + PART * SCORE - 1, '\0') end
   call('SETRANGE', scores, PART_ZONE, sub(zone, 1, ZONE))
+  if zones then zones[scores] = sub(zone, 1, ZONE) end
   if #zone > ZONE then
-    local part = floor(row / PART)
     call('SETRANGE', sub(scores, 1, -1 - #text('%d', part)) .. text('%d', part - part % PARTS), SEGMENT_ZONE, sub(zone, ZONE + 1))
   end
 end
@@ -23,4 +23,4 @@ if number == 0 then
 else
   bytes = number and struct.pack('<d', number) or '\0\0\0\0\0\0\0\0'
 end
-if zone ~= nil then call('SETRANGE', scores, text('%d', ZONES + row % PART * SCORE), bytes) end
+if zone ~= nil then call('SETRANGE', scores, score_at, bytes) end
