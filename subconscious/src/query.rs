@@ -10,10 +10,12 @@ use crate::error::{Error, Result};
 use crate::model::RedisModel;
 use crate::model::id::ModelId;
 use crate::model::target::Target;
+use crate::scripts::{DELETE, PATCH};
 use crate::server::Db;
 use crate::trace::{self, Operation};
 use crate::value::{ColumnType, SumValue};
-use crate::write::record;
+use crate::write::patch::{self, ColumnChange};
+use crate::write::record::{self, Seen};
 
 pub(crate) mod column;
 pub(crate) mod cursor;
@@ -44,9 +46,6 @@ use total::Total;
 
 /// Records of a page if the query has no limit.
 const PAGE: u64 = 100;
-
-/// Records that `delete` deletes in one step.
-const STEP: u64 = 100;
 
 /// A query for records of the model `M`, made by [`RedisModel::all`], [`RedisModel::filter_by`] or
 /// [`RedisModel::query`].
@@ -471,7 +470,9 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// Deletes the records, as limited by `limit` and `offset`, and returns their number. It works
-    /// in steps of 100 records, each of two round trips.
+    /// in steps. Two round trips delete the first 100 records. After these, two read each 500 records,
+    /// and one deletes each 100 of them. The filter is not evaluated anew for each step, unless there
+    /// is an order.
     ///
     /// Each record is deleted together with its index entries in one atomic step, and only if it
     /// still matches at that moment. The call as a whole is not atomic.
@@ -488,16 +489,52 @@ impl<M: RedisModel> Query<M> {
     pub async fn delete(&self, db: &Db) -> Result<u64> {
         let (operation, stats) = self.operation(db, "delete");
         let deleted = async {
+            let call =
+                |target: &Target, key: &[u8], seen: &[Seen]| record::delete_call(target, key.to_vec(), &[], None, seen);
             let mut execution = self.forwards(db)?.with_stats(stats);
-            let (mut left, mut deleted) = (self.limit.unwrap_or(u64::MAX), 0);
-            while left > 0 && execution.position().is_some() {
-                let some = execution.delete(left.min(STEP) as usize, left).await?;
-                left -= some;
-                deleted += some;
-            }
-            Ok(deleted)
+            execution.change(&DELETE, &call, self.limit.unwrap_or(u64::MAX)).await
         };
         operation.run(deleted).await
+    }
+
+    /// Changes columns of the records, as limited by `limit` and `offset`, and returns how many
+    /// records were changed. Each is changed as by [`RedisModel::patch`].
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct Order { #[column(primary_key)] id: u64, #[column(index)] state: String, #[column(sort)] at: i64, tries: u32 }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let late = Order::filter_by(|o| o.state.eq("open") & o.at.lt(1_700_000_000));
+    /// let changed: u64 = late.patch(&db, |o| [o.state.set("late"), o.tries.incr(1)]).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It works in steps, whose round trips are those of [`delete`](Self::delete). Each record is
+    /// changed together with its index entries in one atomic step, only if it still matches at that
+    /// moment, and only once, even if it still matches afterwards. The call as a whole is not atomic.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`fetch`](Self::fetch) and [`RedisModel::patch`]; a record that was deleted
+    /// meanwhile is no error. What was changed before the error stays changed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some of the records are changed and the others are not.
+    pub async fn patch<I>(&self, db: &Db, changes: impl FnOnce(M::Columns) -> I) -> Result<u64>
+    where
+        I: IntoIterator<Item = ColumnChange<M>>,
+    {
+        let (operation, stats) = self.operation(db, "patch");
+        let changes = changes(M::columns()).into_iter().map(ColumnChange::into_parts).collect();
+        let patched = async {
+            let patch = patch::patch_of(M::schema(), changes)?;
+            let call = |target: &Target, key: &[u8], seen: &[Seen]| patch.call(target, key, seen);
+            let mut execution = self.forwards(db)?.with_stats(stats);
+            execution.change(&PATCH, &call, self.limit.unwrap_or(u64::MAX)).await
+        };
+        operation.run(patched).await
     }
 
     /// The number of records, as limited by `limit` and `offset`. A cursor is ignored. One round

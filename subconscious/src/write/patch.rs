@@ -15,6 +15,7 @@ use crate::server::reply;
 use crate::text::printable;
 use crate::value::ValueError;
 use crate::write::call::{Call, Write};
+use crate::write::record::{Seen, push_seen};
 
 /// A change of one column for [`RedisModel::patch`](crate::RedisModel::patch), made by
 /// [`Column::set`](crate::Column::set), [`clear`](crate::Column::clear),
@@ -144,15 +145,11 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-pub(crate) fn patch_call(
-    target: &Target,
-    address: Address,
-    mut patched: Vec<PatchedColumn>,
-    lifetime: &Lifetime,
-) -> Call {
+/// Builds a call of patch.lua. The columns with an index come first in `patched`. The record is left
+/// alone if one of the seen fields has changed.
+fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: &Lifetime, seen: &[Seen]) -> Call {
     let schema = target.schema;
     let columns = schema.columns();
-    patched.sort_by_key(|patched| !columns[patched.at].is_indexed());
     let indexed = patched.iter().take_while(|patched| columns[patched.at].is_indexed()).count();
     let others: Vec<usize> = match lifetime {
         Lifetime::AsBefore => Vec::new(),
@@ -168,30 +165,31 @@ pub(crate) fn patch_call(
             (columns[patched[at].at].unit.code(), (at + 1).to_string())
         }
     };
-    let mut command = PATCH.call(&address.key);
+    let mut command = PATCH.call(key);
     command.arg(&target.keys.prefix).arg(&schema.registration).arg(patched.len()).arg(indexed).arg(others.len());
-    command.arg(word).arg(number);
+    command.arg(word).arg(number).arg(seen.len());
     for at in patched.iter().map(|patched| patched.at).chain(others.iter().copied()) {
         command.arg(columns[at].name());
     }
     for patched in &patched[..indexed] {
         command.arg(columns[patched.at].index_spec(patched.ordinal));
     }
-    let groups = 7 + patched.len() + others.len() + 2 * indexed;
+    let groups = 8 + patched.len() + others.len() + 2 * indexed;
     for at in 0..indexed {
         command.arg(groups + 5 * at + 2);
     }
-    for patched in &patched {
+    for patched in patched {
         let column = &columns[patched.at];
         let lacking = column.default.and_then(|default| default());
         let lacking = lacking.unwrap_or_else(|| if column.is_nullable() { b"0".to_vec() } else { Vec::new() });
         command.arg(patched.change.word()).arg(&patched.value).arg(patched.bounds.0).arg(patched.bounds.1).arg(lacking);
     }
+    push_seen(&mut command, seen);
     let version = patched.iter().find(|patched| patched.change == Change::Version && !patched.value.is_empty());
     let expected = version.map(|patched| patched.value.clone());
     let counts = |patched: &PatchedColumn| matches!(patched.change, Change::Add | Change::Version);
     let repeatable = expected.is_some() || !patched.iter().any(counts);
-    Call { command, write: Write { key: address.key, operation: "patch", repeatable, expected } }
+    Call { command, write: Write { key: key.to_vec(), operation: "patch", repeatable, expected } }
 }
 
 /// The most columns that counter.lua adds to. It writes them by one command.
@@ -229,15 +227,25 @@ fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Re
     Ok(PatchedColumn { at, change, value, ordinal, bounds })
 }
 
-/// Changes columns, each given by its position. Returns the new values of the columns that were
-/// changed by `incr` or `decr`, and of the version.
-pub(crate) async fn patch(
-    db: &Db,
-    target: &Target,
-    address: Address,
+/// What a patch changes in each record.
+pub(crate) struct Patch {
+    /// Those with an index come first, and the script answers in this order.
+    patched: Vec<PatchedColumn>,
+    lifetime: Lifetime,
+}
+
+impl Patch {
+    /// A call for a record, which is left alone if one of the seen fields has changed.
+    pub(crate) fn call(&self, target: &Target, key: &[u8], seen: &[Seen]) -> Call {
+        patch_call(target, key, &self.patched, &self.lifetime, seen)
+    }
+}
+
+/// Changes of columns, each given by its position, together with those that each write makes.
+pub(crate) fn patch_of(
+    schema: &ModelSchema,
     changes: Vec<(usize, Result<ChangeRequest, ValueError>)>,
-) -> Result<Vec<(usize, Vec<u8>)>> {
-    let schema = target.schema;
+) -> Result<Patch> {
     let mut patched: Vec<PatchedColumn> = Vec::with_capacity(changes.len() + 2);
     for (at, request) in changes {
         let refuse = |reason| Error::bad_data(schema.name(), schema.columns()[at].name(), reason);
@@ -263,25 +271,37 @@ pub(crate) async fn patch(
         (None, Some((milliseconds, true))) => Lifetime::After(milliseconds),
         _ => Lifetime::AsBefore,
     };
+    patched.sort_by_key(|patched| !schema.columns()[patched.at].is_indexed());
+    Ok(Patch { patched, lifetime })
+}
+
+/// Changes columns, each given by its position. Returns the new values of the columns that were
+/// changed by `incr` or `decr`, and of the version.
+pub(crate) async fn patch(
+    db: &Db,
+    target: &Target,
+    address: Address,
+    changes: Vec<(usize, Result<ChangeRequest, ValueError>)>,
+) -> Result<Vec<(usize, Vec<u8>)>> {
+    let schema = target.schema;
+    let patch = patch_of(schema, changes)?;
+    let Patch { patched, lifetime } = &patch;
     if matches!(lifetime, Lifetime::AsBefore)
         && (1..=COUNTERS).contains(&patched.len())
         && patched.iter().all(|patched| patched.change == Change::Add && !schema.columns()[patched.at].is_indexed())
     {
-        let call = counter_call(target, &address, &patched);
+        let call = counter_call(target, &address, patched);
         let mut values = target.run(db, &COUNTER, &call).await?.into_iter();
         if values.next() == Some(Value::Int(1)) && values.len() == patched.len() {
             return Ok(patched.iter().map(|patched| patched.at).zip(values.map(reply::bytes)).collect());
         }
     }
-    // The script answers in this order.
-    patched.sort_by_key(|patched| !schema.columns()[patched.at].is_indexed());
     let counted: Vec<usize> = patched
         .iter()
         .filter(|patched| matches!(patched.change, Change::Add | Change::Version))
         .map(|patched| patched.at)
         .collect();
-    let call = patch_call(target, address, patched, &lifetime);
-    let values = target.run(db, &PATCH, &call).await?;
+    let values = target.run(db, &PATCH, &patch.call(target, &address.key, &[])).await?;
     if values.len() != 1 + counted.len() {
         return Err(target.unexpected(&values));
     }
@@ -314,7 +334,7 @@ pub(crate) async fn expire(
             bounds: ("", ""),
         });
     }
-    let mut call = patch_call(target, address, patched, &lifetime);
+    let mut call = patch_call(target, &address.key, &patched, &lifetime, &[]);
     call.write.operation = operation;
     target.run(db, &PATCH, &call).await.map(drop)
 }

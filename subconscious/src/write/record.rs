@@ -270,6 +270,16 @@ pub(crate) async fn exists(db: &Db, address: &Address) -> Result<bool> {
 /// A field of a record as the caller saw it: its name, and its value, `None` for null.
 pub(crate) type Seen = (&'static str, Option<Vec<u8>>);
 
+/// Adds fields that must be as the caller has seen them.
+pub(crate) fn push_seen(command: &mut Cmd, seen: &[Seen]) {
+    for (name, value) in seen {
+        match value {
+            Some(value) => command.arg(name).arg([b"=", &value[..]].concat()),
+            None => command.arg(name).arg(""),
+        };
+    }
+}
+
 /// A call of delete.lua. It reads the fields, refuses a record of another version, and leaves the
 /// record alone if one of the seen fields has changed.
 pub(crate) fn delete_call(
@@ -292,12 +302,7 @@ pub(crate) fn delete_call(
     for &at in fields {
         command.arg(schema.columns()[at].name());
     }
-    for (name, value) in seen {
-        match value {
-            Some(value) => command.arg(name).arg([b"=", &value[..]].concat()),
-            None => command.arg(name).arg(""),
-        };
-    }
+    push_seen(&mut command, seen);
     Call { command, write: Write { key, operation: "delete", repeatable: true, expected } }
 }
 

@@ -209,7 +209,10 @@ async fn a_new_record_leaves_nothing_if_a_later_sorted_set_is_of_another_type() 
         for (at, many) in [(3, false), (100, false), (3, true)] {
             let mut events = [event(at)];
             let error = if many {
-                Event::save_many(&f.db, &mut events).await.and_then(|report| report.into_result().map(drop)).unwrap_err()
+                Event::save_many(&f.db, &mut events)
+                    .await
+                    .and_then(|report| report.into_result().map(drop))
+                    .unwrap_err()
             } else {
                 event(at).save(&f.db).await.unwrap_err()
             };

@@ -205,6 +205,7 @@ async fn write(db: &Db, served: &Served) -> Result<()> {
     User::patch(db, one.id, |u| [u.visits.incr(3), u.city.clear(), u.tags.set(vec!["new".to_owned()])]).await?;
     one.expire(db, Duration::from_secs(1_000)).await?;
     User::patch(db, one.id, |u| [u.age.set(2)]).await?;
+    User::filter_by(|u| u.age.eq(3)).patch(db, |u| u.visits.incr(1)).await?;
     one.persist(db).await?;
     one.expire(db, Duration::from_secs(1_000)).await?;
     load(db).await?;

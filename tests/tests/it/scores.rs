@@ -62,19 +62,19 @@ fn sale(id: u32, turn: u64) -> Sale {
 
 /// Saves the sales in several parts of three segments, and then changes and deletes some.
 async fn sales(f: &Fixture) -> Vec<Sale> {
-    let mut all: Vec<Sale> = (0..1_800).map(|id| sale(id, 0)).collect();
+    let mut all: Vec<Sale> = (0..1_000).map(|id| sale(id, 0)).collect();
     let begin = [0, PART - 50, 3 * PART - 100, 9 * PART, SEGMENT - 60, SEGMENT + 5 * PART - 10, 3 * SEGMENT + PART];
-    for (some, row) in all.chunks_mut(260).zip(begin) {
+    for (some, row) in all.chunks_mut(145).zip(begin) {
         let () = f.run(redis::cmd("HSET").arg(f.key("{Sale}:meta")).arg("rows").arg(row)).await;
         Sale::save_many(&f.db, some).await.unwrap().into_result().unwrap();
     }
     // The number of freed rows is wrong now.
     assert!(!Sale::repair(&f.db).await.unwrap().is_clean());
-    for id in (0..1_800).step_by(7) {
+    for id in (0..1_000).step_by(7) {
         all[id] = sale(id as u32, 1);
         all[id].save(&f.db).await.unwrap();
     }
-    for id in (0..1_800).rev().step_by(5) {
+    for id in (0..1_000).rev().step_by(5) {
         assert!(all.remove(id).delete(&f.db).await.unwrap());
     }
     all
@@ -89,8 +89,8 @@ fn filters() -> Vec<Test> {
     vec![
         (u.total.between(200, 600), |s| s.total.is_some_and(|total| (200..=600).contains(&total))),
         (u.total.gt(20) & u.state.eq(State::Open), |s| s.total > Some(20) && s.state == State::Open),
-        (u.at.ge(30_000) & u.state.eq(State::Done), |s| s.at >= 30_000 && s.state == State::Done),
-        (u.at.lt(30_000) & u.total.le(700), |s| s.at < 30_000 && s.total.is_some_and(|total| total <= 700)),
+        (u.at.ge(10_000) & u.state.eq(State::Done), |s| s.at >= 10_000 && s.state == State::Done),
+        (u.at.lt(10_000) & u.total.le(700), |s| s.at < 10_000 && s.total.is_some_and(|total| total <= 700)),
         (u.account.ge((1 << 80) + 3 - (1 << 81)), |s| s.account >= (1 << 80) + 3 - (1 << 81)),
         (u.account.lt(2) & u.total.gt(100), |s| s.account < 2 && s.total > Some(100)),
         (u.rate.gt(-0.0) & u.state.eq(State::Done), |s| s.rate > 0.0 && s.state == State::Done),

@@ -5,7 +5,7 @@ use redis::Value;
 use crate::error::Result;
 use crate::query::exec::Execution;
 use crate::query::exec::call::{self, ReplyReader};
-use crate::query::exec::context::{Context, STEP};
+use crate::query::exec::context::{Context, MatchingRows, STEP};
 use crate::query::exec::order::OrderReader;
 use crate::query::exec::position::Position;
 use crate::query::exec::rows::{self, Rows};
@@ -115,9 +115,23 @@ impl Execution {
         context.count_records(&matches.rows).await
     }
 
-    /// The rows that match, found by an ordered scan of the filter's range of this column.
-    pub(crate) async fn along_range(mut self, column: usize) -> Result<Rows> {
-        along_range(&mut self.context, column).await
+    /// The rows that match a filter with a wide range of this column.
+    pub(crate) async fn rows_in_range(self, column: usize) -> Result<Rows> {
+        let mut context = self.context;
+        if !context.target.schema.columns()[column].kind.has_scores() {
+            return along_range(&mut context, column).await;
+        }
+        let MatchingRows { mut rows, exact, .. } = context.matching(&context.filter.clone(), None).await?;
+        if !exact {
+            let all: Vec<u32> = rows.iter().collect();
+            rows = Rows::default();
+            for some in all.chunks(STEP) {
+                for hit in context.look_up(some, None).await? {
+                    rows.insert(hit.row);
+                }
+            }
+        }
+        Ok(rows)
     }
 }
 

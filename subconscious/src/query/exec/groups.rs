@@ -91,7 +91,7 @@ async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, co
                 let named = target.schema.columns().iter().position(|column| column.name().as_bytes() == range);
                 let Some(range) = named else { return Err(reply.unknown(&range)) };
                 let execution = Execution::new(db, target.clone(), request.clone())?;
-                match found.insert(execution.along_range(range).await?).take_first() {
+                match found.insert(execution.rows_in_range(range).await?).take_first() {
                     Some(rows) => (segment, left) = rows,
                     None => return Ok(Some(tally)),
                 }

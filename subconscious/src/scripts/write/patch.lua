@@ -15,6 +15,7 @@
 --           at        until ARGV[7] milliseconds since the Unix epoch
 --           never     for ever
 -- ARGV[7]   see ARGV[6]
+-- ARGV[8]   c, the number of fields that must be as the caller has seen them
 -- then      m names of columns that change
 --           q names of the further indexed columns
 --           n index specs (see index.lua)
@@ -26,8 +27,10 @@
 --             version   add 1; the value is the expected version or ""
 --             time      set to the current time; the value is ns or ms
 --             deadline  set to the record's deadline; the value is ns or ms
+--           c times: name, and = followed by the value, or "" for null
 --
 -- Returns   { 1, new value of each column with add or version }
+--           { 2 } if one of the c fields has changed, or if there is no such record any more
 --           or nil, then a reason and its details: { schema, stored schema, stored types },
 --           { columns, stored types }, { missing }, { conflict, version }, { duplicate, column,
 --           value }, { overflow, column, value, least, greatest }, { lacks, column }, { number,
@@ -79,17 +82,25 @@ end
 local p, key, schema = ARGV[1], KEYS[1], ARGV[2]
 local m, n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local others = m + ARGV[5]
-local names, specs, positions, groups = 7, 7 + others, 7 + others + n, 7 + others + 2 * n
+local names, specs, positions, groups = 8, 8 + others, 8 + others + n, 8 + others + 2 * n
 
-local old = call('HMGET', key, '#', unpack(ARGV, 8, 7 + others))
+local old = call('HMGET', key, '#', unpack(ARGV, 9, 8 + others))
 local known = old[1]
-if not known then return refuse('missing') end
+if not known then
+  if ARGV[8] ~= '0' then return { 2 } end
+  return refuse('missing')
+end
 local meta = call('HMGET', p .. KEY_META, schema, 'due')
 if meta[1] ~= '1' then
   -- include write/schema.lua
 end
 local row = tonumber(known)
 if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end
+
+for i = groups + 5 * m + 1, groups + 5 * m + 2 * ARGV[8], 2 do
+  local stored = call('HGET', key, ARGV[i])
+  if (stored and '=' .. stored or '') ~= ARGV[i + 1] then return { 2 } end
+end
 
 local due, clock = meta[2], nil
 local deadline, word = nil, ARGV[6]

@@ -1,0 +1,72 @@
+//! Changes or deletes the records that a query finds.
+
+use redis::Value;
+
+use crate::error::Result;
+use crate::model::schema::ModelSchema;
+use crate::model::target::Target;
+use crate::query::exec::hit::Hit;
+use crate::query::exec::{Execution, IN_SCRIPT};
+use crate::scripts::Script;
+use crate::write::call::Call;
+use crate::write::record::Seen;
+
+/// Records that are found at a time, if there are many.
+const STEP: u64 = 500;
+
+/// Makes a call that changes the record with this key, unless one of the seen fields has changed. Its
+/// script answers 1 if it has changed the record, and 2 if one of the fields differs.
+type ChangeCall<'a> = dyn Fn(&Target, &[u8], &[Seen]) -> Call + Sync + 'a;
+
+impl Execution {
+    /// Changes the records that match, `limit` at most, and returns how many were changed. Two round
+    /// trips for the first 100 records. After these, one for the rows that match, two to read each 500
+    /// records, and one to change each 100 of them. There are two more if somebody changes one of the
+    /// records in between: a record is changed only if it still matches.
+    ///
+    /// Without an order, the filter is evaluated once for each segment after the first 100 records. No
+    /// record is changed twice: rows are visited in their order, and an ordered query does not deliver
+    /// a row again.
+    pub(crate) async fn change(&mut self, script: &Script, call: &ChangeCall<'_>, limit: u64) -> Result<u64> {
+        // A key that is not a field never changes, so it is not compared.
+        let (schema, columns) = (self.context.target.schema, self.context.columns());
+        // So few are found and read in one round trip.
+        let (mut left, mut all, mut step) = (limit, 0, IN_SCRIPT as u64);
+        while left > 0 && self.position().is_some() {
+            let mut found = self.next(left.min(step) as usize, left, Some(&columns)).await?;
+            step = STEP;
+            while !found.is_empty() {
+                let mut todo: Vec<Hit> = found.drain(..found.len().min(IN_SCRIPT)).collect();
+                while !todo.is_empty() {
+                    // A hit without fields has lost its record.
+                    let seen = |hit: &Hit| seen(schema, &columns, hit.fields.as_ref()?);
+                    todo.retain(|hit| seen(hit).is_some());
+                    let target = &self.context.target;
+                    let calls = todo.iter().filter_map(|hit| Some(call(target, &hit.key, &seen(hit)?))).collect();
+                    let mut differ = Vec::new();
+                    for (hit, reply) in todo.into_iter().zip(target.run_many(&self.context.db, script, calls).await?) {
+                        match reply?.first() {
+                            Some(Value::Int(1)) => (all, left) = (all + 1, left - 1),
+                            Some(Value::Int(2)) => differ.push(hit),
+                            _ => {}
+                        }
+                    }
+                    todo = self.context.read(differ, &columns).await?;
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The row and the columns of a record as they were read; `None` if the record is gone.
+fn seen(schema: &ModelSchema, columns: &[usize], fields: &Value) -> Option<Vec<Seen>> {
+    let Value::Array(fields) = fields else { return None };
+    let (Value::BulkString(row), fields) = fields.split_first()? else { return None };
+    let mut seen = vec![("#", Some(row.clone()))];
+    seen.extend(columns.iter().zip(fields).map(|(&at, value)| {
+        let value = if let Value::BulkString(value) = value { Some(value.clone()) } else { None };
+        (schema.columns()[at].name(), value)
+    }));
+    Some(seen)
+}
