@@ -60,10 +60,10 @@ fn sale(id: u32, turn: u64) -> Sale {
     }
 }
 
-/// Saves the sales in several parts of three segments, and then changes and deletes some.
+/// Saves the sales in several parts of two segments, and then changes and deletes some.
 async fn sales(f: &Fixture) -> Vec<Sale> {
     let mut all: Vec<Sale> = (0..1_000).map(|id| sale(id, 0)).collect();
-    let begin = [0, PART - 50, 3 * PART - 100, 9 * PART, SEGMENT - 60, SEGMENT + 5 * PART - 10, 3 * SEGMENT + PART];
+    let begin = [0, PART - 50, 3 * PART - 100, 9 * PART, SEGMENT - 60, SEGMENT + PART - 10, SEGMENT + 2 * PART];
     for (some, row) in all.chunks_mut(145).zip(begin) {
         let () = f.run(redis::cmd("HSET").arg(f.key("{Sale}:meta")).arg("rows").arg(row)).await;
         Sale::save_many(&f.db, some).await.unwrap().into_result().unwrap();
