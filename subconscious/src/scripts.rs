@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = files![
     "query/budget.lua",
     "query/cost.lua",
     "query/count.lua",
+    "query/estimate.lua",
     "query/evaluate.lua",
     "query/filter.lua",
     "query/groups.lua",
@@ -42,6 +43,7 @@ const FILES: &[(&str, &str)] = files![
     "query/scan.lua",
     "query/scratch.lua",
     "query/sets.lua",
+    "query/share.lua",
     "query/sorted_set.lua",
     "query/split.lua",
     "query/tester.lua",
@@ -290,6 +292,7 @@ scripts! {
     ORDER = "query/order.lua";
     OWNER = "query/owner.lua";
     COUNT = "query/count.lua";
+    ESTIMATE = "query/estimate.lua";
     LEAVES = "query/leaves.lua";
     GROUPS = "query/groups.lua";
     RIGHTS = "shared/rights.lua";

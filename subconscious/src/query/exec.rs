@@ -39,6 +39,7 @@ mod zones;
 
 use by_value::ByValue;
 use context::{Context, STEP};
+pub(crate) use count::estimate;
 pub(crate) use hit::Hit;
 use order::OrderReader;
 use ordered_scan::OrderedScan;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use crate::error::Result;
 use crate::model::schema::ModelSchema;
 use crate::model::target::Target;
-use crate::query::exec::Execution;
+use crate::query::exec::{self, Execution};
 use crate::query::filter::{Bound, Condition};
 use crate::query::request::{OrderKey, Request};
 use crate::query::stats::Stats;
@@ -18,7 +18,7 @@ use crate::text::Excerpt;
 ///
 /// ```text
 /// Visit in at desc, limit 10
-///   walk along the order, 1 call
+///   walk along the order, 1 call: enough of the first rows of the order match
 ///   10 rows of an estimated 1500 that match, 40 looked at one by one
 ///   1 round trip, 1 command, 303 us of scripts, 270 bytes
 ///   filter
@@ -70,6 +70,9 @@ pub struct PlanFilter {
     pub condition: String,
     /// The number of records that match it.
     pub rows: u64,
+    /// The number that is estimated before a way is chosen, by the sizes of index entries and two
+    /// segments; `None` for a long filter, and where the server refuses to write.
+    pub estimated_rows: Option<u64>,
     /// Its parts.
     pub parts: Vec<PlanFilter>,
 }
@@ -145,8 +148,9 @@ pub(crate) async fn filter(db: &Db, target: &Target, condition: &Condition) -> R
     let (mut parts, mut todo) = (Vec::new(), vec![condition]);
     while let Some(condition) = todo.pop() {
         let rows = Execution::new(db, target.clone(), Request::of(condition.clone()))?.count().await?;
+        let estimated_rows = exec::estimate(db, target, condition).await?;
         let (condition, children) = described(target.schema, condition);
-        parts.push((PlanFilter { condition, rows, parts: Vec::new() }, children.len()));
+        parts.push((PlanFilter { condition, rows, estimated_rows, parts: Vec::new() }, children.len()));
         todo.extend(children.into_iter().rev());
     }
     // From the end, so that the parts of a condition are complete before it.
@@ -240,6 +244,9 @@ impl PlanFilter {
     fn print(&self, f: &mut fmt::Formatter<'_>, indent: &str, last: bool) -> fmt::Result {
         let branch = if last { "└ " } else { "├ " };
         write!(f, "\n{indent}{branch}{}: {}", self.condition, count_of(self.rows, "row"))?;
+        if let Some(estimated) = self.estimated_rows.filter(|estimated| *estimated != self.rows) {
+            write!(f, ", estimated {estimated}")?;
+        }
         let indent = format!("{indent}{}", if last { "  " } else { "│ " });
         for (at, part) in self.parts.iter().enumerate() {
             part.print(f, &indent, at + 1 == self.parts.len())?;

@@ -39,11 +39,23 @@ impl Stats {
 }
 
 impl QueryStats {
+    /// Notes a way of this program, and why it was chosen.
+    pub(super) fn way(&mut self, way: PlanWay, why: impl Into<Option<String>>) {
+        self.steps.push(PlanStep { way, calls: 0, why: why.into() });
+    }
+
+    /// Notes why the last way was chosen.
+    pub(super) fn because(&mut self, why: String) {
+        if let Some(step) = self.steps.last_mut().filter(|step| step.why.is_none() && !why.is_empty()) {
+            step.why = Some(why);
+        }
+    }
+
     /// Notes a call of a script.
     pub(super) fn call(&mut self, way: PlanWay, microseconds: u64, looked_at: u64, bytes: usize) {
         match self.steps.last_mut() {
             Some(step) if step.way == way => step.calls += 1,
-            _ => self.steps.push(PlanStep { way, calls: 1 }),
+            _ => self.steps.push(PlanStep { way, calls: 1, why: None }),
         }
         self.looked_at += looked_at;
         self.script_microseconds += microseconds;

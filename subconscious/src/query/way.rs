@@ -11,6 +11,8 @@ pub struct PlanStep {
     pub way: PlanWay,
     /// Number of calls of scripts; 0 if plain commands did the work.
     pub calls: u64,
+    /// Why this way was chosen; `None` if there was no choice.
+    pub why: Option<String>,
 }
 
 /// A way to find the rows that match, in order.
@@ -65,10 +67,14 @@ impl fmt::Display for PlanWay {
 
 impl fmt::Display for PlanStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.calls {
-            0 => write!(f, "{}", self.way),
-            calls => write!(f, "{}, {}", self.way, count_of(calls, "call")),
+        write!(f, "{}", self.way)?;
+        if self.calls > 0 {
+            write!(f, ", {}", count_of(self.calls, "call"))?;
         }
+        if let Some(why) = &self.why {
+            write!(f, ": {why}")?;
+        }
+        Ok(())
     }
 }
 

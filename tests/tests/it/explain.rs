@@ -7,7 +7,7 @@ use subconscious_tests::Fixture;
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Visit {
-    #[column(primary_key)]
+    #[column(primary_key, sort)]
     id: u32,
     #[column(index, sort)]
     level: u8,
@@ -54,14 +54,25 @@ async fn a_query_takes_the_cheaper_way() {
     let (way, plan) = ways(&f, on(3).order_by(|v| v.at.desc()).limit(10)).await;
     assert_eq!(way, [PlanWay::Walk]);
     assert_eq!((plan.looked_at, plan.estimated_rows), (16, Some(1_875)), "{plan:?}");
+    assert_eq!(plan.steps[0].why.as_deref(), Some("enough of the first rows of the order match"));
     assert_eq!((plan.round_trips, plan.commands), (1, 1));
     // Ten of all match: all of the order would be walked.
     let (way, plan) = ways(&f, on(1).order_by(|v| v.at.desc()).limit(10)).await;
     assert_eq!((way, plan.looked_at), (vec![PlanWay::Gather], 10));
+    let why = plan.steps[0].why.as_deref().unwrap();
+    assert!(why.starts_with("a walk would take about ") && why.contains(" us, gathering "), "{why}");
     // What would take longer than a call may is done here rather than on the server.
     let short = f.db.with_query_budget(Duration::from_micros(60));
     let (way, plan) = ways_with(&short, on(2).order_by(|v| v.at.asc())).await;
     assert_eq!((way, plan.rows), (vec![PlanWay::Bitmaps, PlanWay::Order], 500));
+    // Of wide ranges, only one is known from the index; the other is compared here.
+    let ranges = Visit::filter_by(|v| v.at.between(600, 900) & v.id.lt(700)).order_by(|v| v.level.asc()).limit(5);
+    let plan = ranges.explain(&short).await.unwrap();
+    let filter = plan.filter.as_ref().unwrap();
+    let rows = (0..700).filter(|id| (600..=900).contains(&(id * 7919 % 3_000))).count() as u64;
+    assert_eq!((filter.rows, filter.parts[0].rows), (rows, 301), "{plan}");
+    // As if the two were independent.
+    assert_eq!((filter.estimated_rows, filter.parts[0].estimated_rows), (Some(71), Some(301)), "{plan}");
     // A page of several keys, of which the first has few values, is one of the next key. The values
     // before it have no rows that match.
     let several =
@@ -110,7 +121,7 @@ async fn a_plan_prints_as_a_tree_and_travels_as_json() {
     (plan.script_microseconds, plan.bytes) = (210, 120);
     let expected = "\
 Visit in at desc nulls first, limit 5, offset 2
-  walk along the order, 1 call
+  walk along the order, 1 call: enough of the first rows of the order match
   5 rows of an estimated 725 that match, 29 looked at one by one
   1 round trip, 1 command, 210 us of scripts, 120 bytes
   filter

@@ -17,7 +17,7 @@ use crate::query::exec::scores::{self, ScoreRange};
 use crate::query::plan::{Leaf, Node};
 use crate::query::request::Request;
 use crate::query::stats::{QueryStats, Stats};
-use crate::query::way::{PlanStep, PlanWay};
+use crate::query::way::PlanWay;
 use crate::server::Db;
 use crate::write::record;
 
@@ -156,7 +156,8 @@ impl Context {
     async fn compare_scores(&self, filter: &Node, rows: &mut Rows) -> Result<bool> {
         let (ranges, mut exact) = scores::ranges(self.target.schema, filter);
         for range in ranges {
-            self.note(|stats| stats.steps.push(PlanStep { way: PlanWay::Scores, calls: 0 }));
+            let column = self.target.schema.columns()[range.column()].name();
+            self.note(|stats| stats.way(PlanWay::Scores, format!("many rows are in the range of `{column}`")));
             exact &= self.keep(range, rows, true).await?;
         }
         Ok(exact)

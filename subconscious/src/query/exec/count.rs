@@ -3,6 +3,7 @@
 use redis::Value;
 
 use crate::error::Result;
+use crate::model::target::Target;
 use crate::query::exec::Execution;
 use crate::query::exec::call::{self, ReplyReader};
 use crate::query::exec::context::{Context, MatchingRows, STEP};
@@ -10,8 +11,10 @@ use crate::query::exec::order::OrderReader;
 use crate::query::exec::position::Position;
 use crate::query::exec::rows::{self, Rows};
 use crate::query::exec::scores::{self, Part};
-use crate::query::request::OrderKey;
-use crate::scripts::COUNT;
+use crate::query::filter::Condition;
+use crate::query::request::{OrderKey, Request};
+use crate::scripts::{COUNT, ESTIMATE};
+use crate::server::Db;
 
 /// The result of counting by the script.
 enum Counted {
@@ -87,6 +90,21 @@ async fn in_parts(context: &Context, reply: &mut ReplyReader<'_>) -> Result<u64>
         }
     }
     if exact { Ok(rows.len()) } else { context.count_records(&rows).await }
+}
+
+/// The number of records that match, as it is estimated before a way is chosen; `None` if scripts do
+/// not evaluate the filter. One round trip.
+pub(crate) async fn estimate(db: &Db, target: &Target, condition: &Condition) -> Result<Option<u64>> {
+    let Execution { context, .. } = Execution::new(db, target.clone(), Request::of(condition.clone()))?;
+    if context.client_side {
+        return Ok(None);
+    }
+    let command = call::begin(&context.db, target, &ESTIMATE);
+    match call::run(&context.db, target, &ESTIMATE, command, &context.filter).await {
+        Ok(mut reply) => reply.number().map(Some),
+        Err(error) if error.refuses_writes() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Execution {

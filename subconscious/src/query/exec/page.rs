@@ -55,6 +55,8 @@ pub(super) struct PageReply {
     pub(super) spent: u64,
     /// Number of rows that the model has handed out.
     pub(super) handed: u32,
+    /// Why the call took this way, in words; empty if nobody asked, or if there was no choice.
+    pub(super) why: String,
     /// If the way is an estimate: the bitmaps of the filter without its range of the order's
     /// column, if its other ranges are short.
     pub(super) bitmaps: Option<Bitmaps>,
@@ -103,7 +105,7 @@ pub(super) async fn read(
         other => return Err(head.unknown(other)),
     };
     let (estimated, evaluating, spent) = (head.optional()?, head.number()?, head.number()?);
-    let handed = head.number()?;
+    let (handed, why) = (head.number()?, String::from_utf8_lossy(&head.bytes()?).into_owned());
     let bitmaps = if bitmaps.is_done() { None } else { Some(Bitmaps::of(&mut bitmaps)?) };
     let mut hits = Vec::with_capacity(rows.len() / 2);
     let mut values = rows.into_iter();
@@ -132,6 +134,7 @@ pub(super) async fn read(
         evaluating,
         spent,
         handed,
+        why,
         bitmaps,
     })
 }

@@ -80,6 +80,7 @@ impl ScriptScan {
             evaluating,
             spent,
             handed,
+            why,
             bitmaps,
         } = match reply {
             Err(error) if error.refuses_writes() => {
@@ -93,6 +94,7 @@ impl ScriptScan {
             bytes += bitmaps.as_ref().map_or(0, Bitmaps::size);
             stats.estimated = stats.estimated.or(estimated);
             stats.call(if bitmaps.is_some() { PlanWay::Bitmaps } else { way }, microseconds, looked_at, bytes);
+            stats.because(why);
         });
         let left = left.saturating_sub(hits.len() as u64);
         let found = context.skip.saturating_sub(skip) + hits.len() as u64;

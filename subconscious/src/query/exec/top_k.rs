@@ -9,7 +9,7 @@ use crate::query::exec::hit::Hit;
 use crate::query::exec::position::Position;
 use crate::query::exec::rows::Rows;
 use crate::query::exec::zones::Candidates;
-use crate::query::way::{PlanStep, PlanWay};
+use crate::query::way::{PlanWay, count_of};
 use crate::value::SortKey;
 
 /// Rows that were found and sorted.
@@ -35,7 +35,7 @@ impl TopK {
         let (mut entries, mut more) = (Vec::new(), false);
         let mut rows = rows.iter().filter(|&row| !context.delivered.has(row)).collect::<VecDeque<u32>>();
         context.note(|stats| {
-            stats.steps.push(PlanStep { way: PlanWay::Sort, calls: 0 });
+            stats.way(PlanWay::Sort, format!("{} match", count_of(rows.len() as u64, "row")));
             stats.looked_at += rows.len() as u64;
         });
         while !rows.is_empty() {

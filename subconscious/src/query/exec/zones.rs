@@ -15,7 +15,7 @@ use crate::query::exec::rows::Rows;
 use crate::query::exec::scores::{self, Part, Place, ScoreRange, Scores, Zone};
 use crate::query::plan::{Leaf, Node};
 use crate::query::request::OrderKey;
-use crate::query::way::{PlanStep, PlanWay};
+use crate::query::way::PlanWay;
 use crate::value::SortKey;
 
 /// Rows that may be the first ones of an order.
@@ -153,7 +153,8 @@ pub(super) async fn candidates(
     if sure.len() < wanted {
         return Ok(None);
     }
-    context.note(|stats| stats.steps.push(PlanStep { way: PlanWay::Zones, calls: 0 }));
+    let why = || format!("no other part than {read} of {} can have such rows", handed.div_ceil(PART));
+    context.note(|stats| stats.way(PlanWay::Zones, why()));
     let (_, last, _) = sure.select_nth_unstable_by(wanted - 1, |one, two| two.total_cmp(one));
     found.retain(|found| found.score >= *last);
     if exact && found.iter().all(|found| kind.is_alone(found.score)) {

@@ -24,6 +24,7 @@
 
 -- include query/filter.lua
 -- include query/offsets.lua
+-- include query/share.lua
 -- include query/scan.lua
 -- include query/row_scan.lua
 -- include query/ordered_scan.lua

@@ -29,7 +29,8 @@
 --                     the way: row scan, ordered scan, values, top-k, or estimate (the client
 --                     continues, as there are many rows to sort); estimated number of matching
 --                     rows, or -1; estimated microseconds to evaluate the filter in all segments;
---                     microseconds until the clock was last read; number of rows handed out }
+--                     microseconds until the clock was last read; number of rows handed out; why
+--                     the way was chosen, if the client asked how long the call took, else "" }
 --           bitmaps   of an estimate: the list of read_bitmaps.lua, for the filter without a range
 --                     of the order's column; {} for a column of few values, for a filter with
 --                     ranges that are too wide to list, and for other ways
@@ -41,6 +42,7 @@
 
 -- include query/filter.lua
 -- include query/offsets.lua
+-- include query/share.lua
 -- include query/scan.lua
 -- include query/row_scan.lua
 -- include query/ordered_scan.lua
@@ -51,6 +53,8 @@ local rows, found, first = {}, 0, { '', '', '' }
 -- Position in ARGV of the last field to read; nil for ids.
 local fields = ARGV[5] == 'page' and 17 + ARGV[17] or nil
 local taken, expected, bitmaps = 'row scan', -1, {}
+-- Why this way was chosen, in words; only if the client asked how long the call took.
+local why = ''
 -- Estimated microseconds to evaluate the filter in all segments.
 local evaluating = 0
 -- Bytes of the fields. Lua reads each byte of a text when it receives or makes the text.
@@ -267,6 +271,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
       local done = deliver_sorted(filter, residual, range, mark, other, true)
       if done ~= nil then
         expected = math.ceil(total * (missing - (wanted - found + skip)) / math.max(looked, 1))
+        if timed then why = 'enough of the first rows of the order match' end
         return done
       end
       mark, other = position[2], position[3]
@@ -277,6 +282,7 @@ local function deliver_ordered(filter, residual, range, mark, other)
     expected = math.ceil(matches)
     local values = index == INDEX_ORDINALS and call('ZCARD', p .. KEY_VALUES .. order)
     -- include query/cost.lua
+    if timed then why = text('a walk would take about %d us, gathering %d us', scanning, sorting) end
     if best == 'estimate' then
       taken = 'estimate'
       -- With a residual filter, the client may need few of them.
@@ -358,12 +364,13 @@ local function run()
       more = ordered(node)
     else
       local filter, residual = split(node)
+      if timed and filter[1] == 'rows' then why = text('no more than %d rows match', filter.size) end
       more = deliver_rows(filter, residual, tonumber(ARGV[15]), descending, 'row')
     end
   end
   local head = {
     more and 1 or 0, position[1], position[2], position[3], skip, first[1], first[2], first[3],
-    took(), looked, taken, expected, evaluating, since(), handed,
+    took(), looked, taken, expected, evaluating, since(), handed, why,
   }
   -- Packing a row saves three microseconds in the server and in the client, as many as Lua takes
   -- for 2,000 bytes.
