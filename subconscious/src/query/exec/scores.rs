@@ -139,12 +139,22 @@ impl Scores {
         Some(Zone { least: double(0)?, greatest: double(SCORE as usize)? })
     }
 
+    /// The score of a row of the part; `None` is null.
+    fn at(&self, row: u32) -> Option<f64> {
+        let first = (ZONES + row * SCORE) as usize;
+        score(self.0.get(first..)?.first_chunk()?)
+    }
+
     /// The score of each row of the part, up to the last one that has any; `None` is null.
     pub(super) fn iter(&self) -> impl Iterator<Item = Option<f64>> {
-        let scores = self.0.get(ZONES as usize..).unwrap_or_default().as_chunks().0.iter();
-        // 0 is stored as -0, and adding 0 makes it 0.
-        scores.map(|bytes| if *bytes == [0; SCORE as usize] { None } else { Some(f64::from_le_bytes(*bytes) + 0.0) })
+        self.0.get(ZONES as usize..).unwrap_or_default().as_chunks().0.iter().map(score)
     }
+}
+
+/// A score as it is stored; `None` is null.
+fn score(bytes: &[u8; SCORE as usize]) -> Option<f64> {
+    // 0 is stored as -0, and adding 0 makes it 0.
+    if *bytes == [0; SCORE as usize] { None } else { Some(f64::from_le_bytes(*bytes) + 0.0) }
 }
 
 /// A part, by its segment and its number in it.
@@ -318,9 +328,8 @@ pub(super) async fn of_rows(
     let parts = parts_of(rows);
     read(db, target, column, &parts, |part, bits, scores| {
         let first = part.first_row();
-        let scores: Vec<Option<f64>> = scores.iter().collect();
         for offset in offsets(bits) {
-            found(first + offset, scores.get(offset as usize).copied().flatten());
+            found(first + offset, scores.at(offset));
         }
     })
     .await
