@@ -32,6 +32,6 @@ documents! {
     Servers "../../docs/src/servers.md"
     Comparison "../../docs/src/comparison.md"
     Pastebin "../../docs/src/pastebin.md"
-    Versus "../../docs/src/versus.md",
+    Versus "../../docs/src/versus.md"
     Orders "../../docs/src/orders.md"
 }
