@@ -47,6 +47,7 @@ pub(crate) use position::Position;
 use row_scan::RowScan;
 use script_scan::{GoOn, ScriptScan};
 use top_k::TopK;
+use zones::Sizes;
 
 /// Up to this number of rows, a script reads the fields in the same round trip. The fields of more
 /// rows are read by a pipeline, which costs the server a third of that.
@@ -234,19 +235,24 @@ async fn instead_of_script(
     if matches!(from, Position::Null(_)) || begins_with_nulls {
         return Ok(Some(Way::Rows(RowScan::nulls(context, key, from))));
     }
-    order_in_program(context, GoOn { key, from: from.clone(), left, handed: 0, begun: None }).await
+    order_in_program(context, GoOn { key, from: from.clone(), left, sizes: Sizes::default(), begun: None }).await
 }
 
 /// The cheapest way to continue an order in this program; `None` if the script is cheaper.
 async fn order_in_program(context: &mut Context, go_on: GoOn) -> Result<Option<Way>> {
-    let GoOn { key, from, left, handed, begun } = go_on;
+    let GoOn { key, from, left, sizes, begun } = go_on;
     let (range, others) = context.filter.split_range(key.column);
     if others == Node::All && !context.client_side {
         return Ok(None);
     }
     let wanted = context.skip.saturating_add(left);
-    if let Some(candidates) = zones::candidates(context, key, &from, wanted, handed).await? {
-        return TopK::first(context, candidates, &from, left).await.map(Way::TopK).map(Some);
+    match zones::candidates(context, key, &from, wanted, sizes).await {
+        Err(error) if error.refuses_writes() => context.client_side = true,
+        Err(error) => return Err(error),
+        Ok(None) => {}
+        Ok(Some(candidates)) => {
+            return TopK::first(context, candidates, &from, left).await.map(Way::TopK).map(Some);
+        }
     }
     let top_k = if context.target.schema.columns()[key.column].has_sorted_set() {
         let matches = context.matching(&others, begun).await?;

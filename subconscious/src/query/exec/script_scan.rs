@@ -9,6 +9,7 @@ use crate::query::exec::hit::Hit;
 use crate::query::exec::owner;
 use crate::query::exec::page::{self, PageReply, PageRequest};
 use crate::query::exec::position::Position;
+use crate::query::exec::zones::Sizes;
 use crate::query::plan::cost::Attempt;
 use crate::query::request::OrderKey;
 use crate::query::way::PlanWay;
@@ -30,8 +31,7 @@ pub(super) struct GoOn {
     pub(super) key: OrderKey,
     pub(super) from: Position,
     pub(super) left: u64,
-    /// Number of rows that the model has handed out; 0 if that is not known.
-    pub(super) handed: u32,
+    pub(super) sizes: Sizes,
     pub(super) begun: Option<Bitmaps>,
 }
 
@@ -119,7 +119,8 @@ impl ScriptScan {
         }
         let go_on = match (&context.next, &context.request.order[..]) {
             (Some(from @ Position::Value(_)), &[key]) if way == PlanWay::Estimate || too_long => {
-                Some(GoOn { key, from: from.clone(), left, handed, begun: bitmaps })
+                let sizes = Sizes { handed, estimated: estimated.unwrap_or_default() };
+                Some(GoOn { key, from: from.clone(), left, sizes, begun: bitmaps })
             }
             _ => None,
         };

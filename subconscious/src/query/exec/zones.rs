@@ -5,15 +5,17 @@
 //! newest rows, however large the model is. The idea is the threshold algorithm of Fagin, Lotem and
 //! Naor, *Optimal Aggregation Algorithms for Middleware* (PODS 2001), with zones as bounds.
 
+use futures::try_join;
+
 use crate::error::Result;
-use crate::model::layout::{PART, SEGMENT};
+use crate::model::layout::{PART, PARTS, SEGMENT};
 use crate::query::exec::bitmaps;
 use crate::query::exec::context::Context;
 use crate::query::exec::entry::SortEntry;
 use crate::query::exec::position::Position;
 use crate::query::exec::rows::Rows;
 use crate::query::exec::scores::{self, Part, Place, ScoreRange, Scores, Zone};
-use crate::query::plan::{Leaf, Node};
+use crate::query::plan::{Leaf, Node, cost};
 use crate::query::request::OrderKey;
 use crate::query::way::PlanWay;
 use crate::value::SortKey;
@@ -44,9 +46,20 @@ struct Found {
     row: u32,
 }
 
-/// The rows that a filter of ranges may have first in an order, after a position. `handed` is the
-/// number of rows that the model has handed out. `None` if another way is cheaper, or if no more than
-/// the wanted rows are found.
+/// Parts that are read together at first. If these are not enough, twice as many follow.
+const AT_FIRST: usize = 8;
+
+/// What a script says of a model and a filter.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sizes {
+    /// Number of rows that the model has handed out; 0 if that is not known.
+    pub(super) handed: u32,
+    /// Estimated number of rows that match.
+    pub(super) estimated: u64,
+}
+
+/// The rows that match and may come first in an order, after a position. `None` if another way is
+/// cheaper, or if no more than the wanted rows are found.
 ///
 /// One round trip for zones, and usually one or two for the scores of one to three parts.
 pub(super) async fn candidates(
@@ -54,16 +67,19 @@ pub(super) async fn candidates(
     key: OrderKey,
     from: &Position,
     wanted: u64,
-    handed: u32,
+    Sizes { handed, estimated }: Sizes,
 ) -> Result<Option<Candidates>> {
     let schema = context.target.schema;
     let (ranges, complete) = scores::ranges(schema, &context.filter);
     let kind = schema.columns()[key.column].kind;
     let (of_order, others): (Vec<ScoreRange>, Vec<ScoreRange>) =
         ranges.into_iter().partition(|range| range.column() == key.column);
-    if !complete || others.is_empty() || handed == 0 || !kind.has_scores() {
+    if !complete || handed == 0 || !kind.has_scores() {
         return Ok(None);
     }
+    let all_parts = handed.div_ceil(PART) as usize;
+    // Where a range is wide, all parts of its column would be read otherwise.
+    let most = if others.is_empty() { cost::PARTS_READ } else { (all_parts / 2).max(1) };
     let is_range = |part: &&Node| matches!(part, Node::Leaf(Leaf::Range { .. }));
     let rest = Node::and(context.filter.parts().iter().filter(|part| !is_range(part)).cloned().collect());
     let turned = |score: f64| if key.descending { score } else { -score };
@@ -88,7 +104,7 @@ pub(super) async fn candidates(
     // One more, which says that others follow.
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_add(1);
     let columns: Vec<usize> = std::iter::once(key.column).chain(others.iter().map(ScoreRange::column)).collect();
-    let (mut read, mut together) = (0, 1);
+    let (mut read, mut together, mut is_likely) = (0, 1, false);
     loop {
         if !places.is_empty() {
             let zones = scores::zones(&context.db, &context.target, key.column, &places).await?;
@@ -107,6 +123,18 @@ pub(super) async fn candidates(
             places.extend(Part::of_segment(segment, handed).map(Place::Part));
             continue;
         }
+        if !is_likely {
+            // So many parts have as many matching rows as are wanted, if these are spread evenly. All
+            // parts are read that have rows before the last of these.
+            let enough = (wanted as f64 * all_parts as f64 / estimated.max(1) as f64).ceil() as usize;
+            let last = queue.iter().rev().nth(enough.saturating_sub(1)).map_or(f64::NEG_INFINITY, |next| next.least);
+            let size = |next: &Next| if matches!(next.place, Place::Part(_)) { 1 } else { PARTS as usize };
+            let likely: usize = queue.iter().filter(|next| next.greatest >= last).map(size).sum();
+            if likely > most {
+                return Ok(None);
+            }
+            (is_likely, together) = (true, enough.clamp(1, AT_FIRST));
+        }
         let mut parts = Vec::new();
         while parts.len() < together
             && let Some(Next { place: Place::Part(part), .. }) = queue.last()
@@ -115,13 +143,12 @@ pub(super) async fn candidates(
             queue.pop();
         }
         (read, together) = (read + parts.len(), together * 2);
-        // Reading all parts of the ranges is cheaper than reading half of those of the order too.
-        if read > 1 && read > (handed / PART) as usize / 2 {
+        if read > most {
             return Ok(None);
         }
-        let rows = context.rows_of_parts(&rest, &parts).await?;
-        for (part, columns) in parts.iter().zip(scores::columns(&context.db, &context.target, &columns, &parts).await?)
-        {
+        let scores = scores::columns(&context.db, &context.target, &columns, &parts);
+        let (rows, scores) = try_join!(context.rows_of_parts(&rest, &parts), scores)?;
+        for (part, columns) in parts.iter().zip(scores) {
             let [order, rest @ ..] = &columns[..] else { continue };
             let mut rest: Vec<_> = rest.iter().map(Scores::iter).collect();
             for (row, score) in (part.first_row()..).zip(order.iter()) {
@@ -153,7 +180,7 @@ pub(super) async fn candidates(
     if sure.len() < wanted {
         return Ok(None);
     }
-    let why = || format!("no other part than {read} of {} can have such rows", handed.div_ceil(PART));
+    let why = || format!("no other part than {read} of {all_parts} can have such rows");
     context.note(|stats| stats.way(PlanWay::Zones, why()));
     let (_, last, _) = sure.select_nth_unstable_by(wanted - 1, |one, two| two.total_cmp(one));
     found.retain(|found| found.score >= *last);

@@ -32,8 +32,8 @@
 --                     microseconds until the clock was last read; number of rows handed out; why
 --                     the way was chosen, if the client asked how long the call took, else "" }
 --           bitmaps   of an estimate: the list of read_bitmaps.lua, for the filter without a range
---                     of the order's column; {} for a column of few values, for a filter with
---                     ranges that are too wide to list, and for other ways
+--                     of the order's column; {} for a column of few values, if zones may have the
+--                     first rows of the order, and for other ways
 --           rows      of each row: the row, its id, and, unless ids were asked for, { row, the f
 --                     fields }, or {} if the record is gone. The list is packed if the rows are
 --                     short
@@ -285,8 +285,10 @@ local function deliver_ordered(filter, residual, range, mark, other)
     if timed then why = text('a walk would take about %d us, gathering %d us', scanning, sorting) end
     if best == 'estimate' then
       taken = 'estimate'
-      -- With a residual filter, the client may need few of them.
-      if not values and not residual then
+      -- By the zones of the order, the client may need few of them: see exec/zones.rs.
+      local parts = handed / PART
+      local by_zones = share < 0.5 and byte(ARGV[12], 2) ~= KIND_BYTES and parts * share <= (residual and parts / 2 or PARTS_READ)
+      if not values and not by_zones then
         local first, last, step = 0, segments - 1, 1
         -- include query/read_bitmaps.lua
         bitmaps = reply
