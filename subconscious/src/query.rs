@@ -85,9 +85,9 @@ const PAGE: u64 = 100;
 ///
 /// # Cancel safety
 ///
-/// All verbs except [`delete`](Query::delete) only read. If a future or a stream is dropped,
+/// All verbs except [`patch`](Query::patch) and [`delete`](Query::delete) only read. If a future or a stream is dropped,
 /// nothing is left behind on the server.
-#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `delete`, `count`, `exists` or `explain` runs it"]
+#[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `patch`, `delete`, `count`, `sum`, `exists` or `explain` runs it"]
 pub struct Query<M> {
     request: Request,
     limit: Option<u64>,
@@ -539,8 +539,10 @@ impl<M: RedisModel> Query<M> {
 
     /// The number of records, as limited by `limit` and `offset`. A cursor is ignored. One round
     /// trip for each millisecond that the server takes, in which it usually counts about six
-    /// million rows. With a filter that combines a wide range with other conditions, one for each
-    /// 1,000 to 4,000 rows of the range.
+    /// million rows. With a filter that combines a wide range with other conditions, this program
+    /// compares the values of those parts of the model that are neither in the range nor out of it as a
+    /// whole: one more round trip for each 500 KB, with 8 bytes for each record. If few records are in
+    /// the range, it reads these, 4,000 in a round trip.
     ///
     /// # Errors
     ///

@@ -109,7 +109,8 @@ pub(crate) async fn estimate(db: &Db, target: &Target, condition: &Condition) ->
 
 impl Execution {
     /// The number of records that match. One round trip for each millisecond of the server's time.
-    /// If this program scans a wide range of a sorted set, one for each 4,000 rows of the range.
+    /// If this program scans a wide range of a sorted set, one for each 4,000 rows of the range, and if
+    /// it compares scores, one for each 500 KB.
     pub(crate) async fn count(self) -> Result<u64> {
         let mut context = self.context;
         if !context.client_side {

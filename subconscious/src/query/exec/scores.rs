@@ -267,6 +267,11 @@ fn commands(pipeline: &mut Pipeline, target: &Target, column: usize, part: Part,
     count as usize
 }
 
+/// The parts of a column that are asked for before they were read, at most.
+pub(super) fn parts_in_flight(db: &Db) -> usize {
+    (db.bytes_in_flight() / (PART * SCORE) as usize).max(1)
+}
+
 /// The rows of a bitmap, counted from its first.
 fn offsets(bits: &[u8]) -> impl Iterator<Item = u32> {
     bits.iter()
@@ -284,10 +289,11 @@ async fn read(
     parts: &[(Part, Vec<u8>)],
     mut found: impl FnMut(Part, &[u8], Scores),
 ) -> Result<()> {
-    let together = (db.bytes_in_flight() / AHEAD / (PART * SCORE) as usize).max(1);
-    let (mut left, mut under_way) = (parts.chunks(together), FuturesOrdered::new());
+    let in_flight = parts_in_flight(db);
+    let ahead = AHEAD.min(in_flight);
+    let (mut left, mut under_way) = (parts.chunks(in_flight / ahead), FuturesOrdered::new());
     loop {
-        while under_way.len() < AHEAD
+        while under_way.len() < ahead
             && let Some(some) = left.next()
         {
             let mut pipeline = Pipeline::with_capacity(some.len());

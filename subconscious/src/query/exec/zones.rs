@@ -39,6 +39,21 @@ struct Next {
     place: Place,
 }
 
+impl Next {
+    /// Estimated number of parts here that have greater scores, or this one.
+    fn parts_beyond(&self, score: f64) -> f64 {
+        match self.place {
+            _ if self.greatest < score => 0.0,
+            Place::Part(_) => 1.0,
+            Place::Segment(_) => {
+                let share = (self.greatest - score.max(self.least)) / (self.greatest - self.least);
+                // All parts of a segment may have the same scores, or one may be infinite.
+                if share.is_finite() { (share * f64::from(PARTS)).max(1.0) } else { f64::from(PARTS) }
+            }
+        }
+    }
+}
+
 /// A row that may match, with its score. The greatest scores come first.
 #[derive(Debug, Clone, Copy)]
 struct Found {
@@ -118,23 +133,28 @@ pub(super) async fn candidates(
                 break;
             }
         }
+        if !is_likely {
+            // So many parts have as many matching rows as are wanted, if these are spread evenly. All
+            // parts are read that have rows before the last of these.
+            let enough = (wanted as f64 * all_parts as f64 / estimated.max(1) as f64).ceil();
+            let mut parts = 0.0;
+            let last = queue.iter().rev().find(|next| {
+                parts += next.parts_beyond(f64::NEG_INFINITY);
+                parts >= enough
+            });
+            let last = last.map_or(f64::NEG_INFINITY, |next| next.least);
+            let likely: f64 = queue.iter().map(|next| next.parts_beyond(last)).sum();
+            if likely > most as f64 {
+                return Ok(None);
+            }
+            (is_likely, together) = (true, (enough as usize).clamp(1, AT_FIRST));
+        }
         if let Place::Segment(segment) = first.place {
             queue.pop();
             places.extend(Part::of_segment(segment, handed).map(Place::Part));
             continue;
         }
-        if !is_likely {
-            // So many parts have as many matching rows as are wanted, if these are spread evenly. All
-            // parts are read that have rows before the last of these.
-            let enough = (wanted as f64 * all_parts as f64 / estimated.max(1) as f64).ceil() as usize;
-            let last = queue.iter().rev().nth(enough.saturating_sub(1)).map_or(f64::NEG_INFINITY, |next| next.least);
-            let size = |next: &Next| if matches!(next.place, Place::Part(_)) { 1 } else { PARTS as usize };
-            let likely: usize = queue.iter().filter(|next| next.greatest >= last).map(size).sum();
-            if likely > most {
-                return Ok(None);
-            }
-            (is_likely, together) = (true, enough.clamp(1, AT_FIRST));
-        }
+        together = together.min((scores::parts_in_flight(&context.db) / columns.len()).max(1));
         let mut parts = Vec::new();
         while parts.len() < together
             && let Some(Next { place: Place::Part(part), .. }) = queue.last()
