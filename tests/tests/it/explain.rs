@@ -76,8 +76,8 @@ async fn a_query_takes_the_cheaper_way() {
     // A page of several keys, of which the first has few values, is one of the next key. The values
     // before it have no rows that match.
     let several =
-        || Visit::filter_by(|v| v.page.eq(3) & v.level.ge(2)).order_by(|v| v.level.asc()).order_by(|v| v.at.desc());
-    let (way, plan) = ways_with(&f.db.with_query_budget(Duration::from_micros(300)), several().limit(5)).await;
+        || Visit::filter_by(|v| v.page.eq(3) & v.level.ge(1)).order_by(|v| v.level.asc()).order_by(|v| v.at.desc());
+    let (way, plan) = ways_with(&f.db.with_query_budget(Duration::from_micros(1_250)), several().limit(5)).await;
     assert_eq!(way, [PlanWay::Bitmaps, PlanWay::Walk], "{plan:?}");
     assert_eq!(plan.round_trips, 3, "{plan:?}");
     // If few rows match, or many are wanted, all of them are sorted here.
