@@ -19,7 +19,7 @@
 --                                       member }); `nested` (whether it is within an OR or a NOT)
 -- An OR of values has the fields `name` (its column) and `values`, if records store the values in
 -- the form of the index. An OR that stands for a range of ordinals has the fields `of` (its
--- column), `from` and `to` (its bounds). A node has the field `wide` if it contains a range that is
+-- column), `from` and `to` (its bounds), and `nested`. A node has the field `wide` if it contains a range that is
 -- too wide to list.
 --
 -- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator,
@@ -179,7 +179,7 @@ local function parse()
     -- ordinal.
     if #values > 4 then all = call('HLEN', divided) - (call('HGET', divided, '') and 1 or 0) == call('ZCARD', key) end
     local node = one_of(name, values, true, all)
-    if node ~= NONE then node.of, node.from, node.to = name, lowest, highest end
+    if node ~= NONE then node.of, node.from, node.to, node.nested = name, lowest, highest, nested end
     return node
   end
   error('the filter has an unknown word, ' .. operator)

@@ -327,10 +327,11 @@ local function containers(node)
 end
 
 local function ordered(node)
-  -- A range of the order's column limits the scan, and needs no test of its own.
+  -- A range of the order's column limits the scan, and needs no test of its own. Not a range that is
+  -- ANDed only because the other parts of an OR have no rows: the client knows it as an OR.
   local range, others = nil, {}
   for _, part in ipairs(parts_of('and', node)) do
-    if not range and part.of == order then range = part else others[#others + 1] = part end
+    if not range and part.of == order and not part.nested then range = part else others[#others + 1] = part end
   end
   local filter, residual = split(join('and', others))
   if filter == NONE then return false end
