@@ -19,8 +19,8 @@
 --                                       member }); `nested` (whether it is within an OR or a NOT)
 -- An OR of values has the fields `name` (its column) and `values`, if records store the values in
 -- the form of the index. An OR that stands for a range of ordinals has the fields `of` (its
--- column), `from` and `to` (its bounds), and `nested`. A node has the field `wide` if it contains a range that is
--- too wide to list.
+-- column), `from` and `to` (its bounds), and `nested`. A node has the field `wide` if it contains a
+-- range that is too wide to list.
 --
 -- Exports   ALL, NONE, leaf(name, value), negate(node), join(operator, nodes), parts_of(operator,
 --           node)
