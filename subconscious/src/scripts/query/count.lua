@@ -47,8 +47,9 @@ local function run()
   elseif rows and rows ~= NONE or node[1] == 'range' and word == '' then
     n = (rows or node).size
   elseif node ~= NONE and not rows then
+    local filter, residual
+    if word ~= 'value' then filter, residual = split(node) end
     if word == '' or word == 'part' then
-      local filter, residual = split(node)
       local ranges = residual and ranges_of(residual)
       if word == 'part' and not residual or ranges and (word == 'part' or are_parts_cheaper(ranges)) then
         local found, next, pieces = count_parts(filter, ranges or {}, tonumber(first) or 0)
@@ -70,20 +71,19 @@ local function run()
       end
       others[#others + 1] = part
     end
-    local filter, residual
-    if range then filter, residual = split(join('and', others)) end
-    if word == '' and range and range.size > LISTED and range.size * ROW_PASSED < estimate(filter) * RECORD_READ * 2 then
+    local rest, untested
+    if range then rest, untested = split(join('and', others)) end
+    if word == '' and range and range.size > LISTED and range.size * ROW_PASSED < estimate(rest) * RECORD_READ * 2 then
       word, walked = 'value', range[2]
     end
     if word == 'value' then
-      if not residual then
+      if not untested then
         -- The client reads bitmaps of the rest and scans the range at less cost.
         return { 'along', 0, range[2] }
       end
       local low = first == '' and range.from or math.max(range.from, rank(range.key, first, second .. '\0'))
-      more = ordered_scan(range.key, low, range.to, filter, residual, false, 200, visit)
+      more = ordered_scan(range.key, low, range.to, rest, untested, false, 200, visit)
     else
-      filter, residual = split(node)
       walked = ''
       more = row_scan(filter, residual, tonumber(first), false, 'row', visit, function(_, set, within)
         if not within then
