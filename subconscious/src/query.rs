@@ -85,8 +85,8 @@ const PAGE: u64 = 100;
 ///
 /// # Cancel safety
 ///
-/// All verbs except [`patch`](Query::patch) and [`delete`](Query::delete) only read. If a future or a stream is dropped,
-/// nothing is left behind on the server.
+/// All verbs except [`patch`](Query::patch) and [`delete`](Query::delete) only read. If a future or
+/// a stream is dropped, nothing is left behind on the server.
 #[must_use = "a query does nothing until one of `stream`, `fetch`, `first`, `page`, `ids`, `patch`, `delete`, `count`, `sum`, `exists` or `explain` runs it"]
 pub struct Query<M> {
     request: Request,
@@ -235,11 +235,11 @@ impl<M: RedisModel> Query<M> {
         self.edge(db, "max", column, column.desc()).await
     }
 
-    /// The sum of a column among the records, nulls left out; 0 if there are no values. Order, limit,
-    /// offset and cursor are ignored.
+    /// The sum of a column among the records, nulls left out; 0 if there are no values. Order,
+    /// limit, offset and cursor are ignored.
     ///
-    /// A sum of integers is an exact `i128`, a sum of decimals an exact `Decimal`, and a sum of floats
-    /// an `f64`, which is rounded at each step.
+    /// A sum of integers is an exact `i128`, a sum of decimals an exact `Decimal`, and a sum of
+    /// floats an `f64`, which is rounded at each step.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -251,10 +251,10 @@ impl<M: RedisModel> Query<M> {
     /// # Ok(()) }
     /// ```
     ///
-    /// Integers below 2^53 and floats are read without their records: 8 bytes each, a million in a few
-    /// milliseconds, most of which this program takes. Other values, and decimals, are read from
-    /// the records, a thousand in two round trips. A record that changes meanwhile counts with its
-    /// value before or after the change.
+    /// Integers below 2^53 and floats are read without their records: 8 bytes each, a million in a
+    /// few milliseconds, most of which this program takes. Other values, and decimals, are read
+    /// from the records, a thousand in two round trips. A record that changes meanwhile counts with
+    /// its value before or after the change.
     ///
     /// # Errors
     ///
@@ -470,9 +470,9 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// Deletes the records, as limited by `limit` and `offset`, and returns their number. It works
-    /// in steps. Two round trips delete the first 100 records. After these, two read each 500 records,
-    /// and one deletes each 100 of them. The filter is not evaluated anew for each step, unless there
-    /// is an order.
+    /// in steps. Two round trips delete the first 100 records. After these, two read each 500
+    /// records, and one deletes each 100 of them. The filter is not evaluated anew for each step,
+    /// unless there is an order.
     ///
     /// Each record is deleted together with its index entries in one atomic step, and only if it
     /// still matches at that moment. The call as a whole is not atomic.
@@ -512,7 +512,8 @@ impl<M: RedisModel> Query<M> {
     ///
     /// It works in steps, whose round trips are those of [`delete`](Self::delete). Each record is
     /// changed together with its index entries in one atomic step, only if it still matches at that
-    /// moment, and only once, even if it still matches afterwards. The call as a whole is not atomic.
+    /// moment, and only once, even if it still matches afterwards. The call as a whole is not
+    /// atomic.
     ///
     /// # Errors
     ///
@@ -540,9 +541,9 @@ impl<M: RedisModel> Query<M> {
     /// The number of records, as limited by `limit` and `offset`. A cursor is ignored. One round
     /// trip for each millisecond that the server takes, in which it usually counts about six
     /// million rows. With a filter that combines a wide range with other conditions, this program
-    /// compares the values of those parts of the model that are neither in the range nor out of it as a
-    /// whole: one more round trip for each 500 KB, with 8 bytes for each record. If few records are in
-    /// the range, it reads these, 4,000 in a round trip.
+    /// compares the values of those parts of the model that are neither in the range nor out of it
+    /// as a whole: one more round trip for each 500 KB, with 8 bytes for each record. If few
+    /// records are in the range, it reads these, 4,000 in a round trip.
     ///
     /// # Errors
     ///

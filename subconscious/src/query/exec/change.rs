@@ -14,19 +14,19 @@ use crate::write::record::Seen;
 /// Records that are found at a time, if there are many.
 const STEP: u64 = 500;
 
-/// Makes a call that changes the record with this key, unless one of the seen fields has changed. Its
-/// script answers 1 if it has changed the record, and 2 if one of the fields differs.
+/// Makes a call that changes the record with this key, unless one of the seen fields has changed.
+/// Its script answers 1 if it has changed the record, and 2 if one of the fields differs.
 type ChangeCall<'a> = dyn Fn(&Target, &[u8], &[Seen]) -> Call + Sync + 'a;
 
 impl Execution {
-    /// Changes the records that match, `limit` at most, and returns how many were changed. Two round
-    /// trips for the first 100 records. After these, one for the rows that match, two to read each 500
-    /// records, and one to change each 100 of them. There are two more if somebody changes one of the
-    /// records in between: a record is changed only if it still matches.
+    /// Changes the records that match, `limit` at most, and returns how many were changed. Two
+    /// round trips for the first 100 records. After these, one for the rows that match, two to read
+    /// each 500 records, and one to change each 100 of them. There are two more if somebody changes
+    /// one of the records in between: a record is changed only if it still matches.
     ///
-    /// Without an order, the filter is evaluated once for each segment after the first 100 records. No
-    /// record is changed twice: rows are visited in their order, and an ordered query does not deliver
-    /// a row again.
+    /// Without an order, the filter is evaluated once for each segment after the first 100 records.
+    /// No record is changed twice: rows are visited in their order, and an ordered query does not
+    /// deliver a row again.
     pub(crate) async fn change(&mut self, script: &Script, call: &ChangeCall<'_>, limit: u64) -> Result<u64> {
         // A key that is not a field never changes, so it is not compared.
         let (schema, columns) = (self.context.target.schema, self.context.columns());

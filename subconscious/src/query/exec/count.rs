@@ -92,8 +92,8 @@ async fn in_parts(context: &Context, reply: &mut ReplyReader<'_>) -> Result<u64>
     if exact { Ok(rows.len()) } else { context.count_records(&rows).await }
 }
 
-/// The number of records that match, as it is estimated before a way is chosen; `None` if scripts do
-/// not evaluate the filter. One round trip.
+/// The number of records that match, as it is estimated before a way is chosen; `None` if scripts
+/// do not evaluate the filter. One round trip.
 pub(crate) async fn estimate(db: &Db, target: &Target, condition: &Condition) -> Result<Option<u64>> {
     let Execution { context, .. } = Execution::new(db, target.clone(), Request::of(condition.clone()))?;
     if context.client_side {
@@ -109,8 +109,8 @@ pub(crate) async fn estimate(db: &Db, target: &Target, condition: &Condition) ->
 
 impl Execution {
     /// The number of records that match. One round trip for each millisecond of the server's time.
-    /// If this program scans a wide range of a sorted set, one for each 4,000 rows of the range, and if
-    /// it compares scores, one for each 500 KB.
+    /// If this program scans a wide range of a sorted set, one for each 4,000 rows of the range,
+    /// and if it compares scores, one for each 500 KB.
     pub(crate) async fn count(self) -> Result<u64> {
         let mut context = self.context;
         if !context.client_side {

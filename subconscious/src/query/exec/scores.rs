@@ -3,8 +3,8 @@
 //! A part is 8,184 rows, and a segment has 32 of them. The zone of a part, its least and its
 //! greatest score, often says that all or none of its rows are in a range. The scores of the other
 //! parts are read and compared here: the server takes some 12 microseconds to answer 64 KB, and a
-//! comparison takes a nanosecond. Zone maps are from Moerkotte, *Small Materialized Aggregates* (VLDB
-//! 1998).
+//! comparison takes a nanosecond. Zone maps are from Moerkotte, *Small Materialized Aggregates*
+//! (VLDB 1998).
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
@@ -232,7 +232,8 @@ pub(super) async fn zones(db: &Db, target: &Target, column: usize, places: &[Pla
     Ok(replies(db, target, &pipeline).await?.into_iter().map(|bytes| Scores(bytes).zone()).collect())
 }
 
-/// Reads the scores of several columns in parts: of each part, those of each column. One round trip.
+/// Reads the scores of several columns in parts: of each part, those of each column. One round
+/// trip.
 pub(super) async fn columns(db: &Db, target: &Target, columns: &[usize], parts: &[Part]) -> Result<Vec<Vec<Scores>>> {
     let mut pipeline = Pipeline::with_capacity(parts.len() * columns.len());
     for (part, column) in parts.iter().flat_map(|part| columns.iter().map(move |column| (part, column))) {
@@ -353,8 +354,8 @@ fn parts_of(rows: &Rows) -> Vec<(Part, Vec<u8>)> {
 }
 
 /// Removes the rows that are not in a range. Returns those that may or may not be in it, as other
-/// values share their score; they stay. With `zones`, the zones are read first, which takes one more
-/// round trip.
+/// values share their score; they stay. With `zones`, the zones are read first, which takes one
+/// more round trip.
 pub(super) async fn keep(db: &Db, target: &Target, range: ScoreRange, rows: &mut Rows, zones: bool) -> Result<Rows> {
     let mut parts = parts_of(rows);
     if zones && !parts.is_empty() {

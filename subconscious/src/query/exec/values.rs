@@ -22,8 +22,8 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// Finds the rows that match, and reads their scores, if these are known to match and the column
-    /// has scores. It calls the function with each row and its score; nulls are left out.
+    /// Finds the rows that match, and reads their scores, if these are known to match and the
+    /// column has scores. It calls the function with each row and its score; nulls are left out.
     pub(crate) async fn read(
         db: &Db,
         target: Target,

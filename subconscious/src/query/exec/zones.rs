@@ -134,8 +134,8 @@ pub(super) async fn candidates(
             }
         }
         if !is_likely {
-            // So many parts have as many matching rows as are wanted, if these are spread evenly. All
-            // parts are read that have rows before the last of these.
+            // So many parts have as many matching rows as are wanted, if these are spread evenly.
+            // All parts are read that have rows before the last of these.
             let enough = (wanted as f64 * all_parts as f64 / estimated.max(1) as f64).ceil();
             let mut parts = 0.0;
             let last = queue.iter().rev().find(|next| {
