@@ -21,10 +21,12 @@ macro_rules! files {
 
 /// The names and texts of all files.
 const FILES: &[(&str, &str)] = files![
+    "query/begin.lua",
     "query/bitmaps.lua",
     "query/budget.lua",
     "query/cost.lua",
     "query/count.lua",
+    "query/deliver.lua",
     "query/estimate.lua",
     "query/evaluate.lua",
     "query/filter.lua",
@@ -32,6 +34,7 @@ const FILES: &[(&str, &str)] = files![
     "query/leaves.lua",
     "query/nodes.lua",
     "query/offsets.lua",
+    "query/one_value.lua",
     "query/order.lua",
     "query/ordered_scan.lua",
     "query/owner.lua",

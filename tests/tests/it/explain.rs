@@ -59,6 +59,9 @@ async fn a_query_takes_the_cheaper_way() {
     // Ten of all match: all of the order would be walked.
     let (way, plan) = ways(&f, on(1).order_by(|v| v.at.desc()).limit(10)).await;
     assert_eq!((way, plan.looked_at), (vec![PlanWay::Gather], 10));
+    assert_eq!(plan.steps[0].why.as_deref(), Some("no more than 10 rows match"));
+    let (way, plan) = ways(&f, on(1).filter(|v| v.level.le(9)).order_by(|v| v.at.desc()).limit(10)).await;
+    assert_eq!((way, plan.looked_at), (vec![PlanWay::Gather], 10));
     let why = plan.steps[0].why.as_deref().unwrap();
     assert!(why.starts_with("a walk would take about ") && why.contains(" us, gathering "), "{why}");
     // What would take longer than a call may is done here rather than on the server.

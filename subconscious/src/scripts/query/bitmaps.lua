@@ -13,6 +13,7 @@
 -- Returns   the list that read_bitmaps.lua describes
 --           or nil, then a reason and its details (see ready.lua)
 
+-- include query/begin.lua
 -- include query/filter.lua
 
 local function run()

@@ -22,6 +22,7 @@
 --           less cost
 --           or nil, then a reason and its details (see ready.lua)
 
+-- include query/begin.lua
 -- include query/filter.lua
 -- include query/offsets.lua
 -- include query/share.lua

@@ -11,6 +11,7 @@
 -- Returns   { estimated number of rows }
 --           or nil, then a reason and its details (see ready.lua)
 
+-- include query/begin.lua
 -- include query/filter.lua
 -- include query/share.lua
 

@@ -65,7 +65,7 @@ end
 
 -- The bitmaps of a node, if all its parts are containers, and all of these are bitmaps in the
 -- segment. One EXISTS asks for all of them.
-local function bitmaps(node, segment)
+local function bitmaps_of(node, segment)
   local keys, number = {}, decimal[segment]
   for i = 2, #node do
     local part = node[i]
@@ -78,7 +78,7 @@ end
 local evaluate
 
 local function intersection(node, segment)
-  local lists, keys, without = {}, bitmaps(node, segment), {}
+  local lists, keys, without = {}, bitmaps_of(node, segment), {}
   if keys then return bitop('AND', keys) end
   keys = {}
   for i = 2, #node do
@@ -119,7 +119,7 @@ local function intersection(node, segment)
 end
 
 local function union(node, segment)
-  local lists, keys, count = {}, bitmaps(node, segment), 0
+  local lists, keys, count = {}, bitmaps_of(node, segment), 0
   if keys then return bitop('OR', keys) end
   keys = {}
   for i = 2, #node do

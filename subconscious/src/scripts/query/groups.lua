@@ -28,6 +28,7 @@
 --           or { wide }: nothing was counted, as the filter has wide ranges in any other way
 --           or nil, then a reason and its details (see ready.lua)
 
+-- include query/begin.lua
 -- include query/filter.lua
 
 local name, kind = ARGV[5], byte(ARGV[6])

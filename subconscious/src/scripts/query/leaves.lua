@@ -20,6 +20,7 @@
 --                           too many of both
 --           or nil, then a reason and its details (see ready.lua)
 
+-- include query/begin.lua
 -- include query/filter.lua
 
 local function run()

@@ -17,6 +17,7 @@
 --           number of rows that follow, microseconds of the call, the members, packed by cmsgpack }
 --           or nil, then a reason and its details (see ready.lua)
 
+-- include query/begin.lua
 -- include query/filter.lua
 
 local function run()

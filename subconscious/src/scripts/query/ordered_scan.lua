@@ -25,6 +25,9 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
   others.ranked = true
   local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, in_use(), false
   local whole = {}
+  -- In an order of times, many rows are neighbours. So if a row is among the same 256 rows as the row
+  -- before it, the bits of all of these are read at once: `bytes`, of the rows from `block`.
+  local block, bytes, masks = nil, nil, { [0] = 128, 64, 32, 16, 8, 4, 2, 1 }
   while low < high do
     local list
     if n > 0 then
@@ -61,8 +64,19 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
         if whole[segment] then
           found = whole[segment](offset)
         elseif key then
-          name = text('%d', offset)
-          found = call('GETBIT', key, name) == 1
+          local within = row % 256
+          if row - within == block then
+            if not bytes then
+              local first = (offset - within) / 8
+              bytes = call('GETRANGE', key, text('%d', first), text('%d', first + 31))
+            end
+            local bit = within % 8
+            local value, mask = byte(bytes, (within - bit) / 8 + 1), masks[bit]
+            found = value and value % (2 * mask) >= mask
+          else
+            block, bytes, name = row - within, nil, text('%d', offset)
+            found = call('GETBIT', key, name) == 1
+          end
         else
           found = lists[segment][offset]
         end
