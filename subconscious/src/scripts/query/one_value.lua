@@ -12,7 +12,7 @@ local function one_value()
   if call('HGET', p .. KEY_DIVIDED .. name, rest) then return nil end
   local list = call('SMEMBERS', p .. KEY_LIST .. name .. rest)
   local n = #list
-  if n * ROW_TESTED > budget / 4 then return nil end
+  if n > TOP_K then return nil end
   local ascending, last = true, -1
   for i = 1, n do
     local row = tonumber(list[i])
