@@ -65,7 +65,8 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `json` (on by default) | [`Json`], and serde for [`Plan`] |
+//! | `serde` (on by default) | serde for [`Cursor`], [`Direction`], [`Page`] and [`Plan`] |
+//! | `json` (on by default) | [`Json`] |
 //! | `chrono`, `time`, `jiff` | their dates and times as columns |
 //! | `rust_decimal`, `bytes` | `Decimal` and `Bytes` as columns |
 //! | `tls` | `rediss://` addresses |
@@ -95,11 +96,12 @@ mod write;
 pub use error::{Error, RedisFailure, Result};
 pub use model::{RedisModel, id, schema};
 pub use query::Query;
-pub use query::column::{Column, Order};
+pub use query::column::Column;
 pub use query::cursor::{Cursor, Page};
 pub use query::explain::{Plan, PlanFilter};
 pub use query::filter::Filter;
 pub use query::group_by::Grouping;
+pub use query::order::{Direction, Order};
 pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;
 pub use query::way::{PlanStep, PlanWay};

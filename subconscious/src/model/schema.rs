@@ -7,12 +7,14 @@
 
 use std::borrow::Cow;
 
+use crate::error::{Error, Result};
 use crate::model::description;
 use crate::model::id;
 use crate::model::index::{self, Index};
+use crate::text::Excerpt;
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
-    SortValue, TimeUnit, TimeValue, ValueError, VersionValue, parse,
+    SortValue, TimeUnit, TimeValue, ValueError, VersionValue, list, parse,
 };
 
 /// The schema of a model, built once by generated code.
@@ -182,6 +184,32 @@ impl ModelSchema {
         &self.columns
     }
 
+    /// The position of the column of this name, and the column. It is to be one of those that are
+    /// wanted, which is what they are to have by their attributes.
+    pub(crate) fn named(
+        &self,
+        name: &str,
+        (verb, attributes): (&str, &str),
+        is_wanted: impl Fn(&ColumnSchema) -> bool,
+    ) -> Result<(usize, &ColumnSchema)> {
+        let named = self.columns.iter().enumerate().find(|(_, column)| column.name == name);
+        if let Some((at, column)) = named
+            && is_wanted(column)
+        {
+            return Ok((at, column));
+        }
+        let wrong = match named {
+            Some(_) => format!("{name} has no {attributes}"),
+            None => format!("there is no column {}", Excerpt(name.as_bytes())),
+        };
+        let names: Vec<&str> = self.columns.iter().filter(|column| is_wanted(column)).map(ColumnSchema::name).collect();
+        let names = match names.as_slice() {
+            [] => format!("No column has {attributes}"),
+            names => format!("{verb} one of {}", names.join(", ")),
+        };
+        Err(Error::InvalidQuery { model: self.name, reason: format!("{wrong}. {names}") })
+    }
+
     pub(crate) fn has_automatic_key(&self) -> bool {
         self.key.iter().any(|&at| self.columns[at].automatic.is_some())
     }
@@ -243,6 +271,8 @@ pub struct ColumnSchema {
     pub(crate) default: Option<Default>,
     ordinal: fn(&[u8]) -> Option<u16>,
     read: fn(&[u8]) -> Result<(), ValueError>,
+    /// Makes the form to compare with of a text, if the column has an index.
+    compared: fn(&[u8]) -> Result<Vec<u8>, ValueError>,
     spec: String,
 }
 
@@ -268,6 +298,7 @@ impl ColumnSchema {
             default: None,
             ordinal: |stored| T::Value::decode(stored).ok().map(|value| value.ordinal()),
             read: |stored| T::Value::decode(stored).map(drop),
+            compared: list::stored_form::<T::Value>,
             spec: String::new(),
         }
     }
@@ -287,7 +318,7 @@ impl ColumnSchema {
         T: ColumnType,
         T::Value: Indexable,
     {
-        Self { index: true, ..self }
+        Self { index: true, compared: T::Value::compared, ..self }
     }
 
     /// Gives the column an order.
@@ -454,6 +485,13 @@ impl ColumnSchema {
             }
         }
         description
+    }
+
+    /// The form to compare with of a text, which is a value or, for a list, an element.
+    pub(crate) fn compared(&self, text: &[u8]) -> Result<Vec<u8>, ValueError> {
+        let stored = (self.compared)(text)?;
+        Kind::Bytes.check_indexed(&stored)?;
+        Ok(stored)
     }
 
     /// The index spec, with the ordinal of the column's new value: see `scripts/write/index.lua`.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::query::filter::{Bound, Condition, Filter};
-use crate::query::request::OrderKey;
+use crate::query::order::{Direction, Order};
 use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
 use crate::write::patch::{ChangeRequest, ColumnChange};
 
@@ -13,12 +13,12 @@ use crate::write::patch::{ChangeRequest, ColumnChange};
 ///
 /// | a column with | has |
 /// | --- | --- |
-/// | `index` | [`eq`](Column::eq), [`is_in`](Column::is_in); of an `Option` [`is_none`](Column::is_none), [`is_some`](Column::is_some) |
+/// | `index`, `sort` or `unique` | [`eq`](Column::eq), [`ne`](Column::ne), [`is_in`](Column::is_in) |
+/// | `index` or `sort`, of an `Option` | [`is_none`](Column::is_none), [`is_some`](Column::is_some) |
 /// | `index`, of a list | [`contains`](Column::contains), [`contains_any`](Column::contains_any), [`contains_all`](Column::contains_all) |
-/// | `unique` | `eq`, `is_in` |
 /// | `sort` | [`lt`](Column::lt), [`le`](Column::le), [`gt`](Column::gt), [`ge`](Column::ge), [`between`](Column::between) |
 /// | `sort`, of a `String` | [`starts_with`](Column::starts_with) |
-/// | `sort`, for an order | [`asc`](Column::asc), [`desc`](Column::desc) |
+/// | `sort`, for an order | [`asc`](Column::asc), [`desc`](Column::desc), [`order`](Column::order) |
 ///
 /// In a [`patch`](crate::RedisModel::patch), all columns have [`set`](Column::set), except keys and
 /// columns that Redis assigns. An `Option` also has [`clear`](Column::clear) and
@@ -68,15 +68,26 @@ pub(crate) mod roles {
 pub trait Indexed {}
 impl<const SORT: bool, R> Indexed for Caps<true, SORT, R> {}
 
-/// A column with `index` or `unique`.
+/// A column with `index`, `sort` or `unique`.
 #[diagnostic::on_unimplemented(
     message = "this column has no index to filter by",
-    label = "needs `index`",
+    label = "needs `index`, `sort` or `unique`",
     note = "add `#[column(index)]` to the field"
 )]
 pub trait Found {}
 impl<const SORT: bool, R> Found for Caps<true, SORT, R> {}
-impl<const SORT: bool> Found for Caps<false, SORT, roles::Unique> {}
+impl<R> Found for Caps<false, true, R> {}
+impl Found for Caps<false, false, roles::Unique> {}
+
+/// A column whose index lists nulls: one with `index` or `sort`.
+#[diagnostic::on_unimplemented(
+    message = "this column has no index that lists nulls",
+    label = "needs `index` or `sort`",
+    note = "add `#[column(index)]` to the field"
+)]
+pub trait NullsFound {}
+impl<const SORT: bool, R> NullsFound for Caps<true, SORT, R> {}
+impl<R> NullsFound for Caps<false, true, R> {}
 
 /// A column with `sort`.
 #[diagnostic::on_unimplemented(
@@ -268,6 +279,16 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(self.equals(&value.into_value()))
     }
 
+    /// Records whose column does not have the value. Null is not a value, so the records whose column
+    /// is null match.
+    pub fn ne(self, value: impl IntoValue<T::Value>) -> Filter<M>
+    where
+        C: Found,
+        T::Value: IndexValue,
+    {
+        !self.eq(value)
+    }
+
     /// Records whose column has one of the values. Without values, no record matches.
     pub fn is_in<I>(self, values: I) -> Filter<M>
     where
@@ -332,7 +353,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     /// Records whose column is null.
     pub fn is_none(self) -> Filter<M>
     where
-        C: Indexed,
+        C: NullsFound,
         T: Nullable,
     {
         Filter::new(Condition::IsNull { column: self.at })
@@ -341,7 +362,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     /// Records whose column is not null.
     pub fn is_some(self) -> Filter<M>
     where
-        C: Indexed,
+        C: NullsFound,
         T: Nullable,
     {
         !self.is_none()
@@ -403,7 +424,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     where
         C: Sorted,
     {
-        Order::new(self.at, false)
+        self.order(Direction::Asc)
     }
 
     /// From the greatest value to the least. Nulls come last. Equal values are in descending row
@@ -412,38 +433,14 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     where
         C: Sorted,
     {
-        Order::new(self.at, true)
-    }
-}
-
-/// An order of the records of the model `M`, made by [`Column::asc`] and [`Column::desc`].
-#[must_use = "an order does nothing until a query is made with it"]
-pub struct Order<M> {
-    pub(crate) key: OrderKey,
-    model: PhantomData<fn() -> M>,
-}
-
-impl<M> Order<M> {
-    fn new(column: usize, descending: bool) -> Self {
-        Self { key: OrderKey { column, descending, nulls_first: false }, model: PhantomData }
+        self.order(Direction::Desc)
     }
 
-    /// Puts the records whose column is null before all others. Without it, they come last in both
-    /// directions.
-    pub fn nulls_first(mut self) -> Self {
-        self.key.nulls_first = true;
-        self
-    }
-}
-
-impl<M> Clone for Order<M> {
-    fn clone(&self) -> Self {
-        Self { key: self.key, model: PhantomData }
-    }
-}
-
-impl<M> fmt::Debug for Order<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Order({}{})", if self.key.descending { "-" } else { "" }, self.key.column)
+    /// In this direction: see [`asc`](Self::asc) and [`desc`](Self::desc).
+    pub fn order(self, direction: Direction) -> Order<M>
+    where
+        C: Sorted,
+    {
+        Order::new(self.at, direction)
     }
 }

@@ -13,6 +13,7 @@ use crate::value::{SortKey, parse};
 
 /// One page of a query, made by [`Query::page`](crate::Query::page).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Page<M> {
     /// The records, at most as many as the query's limit.
@@ -33,7 +34,7 @@ impl<M> Page<M> {
 }
 
 /// Where a page ended or began, for [`Query::after`](crate::Query::after). It can be printed, and
-/// [`str::parse`] reads it back.
+/// [`str::parse`] reads it back; in serde (feature `serde`) it is this text.
 ///
 /// A cursor is the position of the page's last or first record in the query's order, not a number
 /// of records. So records that are added or removed before it move nothing, and cursors of the same
@@ -166,5 +167,20 @@ impl FromStr for Cursor {
             let _ = write!(shown, "{}", text.chars().take(40).collect::<String>().escape_debug());
             Error::Unsupported(format!("\"{shown}\" is not a cursor. Use the text of one that came with a page"))
         })
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Cursor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Cursor {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }

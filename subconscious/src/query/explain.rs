@@ -28,7 +28,7 @@ use crate::text::Excerpt;
 ///       └ page = "p0": 20 rows
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Plan {
     /// The model's name.
@@ -63,7 +63,7 @@ pub struct Plan {
 
 /// A part of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PlanFilter {
     /// `and`, `or`, `not`, or a condition such as `age >= 18`.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{BitAnd, BitOr, Deref, Not};
 
+use crate::error::{Error, Result};
+use crate::model::RedisModel;
 use crate::model::schema::ModelSchema;
 use crate::value::ValueError;
 
@@ -31,6 +33,63 @@ pub struct Filter<M> {
 impl<M> Filter<M> {
     pub(crate) fn new(condition: Condition) -> Self {
         Self { condition, model: PhantomData }
+    }
+
+    /// The records that match all of the filters. Of no filters, that is every record.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, Filter, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8, #[column(index)] country: Option<String> }
+    /// # async fn run(db: Db, country: Option<String>, least_age: Option<u8>) -> subconscious::Result<()> {
+    /// let wanted = User::filter_by(|u| {
+    ///     let country = country.map(|country| u.country.eq(country));
+    ///     let age = least_age.map(|age| u.age.ge(age));
+    ///     Filter::all([country, age].into_iter().flatten())
+    /// });
+    /// # let _ = wanted.fetch(&db).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn all(filters: impl IntoIterator<Item = Self>) -> Self {
+        Self::new(filters.into_iter().map(|filter| filter.condition).fold(Condition::All, Condition::and))
+    }
+
+    /// The records that match at least one of the filters. Of no filters, that is none.
+    pub fn any(filters: impl IntoIterator<Item = Self>) -> Self {
+        Self::new(filters.into_iter().map(|filter| filter.condition).fold(Condition::Nothing, Condition::or))
+    }
+}
+
+impl<M: RedisModel> Filter<M> {
+    /// The records whose column of this name has the value, both of which may come from a request.
+    /// The name is that of the stored field, which is the field's own unless
+    /// `#[column(rename = "..")]` says otherwise. The value is in its stored form, as `HGETALL` shows
+    /// it: a number in decimal digits, a `bool` as `true` or `false`, an enum by the name of its
+    /// variant, a time in nanoseconds since the Unix epoch. A list has the value if it contains it.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, Filter, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, #[column(index)] country: Option<String> }
+    /// # async fn run(db: Db, parameters: Vec<(String, String)>) -> subconscious::Result<()> {
+    /// let filters = parameters.iter().map(|(name, value)| Filter::by_name(name, value));
+    /// let filter = Filter::all(filters.collect::<subconscious::Result<Vec<_>>>()?);
+    /// let users = User::filter_by(|_| filter).fetch(&db).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidQuery`] if the model has no such column, if the column has neither `index`
+    /// nor `sort` nor `unique`, or if its type cannot have the value.
+    pub fn by_name(name: &str, value: &str) -> Result<Self> {
+        let schema = M::schema();
+        let (column, found) =
+            schema.named(name, ("Filter by", "`index`, `sort` or `unique`"), |column| column.is_indexed())?;
+        let invalid =
+            |reason| Error::InvalidQuery { model: schema.name(), reason: format!("{}: {reason}", found.name()) };
+        let stored = found.compared(value.as_bytes()).map_err(invalid)?;
+        Ok(Self::new(Condition::Equals { column, stored }))
     }
 }
 

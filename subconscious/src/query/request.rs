@@ -19,6 +19,11 @@ impl OrderKey {
     pub(crate) fn ascending(column: usize) -> Self {
         Self { column, descending: false, nulls_first: false }
     }
+
+    /// The same order from its end to its beginning.
+    pub(crate) fn reversed(self) -> Self {
+        Self { descending: !self.descending, nulls_first: !self.nulls_first, ..self }
+    }
 }
 
 /// A filter and an order.
@@ -49,10 +54,9 @@ impl Request {
 
     /// The same request, from the end to the beginning.
     pub(crate) fn reversed(&self) -> Self {
-        let turned = |key: &OrderKey| OrderKey { descending: !key.descending, nulls_first: !key.nulls_first, ..*key };
         Self {
             condition: self.condition.clone(),
-            order: self.order.iter().map(turned).collect(),
+            order: self.order.iter().map(|key| key.reversed()).collect(),
             backwards: !self.backwards,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A way that a query took, and the number of its calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PlanStep {
     /// The way.
@@ -17,7 +17,7 @@ pub struct PlanStep {
 
 /// A way to find the rows that match, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum PlanWay {
     /// A row scan: segment after segment, in row order.

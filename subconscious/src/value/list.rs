@@ -35,10 +35,40 @@ pub trait ListValue: ColumnValue {
     label = "cannot be indexed",
     note = "implement `subconscious::value::IndexValue` for the type if equal values have equal stored forms"
 )]
-pub trait Indexable: ColumnValue {}
-impl<T: IndexValue> Indexable for T {}
-impl<T: ElementValue> Indexable for Vec<T> {}
-impl<T: ElementValue + Ord> Indexable for BTreeSet<T> {}
+pub trait Indexable: ColumnValue {
+    /// The form in which an index has the value that a text stands for: of a list, one element.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is not the stored form of a value of the type.
+    #[doc(hidden)]
+    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError>;
+}
+
+/// The stored form of a text that may be another form of it.
+pub(crate) fn stored_form<T: ColumnValue>(text: &[u8]) -> Result<Vec<u8>, ValueError> {
+    let mut stored = Vec::new();
+    T::decode(text)?.encode(&mut stored)?;
+    Ok(stored)
+}
+
+impl<T: IndexValue> Indexable for T {
+    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError> {
+        stored_form::<T>(text)
+    }
+}
+
+impl<T: ElementValue> Indexable for Vec<T> {
+    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError> {
+        stored_form::<T>(text)
+    }
+}
+
+impl<T: ElementValue + Ord> Indexable for BTreeSet<T> {
+    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError> {
+        stored_form::<T>(text)
+    }
+}
 
 /// Appends an element in its escaped form, and the comma that ends it.
 fn push(element: &[u8], out: &mut Vec<u8>) {

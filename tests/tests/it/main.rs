@@ -26,6 +26,7 @@ mod queries;
 mod readme;
 mod refused;
 mod replica;
+mod requests;
 mod rights;
 mod scores;
 mod segments;

@@ -238,12 +238,23 @@ impl Node {
     }
 }
 
-/// Rows that have one of the values, which are given in stored form.
+/// Rows that have one of the values, which are given in stored form. An order without an index knows
+/// them as ranges of one value each.
 fn values(schema: &ModelSchema, column: usize, stored: Vec<&Vec<u8>>) -> Node {
     let found = &schema.columns()[column];
     let mut values: Vec<Vec<u8>> = stored.into_iter().map(|stored| index_form(found.kind, stored).to_vec()).collect();
     values.sort_unstable();
     values.dedup();
+    if !found.has_index() && !found.is_unique() && found.has_sorted_set() {
+        let range = |value: Vec<u8>| {
+            let low = SortKey::of(found.kind, &value);
+            let mut high = low.clone();
+            high.tail.extend_from_slice(BEYOND_ROWS);
+            Node::Leaf(Leaf::Range { column, low: Some(low), high: Some(high) })
+        };
+        let mut ranges: Vec<Node> = values.into_iter().map(range).collect();
+        return if ranges.len() > 1 { Node::Or(ranges) } else { ranges.pop().unwrap_or(Node::None) };
+    }
     Node::Leaf(match (found.is_unique(), values.len()) {
         (true, _) => Leaf::Unique { column, values },
         (false, 1) => Leaf::Equals { column, value: values.remove(0) },

@@ -13,7 +13,7 @@ struct User {
 
 fn main() {
     let _ = User::filter_by(|u| u.name.eq("Ann"));
-    let _ = User::filter_by(|u| u.height.is_in([180, 190]));
+    let _ = User::filter_by(|u| u.name.is_in(["Ann", "Ben"]));
     let _ = User::filter_by(|u| u.age.gt(18));
     let _ = User::all().order_by(|u| u.age.desc());
     let _ = User::filter_by(|u| u.height.starts_with("1"));
