@@ -28,8 +28,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The query can't be run: a value in a filter can't be stored, so nothing can equal it, or a
-    /// cursor belongs to another query. Nothing was sent.
+    /// name is that of no column that could be used. Nothing was sent.
     #[error("the query on {model} cannot be run: {reason}")]
+    #[non_exhaustive]
     InvalidQuery {
         /// The model of the query.
         model: &'static str,
@@ -37,9 +38,18 @@ pub enum Error {
         reason: String,
     },
 
+    /// The text is no cursor, or the cursor is one of another query. Nothing was sent.
+    #[error("{reason}")]
+    #[non_exhaustive]
+    InvalidCursor {
+        /// What is wrong with the cursor.
+        reason: String,
+    },
+
     /// A value can't be stored: it has no stored form, is too long for an id or an index, or can be
     /// assigned only by Redis. Nothing was written.
     #[error("{model}.{column}: {reason}")]
+    #[non_exhaustive]
     BadData {
         /// The record's model.
         model: &'static str,
@@ -78,6 +88,7 @@ pub enum Error {
     } else {
         "Save the record anew, or give the column a `default` or an `Option` as its type".to_owned()
     })]
+    #[non_exhaustive]
     MissingColumn {
         /// The record's model.
         model: &'static str,
@@ -98,6 +109,7 @@ pub enum Error {
             format!("If something else wrote there, rename or delete its keys, or use another namespace; `{model}::check` says more")
         }
     )]
+    #[non_exhaustive]
     Corrupt {
         /// The model the key belongs to.
         model: &'static str,
@@ -111,6 +123,7 @@ pub enum Error {
 
     /// `insert` found a record with the same id. Nothing was written.
     #[error("{model} {key} exists already. Choose another id, or replace the record by `save`")]
+    #[non_exhaustive]
     AlreadyExists {
         /// The record's model.
         model: &'static str,
@@ -121,6 +134,7 @@ pub enum Error {
     /// `update`, `patch`, `reload`, `expire` or `ttl` found no record with the id. Or `save` found
     /// no record, although Redis has assigned its id or number to one. Nothing was written.
     #[error("{model} {key} does not exist, or not any more. Do without it, or insert it as a new record")]
+    #[non_exhaustive]
     NotFound {
         /// The record's model.
         model: &'static str,
@@ -130,6 +144,7 @@ pub enum Error {
 
     /// Another record has the value of a unique column. Nothing was written.
     #[error("{model}.{column}: another record has the value {value}. Choose another, or change that record first")]
+    #[non_exhaustive]
     Duplicate {
         /// The record's model.
         model: &'static str,
@@ -145,6 +160,7 @@ pub enum Error {
         Some(stored) => format!("version {stored}"),
         None => "no version".to_owned(),
     })]
+    #[non_exhaustive]
     Conflict {
         /// The record's model.
         model: &'static str,
@@ -160,6 +176,7 @@ pub enum Error {
     /// version of it or of another struct with the same name. Or indexes are still being built.
     /// Nothing was read or written.
     #[error("{model}: {difference}")]
+    #[non_exhaustive]
     Schema {
         /// The model.
         model: &'static str,
@@ -176,6 +193,7 @@ pub enum Error {
     } else {
         "To repeat it is not safe: load the record to see whether it was done"
     })]
+    #[non_exhaustive]
     OutcomeUnknown {
         /// The record's model.
         model: &'static str,
@@ -189,10 +207,24 @@ pub enum Error {
         source: RedisFailure,
     },
 
-    /// The server is too old, or an address, a certificate, a namespace or the text of a cursor
-    /// can't be used, or a test server did not start. The text says what is wrong.
-    #[error("{0}")]
-    Unsupported(String),
+    /// An address, a certificate, a namespace or a time limit can't be used, or a test server did not
+    /// start. The text says what is wrong.
+    #[error("{reason}")]
+    #[non_exhaustive]
+    Configuration {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
+    /// The server is too old.
+    #[error("the server is {found}, which lacks commands that are needed. Use {needed} or newer")]
+    #[non_exhaustive]
+    UnsupportedServer {
+        /// The server and its version.
+        found: String,
+        /// The oldest version that is supported.
+        needed: String,
+    },
 
     /// The server or the connection to it failed; the source says how.
     #[error(transparent)]
@@ -288,6 +320,21 @@ impl Error {
         matches!(self, Error::OutcomeUnknown { .. })
     }
 
+    /// Whether the caller gave what can't be: a value that can't be stored, a name of no column, a
+    /// cursor of another query ([`Error::BadData`], [`Error::InvalidQuery`],
+    /// [`Error::InvalidCursor`]). A web service answers 400.
+    pub fn is_invalid_input(&self) -> bool {
+        matches!(self, Error::BadData { .. } | Error::InvalidQuery { .. } | Error::InvalidCursor { .. })
+    }
+
+    /// Whether the same call may succeed later, as its failure is that of the server or of the
+    /// connection: it failed ([`is_connection`](Self::is_connection)), or the server refuses calls
+    /// for a while, such as when it loads its data or is full. A web service answers 503.
+    pub fn is_unavailable(&self) -> bool {
+        let Error::Redis(failure) = self else { return self.is_connection() };
+        failure.is_connection() || failure.code().is_some_and(|code| FOR_A_WHILE.contains(&code))
+    }
+
     /// Whether the connection failed, as opposed to a refusal by the server.
     pub fn is_connection(&self) -> bool {
         match self {
@@ -347,6 +394,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn configuration(reason: impl Into<String>) -> Self {
+        Error::Configuration { reason: reason.into() }
+    }
+
     pub(crate) fn bad_data(model: &'static str, column: &'static str, reason: ValueError) -> Self {
         Error::BadData { model, column, reason: reason.to_string() }
     }
@@ -365,6 +416,10 @@ pub(crate) fn is_read_only(error: &redis::RedisError) -> bool {
 /// The codes by which a server may refuse a command in the middle of a script.
 const REFUSALS: [&str; 9] =
     ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "WRONGTYPE", "BUSY", "LOADING"];
+
+/// The codes by which a server refuses calls for a while.
+const FOR_A_WHILE: [&str; 9] =
+    ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "CLUSTERDOWN", "TRYAGAIN"];
 
 /// The first word of a server's error. If a script caught the error and raised it again, another
 /// word precedes it.
@@ -470,9 +525,11 @@ mod tests {
                 let Error::Redis(failure) = &error else { panic!("{error:?}") };
                 assert_eq!(failure.code(), Some(code), "{said}");
                 assert!(error.to_string().contains(advice), "{error}");
+                assert!(error.is_unavailable() && !error.is_connection(), "{error}");
             }
         }
         let Error::Redis(other) = Error::from(raised(b"ERR DB index is out of range")) else { panic!() };
         assert_eq!(other.code(), Some("ERR"));
+        assert!(!Error::Redis(other).is_unavailable());
     }
 }

@@ -177,10 +177,9 @@ impl<M: RedisModel> Query<M> {
     /// The same for all verbs except `page`: they refuse a cursor that leads back.
     fn forwards(&self, db: &Db) -> Result<Execution> {
         if self.after.as_ref().is_some_and(Cursor::is_backwards) {
-            return Err(Error::InvalidQuery {
-                model: M::schema().name(),
-                reason: "the cursor is one of a previous page. Only `page` goes back".into(),
-            });
+            let name = M::schema().name();
+            let reason = format!("the cursor of the query on {name} is one of a previous page. Only `page` goes back");
+            return Err(Error::InvalidCursor { reason });
         }
         self.execution(db)
     }

@@ -94,9 +94,9 @@ impl Db {
     /// # Errors
     ///
     /// [`Error::Redis`] if no server answers, or if the server refuses the password.
-    /// [`Error::Unsupported`] if the server is older than Redis 7.0 or Valkey 7.2, if the address
-    /// can't be read (for example because its password is not percent-encoded), or if the address
-    /// needs a feature that is off.
+    /// [`Error::UnsupportedServer`] if the server is older than Redis 7.0 or Valkey 7.2.
+    /// [`Error::Configuration`] if the address can't be read (for example because its password is
+    /// not percent-encoded), or if it needs a feature that is off.
     ///
     /// # Cancel safety
     ///
@@ -210,7 +210,7 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if the name contains a brace, which would move the hash tag of every
+    /// [`Error::Configuration`] if the name contains a brace, which would move the hash tag of every
     /// key.
     pub fn with_namespace(&self, namespace: &str) -> Result<Self> {
         check_namespace(namespace)?;
@@ -249,7 +249,7 @@ impl std::fmt::Debug for Db {
 
 fn check_namespace(namespace: &str) -> Result<()> {
     if namespace.contains(['{', '}']) {
-        return Err(Error::Unsupported(format!(
+        return Err(Error::configuration(format!(
             "the namespace {namespace:?} has a brace in it, which would move the keys to other slots. Choose a name without {{ and }}"
         )));
     }

@@ -113,7 +113,7 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if no server is installed, or if it did not start. In the second
+    /// [`Error::Configuration`] if no server is installed, or if it did not start. In the second
     /// case, the error has the end of the server's log.
     ///
     /// # Cancel safety
@@ -132,7 +132,7 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if there is none; the error says what to install.
+    /// [`Error::Configuration`] if there is none; the error says what to install.
     pub fn find_binary() -> Result<PathBuf> {
         if let Some(path) = std::env::var_os(BINARY_VARIABLE).filter(|path| !path.is_empty()) {
             return Ok(path.into());
@@ -143,7 +143,7 @@ impl TestServer {
             .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
             .find(|file| fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
             .ok_or_else(|| {
-                Error::Unsupported(format!(
+                Error::configuration(format!(
                     "there is no Redis-compatible server on this machine. Install `valkey` (7.2 or newer) or `redis-server` (7.0 or \
                      newer), or set {BINARY_VARIABLE} to the path of one (in this repository, `cargo xtask test` fetches one)"
                 ))
@@ -225,7 +225,7 @@ impl TestServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if no server is installed, or if it did not start. In the second
+    /// [`Error::Configuration`] if no server is installed, or if it did not start. In the second
     /// case, the error has the end of the server's log.
     ///
     /// # Cancel safety
@@ -265,7 +265,7 @@ impl Drop for Keeper {
 }
 
 fn failed(binary: &Path, reason: &str) -> Error {
-    Error::Unsupported(format!("the server {} did not start: {reason}", binary.display()))
+    Error::configuration(format!("the server {} did not start: {reason}", binary.display()))
 }
 
 fn free_port() -> io::Result<u16> {

@@ -51,8 +51,7 @@ impl IntoResponse for Failure {
 impl From<subconscious::Error> for Failure {
     fn from(error: subconscious::Error) -> Self {
         match error {
-            // In the queries of this program, only the cursor comes from the address.
-            subconscious::Error::InvalidQuery { .. } | subconscious::Error::Unsupported(_) => {
+            subconscious::Error::InvalidCursor { .. } => {
                 Self::no_such_list("This link does not lead to a page of this list.".into())
             }
             error => Self::ours(StatusCode::SERVICE_UNAVAILABLE, &error),

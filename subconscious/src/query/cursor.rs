@@ -105,10 +105,12 @@ impl Cursor {
                 _ => None,
             }
         };
-        read().ok_or_else(|| Error::InvalidQuery {
-            model: schema.name(),
-            reason: "the cursor is one of another query. Use it with the model, filter and order of the page that it came from"
-                .into(),
+        read().ok_or_else(|| {
+            let name = schema.name();
+            let reason = format!(
+                "the cursor of the query on {name} is one of another query. Use it with the model, filter and order of the page that it came from"
+            );
+            Error::InvalidCursor { reason }
         })
     }
 }
@@ -153,7 +155,7 @@ impl FromStr for Cursor {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if the text is not a cursor. Whether it belongs to a query is checked
+    /// [`Error::InvalidCursor`] if the text is not a cursor. Whether it belongs to a query is checked
     /// when the query is run.
     fn from_str(text: &str) -> Result<Self, Error> {
         let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
@@ -165,7 +167,9 @@ impl FromStr for Cursor {
         bytes.filter(|bytes| bytes.len() > TAG).map(Self).ok_or_else(|| {
             let mut shown = String::new();
             let _ = write!(shown, "{}", text.chars().take(40).collect::<String>().escape_debug());
-            Error::Unsupported(format!("\"{shown}\" is not a cursor. Use the text of one that came with a page"))
+            Error::InvalidCursor {
+                reason: format!("\"{shown}\" is not a cursor. Use the text of one that came with a page"),
+            }
         })
     }
 }

@@ -189,13 +189,13 @@ impl DbBuilder {
     ///
     /// # Errors
     ///
-    /// As [`Db::open`]. Also [`Error::Unsupported`] for a namespace that contains a brace, a
+    /// As [`Db::open`]. Also [`Error::Configuration`] for a namespace that contains a brace, a
     /// timeout of zero, or certificates that can't be used.
     pub async fn open(self, url: &str) -> Result<Db> {
         check_namespace(&self.namespace)?;
         for (name, timeout) in [("connection", self.connection_timeout), ("response", self.response_timeout)] {
             if timeout.is_zero() {
-                return Err(Error::Unsupported(format!(
+                return Err(Error::configuration(format!(
                     "a {name} timeout of nothing lets no call succeed. Give a longer one"
                 )));
             }
@@ -270,18 +270,19 @@ impl DbBuilder {
             return Ok(Client::open(info)?);
         }
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Err(Error::Unsupported("certificates are for addresses that begin with rediss://. Use such an address, or give no certificates".into()));
+            return Err(Error::configuration(
+                "certificates are for addresses that begin with rediss://. Use such an address, or give no certificates",
+            ));
         }
         let root_cert = &self.certificates.root_cert;
         let mut roots = root_cert.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)).peekable();
         if root_cert.is_some() && (roots.peek().is_none() || roots.any(|root| root.is_err())) {
-            return Err(Error::Unsupported(
-                "the root certificates are not in PEM. Give one or more, each between its BEGIN and END CERTIFICATE"
-                    .into(),
+            return Err(Error::configuration(
+                "the root certificates are not in PEM. Give one or more, each between its BEGIN and END CERTIFICATE",
             ));
         }
         Client::build_with_tls(info, self.certificates.clone()).map_err(|error| match error.is_io_error() {
-            true => Error::Unsupported(format!(
+            true => Error::configuration(format!(
                 "the certificates cannot be used: {error}. Give them in PEM, with the private key of the client's"
             )),
             false => error.into(),
@@ -300,10 +301,11 @@ const FORM: &str =
     "redis://[user:password@]host[:port][/database], rediss:// (the same) or redis+unix:///path[?db=1&user=..&pass=..]";
 
 fn parse(url: &str) -> Result<ConnectionInfo> {
-    let unsupported = |text: &str| Error::Unsupported(text.into());
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     if scheme == "rediss" && !cfg!(feature = "tls") {
-        return Err(unsupported("rediss:// needs the feature `tls`. Switch it on in the Cargo.toml of the program"));
+        return Err(Error::configuration(
+            "rediss:// needs the feature `tls`. Switch it on in the Cargo.toml of the program",
+        ));
     }
     // Without this check, a part of the password could be taken for the host, and shown in an
     // error.
@@ -312,7 +314,7 @@ fn parse(url: &str) -> Result<ConnectionInfo> {
         _ => rest.contains('#'),
     };
     if cut {
-        return Err(unsupported(
+        return Err(Error::configuration(
             "the address cannot be read, as there is a `/`, `?` or `#` in its user or password. Write %2F for `/`, %3F for `?`, %23 for `#`, \
              %40 for `@` and %25 for `%` there",
         ));
@@ -321,12 +323,12 @@ fn parse(url: &str) -> Result<ConnectionInfo> {
         "redis" | "rediss" | "redis+unix" | "unix" => {
             let reason = error.to_string();
             let reason = reason.split(" - ").next().unwrap_or_default();
-            Error::Unsupported(format!(
+            Error::configuration(format!(
                 "the address cannot be read: {reason}. Write {FORM}, with `/`, `?`, `#`, `@` and `%` in a user or password as %2F, %3F, %23, %40 \
                  and %25"
             ))
         }
-        _ => Error::Unsupported(format!("the address begins in no way that is known. Write {FORM}")),
+        _ => Error::configuration(format!("the address begins in no way that is known. Write {FORM}")),
     })?;
     #[cfg(feature = "tls")]
     if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {

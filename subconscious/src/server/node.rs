@@ -159,9 +159,8 @@ fn check_version(info: &str) -> Result<()> {
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found < oldest {
         let (major, minor) = oldest;
-        return Err(Error::Unsupported(format!(
-            "the server is {server} {version}, which lacks commands that are needed. Use version {major}.{minor} or newer"
-        )));
+        let (found, needed) = (format!("{server} {version}"), format!("{server} {major}.{minor}"));
+        return Err(Error::UnsupportedServer { found, needed });
     }
     Ok(())
 }
@@ -173,7 +172,7 @@ mod tests {
     #[test]
     fn old_servers_are_refused_by_name() {
         let error = check_version("# Server\r\nredis_version:6.2.14\r\n").unwrap_err().to_string();
-        assert_eq!(error, "the server is Redis 6.2.14, which lacks commands that are needed. Use version 7.0 or newer");
+        assert_eq!(error, "the server is Redis 6.2.14, which lacks commands that are needed. Use Redis 7.0 or newer");
         check_version("redis_version:7.0.15\r\n").unwrap();
         // Valkey also reports a Redis version, for old clients.
         check_version("redis_version:7.2.4\r\nvalkey_version:9.1.2\r\n").unwrap();

@@ -18,9 +18,8 @@ pub(super) fn builder(
         ConnectionAddr::TcpTls { host, insecure: false, .. } => (host, Some(TlsMode::Secure)),
         ConnectionAddr::TcpTls { host, insecure: true, .. } => (host, Some(TlsMode::Insecure)),
         _ => {
-            return Err(Error::Unsupported(
-                "the address has no host. With sentinels, write the name by which they know the primary in its place"
-                    .into(),
+            return Err(Error::configuration(
+                "the address has no host. With sentinels, write the name by which they know the primary in its place",
             ));
         }
     };
@@ -30,8 +29,8 @@ pub(super) fn builder(
         (settings.username(), settings.password()) != (theirs.username(), theirs.password())
     };
     if sentinels.iter().any(differs) {
-        return Err(Error::Unsupported(
-            "the sentinels' addresses differ in user or password. Give all of them the same".into(),
+        return Err(Error::configuration(
+            "the sentinels' addresses differ in user or password. Give all of them the same",
         ));
     }
     let addresses = sentinels.iter().map(|sentinel| sentinel.addr().clone());

@@ -144,7 +144,7 @@ async fn a_server_may_want_a_certificate_too() {
 async fn certificates_that_are_none_or_for_nothing_are_refused() {
     let ours = authority();
     let unsupported = async |builder: subconscious::DbBuilder, url: &str| match builder.open(url).await.unwrap_err() {
-        Error::Unsupported(reason) => reason,
+        Error::Configuration { reason, .. } => reason,
         error => panic!("{error:?}"),
     };
     let plain = unsupported(Db::builder().root_certificates(ours.pem()), "redis://127.0.0.1:1/").await;

@@ -136,7 +136,7 @@ async fn a_record_with_a_version_is_written_by_those_who_have_seen_it() {
     assert_eq!(theirs.version, 2);
 
     let conflict = |error: Error| {
-        let Error::Conflict { model: "Document", key, expected, stored } = &error else { panic!("{error:?}") };
+        let Error::Conflict { model: "Document", key, expected, stored, .. } = &error else { panic!("{error:?}") };
         assert!(error.is_conflict() && key.ends_with("{Document}:r:1"), "{error}");
         (expected.clone(), stored.clone())
     };
