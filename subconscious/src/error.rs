@@ -154,21 +154,23 @@ pub enum Error {
         value: String,
     },
 
-    /// The record was changed or removed after it was read, so it has another version. Nothing was
-    /// written.
-    #[error("{model} {key} has {}, not version {expected}, as it was changed or removed since it was read. Reload it and decide again", match stored {
-        Some(stored) => format!("version {stored}"),
-        None => "no version".to_owned(),
-    })]
+    /// The record was changed or removed after it was read: it has another version, or another value
+    /// of a column than a patch [expected](crate::Column::expected). Nothing was written.
+    #[error("{model}.{column}: {} is stored in {key}, not {expected}, as the record was changed or removed since it was read. Reload it \
+        and decide again", stored.as_deref().unwrap_or("nothing"))]
     #[non_exhaustive]
     Conflict {
         /// The record's model.
         model: &'static str,
+        /// The column with the version, or the column of which a value was expected.
+        column: &'static str,
         /// The key of the record's hash.
         key: String,
-        /// The version that the caller has.
+        /// The version that the caller has, or the beginning of the value that it expected; `null`
+        /// for null.
         expected: String,
-        /// The version that is stored; `None` if there is no record.
+        /// The version or the beginning of the value that is stored; `None` if there is no record,
+        /// or for null.
         stored: Option<String>,
     },
 

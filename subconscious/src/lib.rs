@@ -93,6 +93,17 @@ mod upkeep;
 pub mod value;
 mod write;
 
+/// What columns can do, for the bounds of generic code: a function that takes any column with `sort`
+/// has the bound `C: column::Sorted` on the last parameter of its [`Column`].
+pub mod column {
+    pub use crate::query::column::{Caps, Expectable, Found, Indexed, Nullable, NullsFound, Settable, Sorted, roles};
+}
+
+/// A supertrait of the traits that nobody else implements.
+mod sealed {
+    pub trait Sealed {}
+}
+
 pub use error::{Error, RedisFailure, Result};
 pub use model::{RedisModel, id, schema};
 pub use query::Query;
@@ -118,10 +129,11 @@ pub use write::patch::{ColumnChange, Patched};
 /// The items that generated code uses. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::column::Caps;
+    pub use crate::column::roles::{Automatic, Key, Plain, Unique, Version};
     pub use crate::model::codec::{RecordReader, RecordWriter, stored};
     pub use crate::model::schema::{ColumnSchema, ModelSchema};
-    pub use crate::query::column::roles::{Automatic, Key, Plain, Unique, Version};
-    pub use crate::query::column::{Caps, Column};
+    pub use crate::query::column::Column;
     pub use crate::value::{
         ColumnValue, ElementValue, IndexValue, IsColumn, KeyValue, Kind, OTHER, OtherValue, SortValue, ValueError,
     };

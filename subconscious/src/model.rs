@@ -13,7 +13,7 @@ use crate::model::schema::ModelSchema;
 use crate::model::target::{Address, Target};
 use crate::query::Query;
 use crate::query::column::Column;
-use crate::query::filter::Filter;
+use crate::query::filter::IntoFilter;
 use crate::server::Db;
 use crate::text::printable;
 use crate::trace::operation;
@@ -486,7 +486,25 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, the deadline was changed or not; it is not known which.
     fn expire(&self, db: &Db, after: Duration) -> impl Future<Output = Result<()>> + Send {
-        expire(self, db, Lifetime::After(patch::milliseconds(after)), "expire")
+        expire::<Self>(db, self.id(), Lifetime::After(patch::milliseconds(after)), "expire")
+    }
+
+    /// Lets the record with the id live for this duration from now on: see
+    /// [`expire`](Self::expire). One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`expire`](Self::expire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`expire`](Self::expire).
+    fn expire_by_id(
+        db: &Db,
+        id: impl IntoValue<Self::Id> + Send,
+        after: Duration,
+    ) -> impl Future<Output = Result<()>> + Send {
+        expire::<Self>(db, id.into_value(), Lifetime::After(patch::milliseconds(after)), "expire_by_id")
     }
 
     /// Lets the stored record live until this time, rounded up to whole milliseconds: see
@@ -501,8 +519,25 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`expire`](Self::expire).
     fn expire_at(&self, db: &Db, at: impl Into<SystemTime>) -> impl Future<Output = Result<()>> + Send {
-        let milliseconds = patch::milliseconds(at.into().duration_since(UNIX_EPOCH).unwrap_or_default());
-        expire(self, db, Lifetime::At(milliseconds), "expire_at")
+        expire::<Self>(db, self.id(), until(at.into()), "expire_at")
+    }
+
+    /// Lets the record with the id live until this time: see [`expire_at`](Self::expire_at). One
+    /// round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`expire`](Self::expire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`expire`](Self::expire).
+    fn expire_at_by_id(
+        db: &Db,
+        id: impl IntoValue<Self::Id> + Send,
+        at: impl Into<SystemTime>,
+    ) -> impl Future<Output = Result<()>> + Send {
+        expire::<Self>(db, id.into_value(), until(at.into()), "expire_at_by_id")
     }
 
     /// Lets the stored record live for ever: see [`expire`](Self::expire). One round trip.
@@ -516,7 +551,20 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// As [`expire`](Self::expire).
     fn persist(&self, db: &Db) -> impl Future<Output = Result<()>> + Send {
-        expire(self, db, Lifetime::Never, "persist")
+        expire::<Self>(db, self.id(), Lifetime::Never, "persist")
+    }
+
+    /// Lets the record with the id live for ever: see [`persist`](Self::persist). One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`persist`](Self::persist).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`expire`](Self::expire).
+    fn persist_by_id(db: &Db, id: impl IntoValue<Self::Id> + Send) -> impl Future<Output = Result<()>> + Send {
+        expire::<Self>(db, id.into_value(), Lifetime::Never, "persist_by_id")
     }
 
     /// The remaining time to live of the record; `None` if it lives for ever. One round trip.
@@ -675,7 +723,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// A query for the records that match, such as
     /// `User::filter_by(|u| u.age.ge(18) & u.country.eq("CH"))`. See [`Query`] and
     /// [`Column`](crate::Column).
-    fn filter_by(filter: impl FnOnce(Self::Columns) -> Filter<Self>) -> Query<Self> {
+    fn filter_by<F: IntoFilter<Self>>(filter: impl FnOnce(Self::Columns) -> F) -> Query<Self> {
         Query::new().filter(filter)
     }
 }
@@ -716,16 +764,19 @@ async fn save<M: RedisModel>(record: &mut M, db: &Db, verb: Verb) -> Result<()> 
 }
 
 fn expire<M: RedisModel>(
-    record: &M,
     db: &Db,
+    id: M::Id,
     lifetime: Lifetime,
     name: &'static str,
 ) -> impl Future<Output = Result<()>> + Send {
-    let id = record.id();
     operation(M::schema(), name, async move {
         let target = target::<M>(db);
         patch::expire(db, &target, address::<M>(&target, &id)?, lifetime, name).await
     })
+}
+
+fn until(time: SystemTime) -> Lifetime {
+    Lifetime::At(patch::milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
 }
 
 impl<M: RedisModel> Records for &mut [M] {

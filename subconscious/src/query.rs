@@ -37,7 +37,7 @@ use cursor::Cursor;
 pub(crate) use cursor::Page;
 use exec::{Delivery, Execution, Hit, Position};
 pub(crate) use explain::{Plan, WatchedQuery};
-use filter::{Condition, Filter};
+use filter::{Condition, IntoFilter};
 use group_by::Grouping;
 use order::Order;
 use request::Request;
@@ -123,8 +123,8 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// Narrows the query to the records that also match this filter.
-    pub fn filter(mut self, filter: impl FnOnce(M::Columns) -> Filter<M>) -> Self {
-        self.request.condition = self.request.condition.and(filter(M::columns()).condition);
+    pub fn filter<F: IntoFilter<M>>(mut self, filter: impl FnOnce(M::Columns) -> F) -> Self {
+        self.request.condition = self.request.condition.and(filter(M::columns()).into_filter().condition);
         self
     }
 
@@ -342,8 +342,6 @@ impl<M: RedisModel> Query<M> {
     /// # #[derive(Debug, RedisModel)]
     /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8 }
     /// # async fn run(db: Db) -> subconscious::Result<()> {
-    /// use futures::TryStreamExt;
-    ///
     /// let mut adults = User::filter_by(|u| u.age.ge(18)).stream(&db);
     /// while let Some(user) = adults.try_next().await? {
     ///     println!("{user:?}");
@@ -352,7 +350,8 @@ impl<M: RedisModel> Query<M> {
     /// ```
     ///
     /// A record that can't be read is an item of its own: an `Err` with its key, after which the
-    /// stream continues. `try_collect`, and a loop with `try_next` and `?`, end at it.
+    /// stream continues. A loop with `try_next` and `?` ends at it, and so does `try_collect` of
+    /// `futures`, whose combinators work on the stream.
     pub fn stream(&self, db: &Db) -> RecordStream<M> {
         self.deliver(db, "stream", Self::records())
     }

@@ -222,6 +222,28 @@ impl Db {
         &self.namespace
     }
 
+    /// Asks the server whether it answers, and also the replica if [there is one to read
+    /// from](DbBuilder::read_from): for health checks. One round trip to each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`] if the connection failed and no other could be made, or if the server
+    /// answers no calls for now, such as while it loads its data.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing happens.
+    pub async fn ping(&self) -> Result<()> {
+        for server in std::iter::once(&self.server).chain(&self.replica) {
+            match server.send(&redis::cmd("PING")).await {
+                // The refusal of a user who may not ask is an answer, too.
+                Err(error) if error.code() != Some("NOPERM") => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Returns an error if the user lacks one of the commands that writes need.
     pub(crate) async fn may_write(&self, keys: &Keys) -> Result<(), RedisError> {
         self.server.may_write(keys).await

@@ -426,14 +426,25 @@ impl<T: ColumnValue> ColumnType for Option<T> {
 /// `T` or a reference to one. For text and bytes, it may also be a slice; for a composite key, it
 /// is a tuple of such values.
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` cannot be compared with a column of type `{T}`",
-    label = "not a `{T}`",
-    note = "give a `{T}` or a reference to one; null is tested by `is_none()` and `is_some()`"
+    message = "a value of type `{Self}` cannot be compared with a column of type `{T}`",
+    label = "expected `{T}`",
+    note = "give the value or a reference to it; null is tested by `is_none()` and `is_some()`"
 )]
 pub trait IntoValue<T> {
     /// The value.
     fn into_value(self) -> T;
 }
+
+/// A value that a patch may give a column whose values are of type `T`: whatever may be compared with
+/// it.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` cannot be set in a column of type `{T}`",
+    label = "expected `{T}`",
+    note = "give the value or a reference to it; `clear()` makes an `Option` column null, and `set_or_clear(..)` takes an `Option`"
+)]
+pub trait SetValue<T>: IntoValue<T> {}
+#[diagnostic::do_not_recommend]
+impl<T, V: IntoValue<T>> SetValue<T> for V {}
 
 impl<T: ColumnValue> IntoValue<T> for T {
     fn into_value(self) -> T {

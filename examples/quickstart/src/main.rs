@@ -2,7 +2,6 @@
 //! starts a private server.
 
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
 use subconscious::testing::TestServer;
 use subconscious::{ColumnEnum, Db, RedisModel};
 use uuid::Uuid;

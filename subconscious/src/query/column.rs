@@ -5,7 +5,10 @@ use std::marker::PhantomData;
 
 use crate::query::filter::{Bound, Condition, Filter};
 use crate::query::order::{Direction, Order};
-use crate::value::{ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, TextValue};
+use crate::sealed::Sealed;
+use crate::value::{
+    ColumnType, ColumnValue, IndexValue, IntegerValue, IntoValue, Kind, ListValue, SetValue, TextValue,
+};
 use crate::write::patch::{ChangeRequest, ColumnChange};
 
 /// A column of the model `M`, of type `T`, with the capabilities `C` that its attributes give it.
@@ -23,7 +26,7 @@ use crate::write::patch::{ChangeRequest, ColumnChange};
 /// In a [`patch`](crate::RedisModel::patch), all columns have [`set`](Column::set), except keys and
 /// columns that Redis assigns. An `Option` also has [`clear`](Column::clear) and
 /// [`set_or_clear`](Column::set_or_clear), an integer also has [`incr`](Column::incr) and
-/// [`decr`](Column::decr). The version has [`expected`](Column::expected).
+/// [`decr`](Column::decr). All but keys have [`expected`](Column::expected).
 ///
 /// A column is compared with values of its own type. An `Option` column is compared with values of
 /// the type inside it.
@@ -40,8 +43,10 @@ type Types<M, T, C> = PhantomData<fn() -> (M, T, C)>;
 #[derive(Debug)]
 pub struct Caps<const INDEX: bool, const SORT: bool, R = roles::Plain>(PhantomData<R>);
 
+impl<const INDEX: bool, const SORT: bool, R> Sealed for Caps<INDEX, SORT, R> {}
+
 /// The role of a column in its model.
-pub(crate) mod roles {
+pub mod roles {
     /// A column without another role.
     #[derive(Debug)]
     pub struct Plain;
@@ -65,7 +70,8 @@ pub(crate) mod roles {
     label = "needs `index`",
     note = "add `#[column(index)]` to the field"
 )]
-pub trait Indexed {}
+pub trait Indexed: Sealed {}
+#[diagnostic::do_not_recommend]
 impl<const SORT: bool, R> Indexed for Caps<true, SORT, R> {}
 
 /// A column with `index`, `sort` or `unique`.
@@ -74,9 +80,12 @@ impl<const SORT: bool, R> Indexed for Caps<true, SORT, R> {}
     label = "needs `index`, `sort` or `unique`",
     note = "add `#[column(index)]` to the field"
 )]
-pub trait Found {}
+pub trait Found: Sealed {}
+#[diagnostic::do_not_recommend]
 impl<const SORT: bool, R> Found for Caps<true, SORT, R> {}
+#[diagnostic::do_not_recommend]
 impl<R> Found for Caps<false, true, R> {}
+#[diagnostic::do_not_recommend]
 impl Found for Caps<false, false, roles::Unique> {}
 
 /// A column whose index lists nulls: one with `index` or `sort`.
@@ -85,8 +94,10 @@ impl Found for Caps<false, false, roles::Unique> {}
     label = "needs `index` or `sort`",
     note = "add `#[column(index)]` to the field"
 )]
-pub trait NullsFound {}
+pub trait NullsFound: Sealed {}
+#[diagnostic::do_not_recommend]
 impl<const SORT: bool, R> NullsFound for Caps<true, SORT, R> {}
+#[diagnostic::do_not_recommend]
 impl<R> NullsFound for Caps<false, true, R> {}
 
 /// A column with `sort`.
@@ -95,7 +106,8 @@ impl<R> NullsFound for Caps<false, true, R> {}
     label = "needs `sort`",
     note = "add `#[column(sort)]` to the field"
 )]
-pub trait Sorted {}
+pub trait Sorted: Sealed {}
+#[diagnostic::do_not_recommend]
 impl<const INDEX: bool, R> Sorted for Caps<INDEX, true, R> {}
 
 /// A column that a patch can set: neither a part of the key nor a column that Redis assigns.
@@ -104,18 +116,27 @@ impl<const INDEX: bool, R> Sorted for Caps<INDEX, true, R> {}
     label = "is a key, or Redis assigns it",
     note = "a record keeps its key; `version`, `auto_increment`, `created_at` and `updated_at` are assigned by Redis"
 )]
-pub trait Settable {}
+pub trait Settable: Sealed {}
+#[diagnostic::do_not_recommend]
 impl<const INDEX: bool, const SORT: bool> Settable for Caps<INDEX, SORT, roles::Plain> {}
+#[diagnostic::do_not_recommend]
 impl<const INDEX: bool, const SORT: bool> Settable for Caps<INDEX, SORT, roles::Unique> {}
 
-/// The column with `version`.
+/// A column whose value a patch can expect: any that is not a part of the key.
 #[diagnostic::on_unimplemented(
-    message = "this column is not the version",
-    label = "needs `version`",
-    note = "only the column with `#[column(version)]` has an expected value"
+    message = "a patch expects no value of the key",
+    label = "is a key",
+    note = "the id that is given to `patch` says which record it is"
 )]
-pub trait Versioned {}
-impl<const INDEX: bool, const SORT: bool> Versioned for Caps<INDEX, SORT, roles::Version> {}
+pub trait Expectable: Sealed {}
+#[diagnostic::do_not_recommend]
+impl<const INDEX: bool, const SORT: bool> Expectable for Caps<INDEX, SORT, roles::Plain> {}
+#[diagnostic::do_not_recommend]
+impl<const INDEX: bool, const SORT: bool> Expectable for Caps<INDEX, SORT, roles::Unique> {}
+#[diagnostic::do_not_recommend]
+impl<const INDEX: bool, const SORT: bool> Expectable for Caps<INDEX, SORT, roles::Version> {}
+#[diagnostic::do_not_recommend]
+impl<const INDEX: bool, const SORT: bool> Expectable for Caps<INDEX, SORT, roles::Automatic> {}
 
 /// A column that can be null.
 #[diagnostic::on_unimplemented(
@@ -133,6 +154,29 @@ impl<M, T, C> Clone for Column<M, T, C> {
 }
 
 impl<M, T, C> Copy for Column<M, T, C> {}
+
+/// What an operator such as `==` or `<` between a column and a value would need. Nothing has it, so
+/// that the compiler says what to write instead.
+#[diagnostic::on_unimplemented(
+    message = "a column is not compared by an operator, which answers `bool` and no filter",
+    label = "write `.eq(..)`, `.ne(..)`, `.lt(..)`, `.le(..)`, `.gt(..)` or `.ge(..)`",
+    note = "filters are joined by `&`, `|` and `!`: `u.country.eq(\"CH\") & !u.age.lt(18)`"
+)]
+pub trait Operand: Sealed {}
+
+#[doc(hidden)]
+impl<M, T, C, V: Operand> PartialEq<V> for Column<M, T, C> {
+    fn eq(&self, _: &V) -> bool {
+        false
+    }
+}
+
+#[doc(hidden)]
+impl<M, T, C, V: Operand> PartialOrd<V> for Column<M, T, C> {
+    fn partial_cmp(&self, _: &V) -> Option<std::cmp::Ordering> {
+        None
+    }
+}
 
 impl<M, T, C> fmt::Debug for Column<M, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,7 +226,7 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
     }
 
     /// Sets the column to the value in a patch.
-    pub fn set(self, value: impl IntoValue<T::Value>) -> ColumnChange<M>
+    pub fn set(self, value: impl SetValue<T::Value>) -> ColumnChange<M>
     where
         C: Settable,
     {
@@ -254,15 +298,27 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         )
     }
 
-    /// Lets a patch change the record only if it has this version. Otherwise the patch fails with
-    /// [`Error::Conflict`](crate::Error::Conflict).
-    pub fn expected(self, version: T::Value) -> ColumnChange<M>
+    /// Lets a patch change the record only if the column has this value, which is often its
+    /// version. Otherwise the patch fails with [`Error::Conflict`](crate::Error::Conflict). Another
+    /// change of the patch may set the same column: `[u.state.expected(Open), u.state.set(Closed)]`.
+    ///
+    /// Stored forms are compared, so `12.50` is not `12.5`, and `-0.0` is not `0.0`.
+    pub fn expected(self, value: impl SetValue<T::Value>) -> ColumnChange<M>
     where
-        C: Versioned,
+        C: Expectable,
     {
         let mut stored = Vec::new();
-        let encoded = version.encode(&mut stored);
-        ColumnChange::new(self.at, encoded.map(|()| ChangeRequest::Expect(stored)))
+        let encoded = value.into_value().encode(&mut stored);
+        ColumnChange::new(self.at, encoded.map(|()| ChangeRequest::Expect(Some(stored))))
+    }
+
+    /// Lets a patch change the record only if the column is null: see [`expected`](Self::expected).
+    pub fn expected_none(self) -> ColumnChange<M>
+    where
+        C: Expectable,
+        T: Nullable,
+    {
+        ColumnChange::new(self.at, Ok(ChangeRequest::Expect(None)))
     }
 
     /// The position of the column in the model's schema.

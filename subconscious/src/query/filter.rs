@@ -8,6 +8,7 @@ use std::ops::{BitAnd, BitOr, Deref, Not};
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
 use crate::model::schema::ModelSchema;
+use crate::sealed::Sealed;
 use crate::value::ValueError;
 
 /// A condition on the records of the model `M`, made by the methods of [`Column`](crate::Column)
@@ -57,6 +58,27 @@ impl<M> Filter<M> {
     /// The records that match at least one of the filters. Of no filters, that is none.
     pub fn any(filters: impl IntoIterator<Item = Self>) -> Self {
         Self::new(filters.into_iter().map(|filter| filter.condition).fold(Condition::Nothing, Condition::or))
+    }
+}
+
+/// What the closure of a filter answers: a [`Filter`].
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is no filter",
+    label = "expected `Filter<{M}>`",
+    note = "a filter is made by the methods of a column, and filters are joined by `&`, `|` and `!`, not by `&&` and `||`: \
+            `u.country.eq(\"CH\") & !u.age.lt(18)`"
+)]
+pub trait IntoFilter<M>: Sealed {
+    /// The filter.
+    fn into_filter(self) -> Filter<M>;
+}
+
+impl<M> Sealed for Filter<M> {}
+
+#[diagnostic::do_not_recommend]
+impl<M> IntoFilter<M> for Filter<M> {
+    fn into_filter(self) -> Self {
+        self
     }
 }
 

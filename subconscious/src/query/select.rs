@@ -15,6 +15,7 @@ use crate::query::column::Column;
 use crate::query::cursor::Page;
 use crate::query::exec::{Delivery, Hit};
 use crate::query::stream::RecordStream;
+use crate::sealed::Sealed;
 use crate::server::Db;
 use crate::value::ColumnType;
 
@@ -24,7 +25,7 @@ use crate::value::ColumnType;
     label = "not a column, nor a tuple of columns",
     note = "select one column, `|u| u.name`, or a tuple of two to eight, `|u| (u.name, u.age)`"
 )]
-pub trait Selection<M>: Send + Sync + 'static {
+pub trait Selection<M>: Sealed + Send + Sync + 'static {
     /// What is delivered for each record: the column's type, or a tuple of the columns' types.
     type Item: Send + 'static;
 
@@ -36,6 +37,8 @@ pub trait Selection<M>: Send + Sync + 'static {
     #[doc(hidden)]
     fn read(record: &mut RecordReader<'_>) -> Result<Self::Item>;
 }
+
+impl<M, T, C> Sealed for Column<M, T, C> {}
 
 impl<M: 'static, T: ColumnType + Send + 'static, C: 'static> Selection<M> for Column<M, T, C> {
     type Item = T;
@@ -51,6 +54,8 @@ impl<M: 'static, T: ColumnType + Send + 'static, C: 'static> Selection<M> for Co
 
 macro_rules! tuple {
     ($($type:ident $caps:ident $at:tt),*) => {
+        impl<M, $($type, $caps),*> Sealed for ($(Column<M, $type, $caps>,)*) {}
+
         impl<M: 'static, $($type: ColumnType + Send + 'static, $caps: 'static),*> Selection<M> for ($(Column<M, $type, $caps>,)*) {
             type Item = ($($type,)*);
 

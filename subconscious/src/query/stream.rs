@@ -4,9 +4,9 @@ use std::fmt;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use futures::Stream;
 use futures::future::{Fuse, FusedFuture, FutureExt};
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 
 use crate::error::Result;
 use crate::query::exec::{Delivery, Execution};
@@ -111,6 +111,30 @@ impl<T: Send + 'static> RecordStream<T> {
             }
         };
         Self { items: Box::pin(items), operation }
+    }
+}
+
+impl<T> RecordStream<T> {
+    /// The next item; `None` at the end. It is [`futures::StreamExt::next`] without that trait.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no item is lost.
+    pub async fn next(&mut self) -> Option<Result<T>> {
+        StreamExt::next(self).await
+    }
+
+    /// The next item; `Ok(None)` at the end.
+    ///
+    /// # Errors
+    ///
+    /// The error of an item that is one. The stream continues after a record that can't be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no item is lost.
+    pub async fn try_next(&mut self) -> Result<Option<T>> {
+        self.next().await.transpose()
     }
 }
 

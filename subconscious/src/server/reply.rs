@@ -39,6 +39,13 @@ pub(crate) enum Refusal {
     },
     /// The record has another version. Holds the stored version; `None` if there is no record.
     Conflict(Option<String>),
+    /// A column has another value than a patch expected. Both are = followed by the value, or empty
+    /// for null.
+    Unexpected {
+        column: Vec<u8>,
+        expected: Vec<u8>,
+        found: Vec<u8>,
+    },
     /// Redis assigned another number than the record has.
     Assigned {
         column: Vec<u8>,
@@ -97,6 +104,9 @@ impl Refusal {
             [b"duplicate", column, value] => Self::Duplicate { column: column.into(), value: value.into() },
             [b"conflict", b""] => Self::Conflict(None),
             [b"conflict", stored] => Self::Conflict(Some(text(stored))),
+            [b"unexpected", column, expected, found] => {
+                Self::Unexpected { column: column.into(), expected: expected.into(), found: found.into() }
+            }
             [b"assigned", column, value] => Self::Assigned { column: column.into(), value: text(value) },
             [b"overflow", column, stored] => {
                 Self::Overflow { column: column.into(), stored: text(stored), bounds: None }

@@ -15,7 +15,7 @@ use crate::server::reply;
 use crate::text::printable;
 use crate::value::ValueError;
 use crate::write::call::{Call, Write};
-use crate::write::record::{Seen, push_seen};
+use crate::write::record::{Seen, push_seen, seen_form};
 
 /// A change of one column for [`RedisModel::patch`](crate::RedisModel::patch), made by
 /// [`Column::set`](crate::Column::set), [`clear`](crate::Column::clear),
@@ -31,10 +31,17 @@ pub struct ColumnChange<M> {
 /// What a change asks for.
 #[derive(Debug, Clone)]
 pub(crate) enum ChangeRequest {
-    Set { stored: Vec<u8>, ordinal: u16 },
+    Set {
+        stored: Vec<u8>,
+        ordinal: u16,
+    },
     Clear,
-    Add { by: Vec<u8>, bounds: (&'static str, &'static str) },
-    Expect(Vec<u8>),
+    Add {
+        by: Vec<u8>,
+        bounds: (&'static str, &'static str),
+    },
+    /// The value that the record has to have; `None` for null.
+    Expect(Option<Vec<u8>>),
 }
 
 impl<M> ColumnChange<M> {
@@ -105,6 +112,8 @@ pub(crate) enum Change {
     Version,
     Time,
     Deadline,
+    /// Writes nothing.
+    Expect,
 }
 
 impl Change {
@@ -116,6 +125,7 @@ impl Change {
             Self::Version => "version",
             Self::Time => "time",
             Self::Deadline => "deadline",
+            Self::Expect => "expect",
         }
     }
 }
@@ -127,6 +137,21 @@ pub(crate) struct PatchedColumn {
     pub(crate) value: Vec<u8>,
     pub(crate) ordinal: u16,
     pub(crate) bounds: (&'static str, &'static str),
+}
+
+impl PatchedColumn {
+    fn is_written(&self) -> bool {
+        self.change != Change::Expect
+    }
+
+    /// Whether the patch writes the column at this position.
+    fn writes(&self, at: usize) -> bool {
+        self.at == at && self.is_written()
+    }
+
+    fn writes_index(&self, schema: &ModelSchema) -> bool {
+        self.is_written() && schema.columns()[self.at].is_indexed()
+    }
 }
 
 /// How long the record lives, in the terms of patch.lua.
@@ -150,10 +175,10 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: &Lifetime, seen: &[Seen]) -> Call {
     let schema = target.schema;
     let columns = schema.columns();
-    let indexed = patched.iter().take_while(|patched| columns[patched.at].is_indexed()).count();
+    let indexed = patched.iter().take_while(|patched| patched.writes_index(schema)).count();
     let others: Vec<usize> = match lifetime {
         Lifetime::AsBefore => Vec::new(),
-        _ => schema.indexed.iter().copied().filter(|&at| patched.iter().all(|patched| patched.at != at)).collect(),
+        _ => schema.indexed.iter().copied().filter(|&at| !patched.iter().any(|patched| patched.writes(at))).collect(),
     };
     let (word, number) = match lifetime {
         Lifetime::AsBefore => ("", String::new()),
@@ -161,7 +186,8 @@ fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: 
         Lifetime::At(milliseconds) => ("at", milliseconds.to_string()),
         Lifetime::Never => ("never", String::new()),
         Lifetime::Column => {
-            let at = patched.iter().position(|patched| Some(patched.at) == schema.expires_at).unwrap_or_default();
+            let deadline = |patched: &PatchedColumn| schema.expires_at.is_some_and(|at| patched.writes(at));
+            let at = patched.iter().position(deadline).unwrap_or_default();
             (columns[patched[at].at].unit.code(), (at + 1).to_string())
         }
     };
@@ -180,8 +206,13 @@ fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: 
     }
     for patched in patched {
         let column = &columns[patched.at];
-        let lacking = column.default.and_then(|default| default());
-        let lacking = lacking.unwrap_or_else(|| if column.is_nullable() { b"0".to_vec() } else { Vec::new() });
+        let default = column.default.and_then(|default| default());
+        let lacking = match default {
+            default if patched.change == Change::Expect => default.map(seen_form).unwrap_or_default(),
+            Some(default) => default,
+            None if column.is_nullable() => b"0".to_vec(),
+            None => Vec::new(),
+        };
         command.arg(patched.change.word()).arg(&patched.value).arg(patched.bounds.0).arg(patched.bounds.1).arg(lacking);
     }
     push_seen(&mut command, seen);
@@ -222,7 +253,10 @@ fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Re
         }
         ChangeRequest::Clear => (Change::Clear, Vec::new(), 0, none),
         ChangeRequest::Add { by, bounds } => (Change::Add, by, 0, bounds),
-        ChangeRequest::Expect(version) => (Change::Version, version, 0, column.bounds),
+        ChangeRequest::Expect(Some(version)) if column.automatic == Some(Automatic::Version) => {
+            (Change::Version, version, 0, column.bounds)
+        }
+        ChangeRequest::Expect(value) => (Change::Expect, value.map(seen_form).unwrap_or_default(), 0, none),
     };
     Ok(PatchedColumn { at, change, value, ordinal, bounds })
 }
@@ -249,10 +283,11 @@ pub(crate) fn patch_of(
     let mut patched: Vec<PatchedColumn> = Vec::with_capacity(changes.len() + 2);
     for (at, request) in changes {
         let refuse = |reason| Error::bad_data(schema.name(), schema.columns()[at].name(), reason);
-        if patched.iter().any(|patched| patched.at == at) {
+        let change = patched_column(schema, at, request.map_err(refuse)?)?;
+        if patched.iter().any(|patched| patched.at == at && patched.is_written() == change.is_written()) {
             return Err(refuse(ValueError::new("the patch changes the column twice. Make one change of them")));
         }
-        patched.push(patched_column(schema, at, request.map_err(refuse)?)?);
+        patched.push(change);
     }
     // The columns that Redis assigns at each write.
     for &at in &schema.automatic {
@@ -262,16 +297,16 @@ pub(crate) fn patch_of(
             Some(Automatic::UpdatedAt) => (Change::Time, column.unit.code()),
             _ => continue,
         };
-        if patched.iter().all(|patched| patched.at != at) {
+        if patched.iter().all(|patched| patched.at != at || !patched.is_written()) {
             patched.push(PatchedColumn { at, change, value: value.into(), ordinal: 0, bounds: column.bounds });
         }
     }
     let lifetime = match (schema.expires_at, schema.ttl) {
-        (Some(at), _) if patched.iter().any(|patched| patched.at == at) => Lifetime::Column,
+        (Some(at), _) if patched.iter().any(|patched| patched.writes(at)) => Lifetime::Column,
         (None, Some((milliseconds, true))) => Lifetime::After(milliseconds),
         _ => Lifetime::AsBefore,
     };
-    patched.sort_by_key(|patched| !schema.columns()[patched.at].is_indexed());
+    patched.sort_by_key(|patched| !patched.writes_index(schema));
     Ok(Patch { patched, lifetime })
 }
 

@@ -273,11 +273,13 @@ pub(crate) type Seen = (&'static str, Option<Vec<u8>>);
 /// Adds fields that must be as the caller has seen them.
 pub(crate) fn push_seen(command: &mut Cmd, seen: &[Seen]) {
     for (name, value) in seen {
-        match value {
-            Some(value) => command.arg(name).arg([b"=", &value[..]].concat()),
-            None => command.arg(name).arg(""),
-        };
+        command.arg(name).arg(value.as_deref().map(seen_form).unwrap_or_default());
     }
+}
+
+/// A value in the form in which scripts compare it; null is empty.
+pub(crate) fn seen_form(value: impl AsRef<[u8]>) -> Vec<u8> {
+    [b"=", value.as_ref()].concat()
 }
 
 /// A call of delete.lua. It reads the fields, refuses a record of another version, and leaves the

@@ -24,7 +24,13 @@ impl Target {
             Refusal::Conflict(stored) => {
                 let expected = write.and_then(|write| write.expected.as_deref()).unwrap_or_default();
                 let expected = String::from_utf8_lossy(expected).into_owned();
-                Error::Conflict { model, key: key(), expected, stored }
+                let column = self.schema.version.map_or("", |at| self.schema.columns()[at].name());
+                Error::Conflict { model, column, key: key(), expected, stored }
+            }
+            Refusal::Unexpected { column, expected, found } => {
+                let shown = |value: &[u8]| value.split_first().map(|(_, value)| Excerpt(value).to_string());
+                let (expected, stored) = (shown(&expected).unwrap_or_else(|| "null".into()), shown(&found));
+                Error::Conflict { model, column: name_of(&column), key: key(), expected, stored }
             }
             Refusal::Assigned { column, value } => {
                 let reason = format!(

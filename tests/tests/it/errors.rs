@@ -240,6 +240,11 @@ async fn a_server_that_is_down_or_refuses_the_password_says_so() {
     let db = Db::open(&with_protocol(&format!("redis://:secret@{address}"))).await.unwrap();
     assert!(!format!("{db:?}").contains("secret"));
     assert!(!Account::exists(&db, "a").await.unwrap());
+    db.ping().await.unwrap();
+    let impatient = Db::builder().retries(0).open(&with_protocol(&format!("redis://:secret@{address}"))).await.unwrap();
+    server.stop().await;
+    let gone = impatient.ping().await.unwrap_err();
+    assert!(gone.is_connection() && gone.is_unavailable(), "{gone:?}");
     let unsupported = Db::open("http://127.0.0.1/").await.unwrap_err();
     assert!(unsupported.to_string().contains("redis"), "{unsupported}");
 }

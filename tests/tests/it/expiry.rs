@@ -328,6 +328,30 @@ struct Lease {
 }
 
 #[tokio::test]
+async fn how_long_a_record_lives_is_set_by_its_id() {
+    let f = Fixture::new().await;
+    session(7).save(&f.db).await.unwrap();
+    let left = async || Session::ttl(&f.db, 7u32).await.unwrap();
+    Session::expire_by_id(&f.db, 7u32, Duration::from_secs(100)).await.unwrap();
+    assert!(left().await.is_some_and(|left| left > Duration::from_secs(90)));
+    Session::persist_by_id(&f.db, 7u32).await.unwrap();
+    assert_eq!(left().await, None);
+    Session::expire_at_by_id(&f.db, 7u32, SystemTime::now() + Duration::from_secs(50)).await.unwrap();
+    assert!(left().await.is_some_and(|left| left < Duration::from_secs(51)));
+    Session::expire_by_id(&f.db, 7u32, Duration::ZERO).await.unwrap();
+    assert!(!Session::exists(&f.db, 7u32).await.unwrap());
+    for error in [
+        Session::expire_by_id(&f.db, 8u32, Duration::from_secs(1)).await.unwrap_err(),
+        Session::expire_at_by_id(&f.db, 8u32, SystemTime::now()).await.unwrap_err(),
+        Session::persist_by_id(&f.db, 8u32).await.unwrap_err(),
+    ] {
+        assert!(error.is_not_found(), "{error:?}");
+    }
+    assert_eq!(Session::all().count(&f.db).await.unwrap(), 0);
+    indexes::assert_exact::<Session>(&f).await;
+}
+
+#[tokio::test]
 async fn a_record_whose_time_is_no_option_cannot_live_for_ever() {
     let f = Fixture::new().await;
     let lease = Lease { id: 1, until: 4_000_000_000_123 };

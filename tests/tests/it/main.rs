@@ -7,6 +7,7 @@ mod changes;
 mod check;
 mod counters;
 mod errors;
+mod expected;
 mod expiry;
 mod explain;
 mod groups;

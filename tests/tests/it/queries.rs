@@ -298,6 +298,9 @@ async fn a_query_leaves_no_key_and_a_dropped_stream_neither() {
     let mut stream = Item::filter_by(|u| !u.age.eq(3)).stream(&f.db);
     assert!(stream.try_next().await.unwrap().is_some());
     drop(stream);
+    let mut ids = Item::all().limit(2).ids(&f.db);
+    assert!(ids.next().await.is_some_and(|id| id.is_ok()) && ids.try_next().await.unwrap().is_some());
+    assert!(ids.try_next().await.unwrap().is_none() && ids.next().await.is_none());
     assert_eq!(f.keys().await, before);
 }
 

@@ -5,7 +5,6 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use subconscious::testing::TestServer;
 use subconscious::{Db, RedisModel};
 use subconscious_tests::{Fixture, server_url, with_protocol};

@@ -27,14 +27,16 @@
 --             version   add 1; the value is the expected version or ""
 --             time      set to the current time; the value is ns or ms
 --             deadline  set to the record's deadline; the value is ns or ms
+--             expect    stays; the value is what the record must have: = followed by a value, or ""
+--                       for null. So is the value of a record that lacks the column
 --           c times: name, and = followed by the value, or "" for null
 --
 -- Returns   { 1, new value of each column with add or version }
 --           { 2 } if one of the c fields has changed, or if there is no such record any more
 --           or nil, then a reason and its details: { schema, stored schema, stored types },
---           { columns, stored types }, { missing }, { conflict, version }, { duplicate, column,
---           value }, { overflow, column, value, least, greatest }, { lacks, column }, { number,
---           column, value }, { corrupt, why }
+--           { columns, stored types }, { missing }, { conflict, version }, { unexpected, column,
+--           value expected, value found }, { duplicate, column, value }, { overflow, column, value,
+--           least, greatest }, { lacks, column }, { number, column, value }, { corrupt, why }
 
 -- include shared/rows.lua
 
@@ -123,6 +125,9 @@ for i = 1, m do
     if value == 'ns' then value = text('%d%06d000', clock[1], clock[2]) else value = text('%d%03d', clock[1], clock[2] / 1000) end
   elseif change == 'deadline' then
     if deadline then value = text('%d', deadline) .. (value == 'ns' and '000000' or '') else change = 'clear' end
+  elseif change == 'expect' then
+    local found = stored and '=' .. stored or ARGV[group + 4]
+    if found ~= value then return refuse('unexpected', name, value, found) end
   elseif change == 'add' or change == 'version' then
     stored = stored or ARGV[group + 4]
     if stored == '' then return refuse('lacks', name) end
@@ -188,7 +193,12 @@ end
 -- include write/apply.lua
 for i = 1, m do
   local group = groups + 5 * i - 4
-  if ARGV[group] == 'clear' then call('HDEL', key, ARGV[names + i]) else call('HSET', key, ARGV[names + i], ARGV[group + 1]) end
+  local change = ARGV[group]
+  if change == 'clear' then
+    call('HDEL', key, ARGV[names + i])
+  elseif change ~= 'expect' then
+    call('HSET', key, ARGV[names + i], ARGV[group + 1])
+  end
 end
 -- include write/expire.lua
 return reply

@@ -7,6 +7,7 @@ struct Account {
     #[column(primary_key)]
     id: u64,
     name: String,
+    email: Option<String>,
     balance: i64,
     #[column(version)]
     version: u64,
@@ -23,7 +24,10 @@ async fn patches(db: &Db) -> Result<()> {
     Account::patch(db, 1u64, |a| [a.name.clear()]).await?;
     Account::patch(db, 1u64, |a| [a.name.incr(1)]).await?;
     Account::patch(db, 1u64, |a| [a.balance.incr("1")]).await?;
-    Account::patch(db, 1u64, |a| [a.balance.expected(1)]).await?;
+    Account::patch(db, 1u64, |a| [a.id.expected(1)]).await?;
+    Account::patch(db, 1u64, |a| [a.email.set(None)]).await?;
+    Account::patch(db, 1u64, |a| [a.email.set(Some("x"))]).await?;
+    Account::patch(db, 1u64, |a| [a.balance.set("x")]).await?;
     Account::filter_by(|a| a.name.contains("x"));
     Account::filter_by(|a| a.tags.contains(3));
     Account::filter_by(|a| a.tags.eq(vec!["x".to_owned()]));
