@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use syn::{Data, DeriveInput, Fields, Ident};
+use syn::{Data, DeriveInput, Fields, GenericParam, Ident};
 
 use crate::ast::{Enum, Field, Model, Stored};
 use crate::errors::Errors;
@@ -106,8 +106,11 @@ fn shape(model: &Model<'_>, errors: &mut Errors) {
 }
 
 fn generics(input: &DeriveInput, what: &str, errors: &mut Errors) {
-    if !input.generics.params.is_empty() {
-        errors.on(&input.generics, format_args!("{what} cannot be generic"));
+    if input.generics.params.iter().any(|parameter| matches!(parameter, GenericParam::Lifetime(_))) {
+        let owned = "it owns its data: `String` for `&str`, `Vec<u8>` for `&[u8]`";
+        errors.on(&input.generics, format_args!("{what} borrows nothing; {owned}"));
+    } else if !input.generics.params.is_empty() {
+        errors.on(&input.generics, format_args!("{what} cannot be generic; write a type in place of the parameter"));
     }
 }
 

@@ -351,9 +351,13 @@ fn a_model_is_a_struct_with_named_fields_and_no_generics() {
         &[("enum", "a model is a struct; an enum as the type of a column derives `ColumnEnum`")],
     );
     assert_errors(&model_errors("union User { a: u8 }"), &[("union", "a model is a struct")]);
-    for generics in ["<T>", "<'a>", "<const N: usize>"] {
+    let generic = "a model cannot be generic; write a type in place of the parameter";
+    let borrowed = "a model borrows nothing; it owns its data: `String` for `&str`, `Vec<u8>` for `&[u8]`";
+    for (generics, message) in
+        [("<T>", generic), ("<'a>", borrowed), ("<'a, T>", borrowed), ("<const N: usize>", generic)]
+    {
         let input = format!("struct User{generics} {{ #[column(primary_key)] id: u8 }}");
-        assert_errors(&model_errors(&input), &[(generics, "a model cannot be generic")]);
+        assert_errors(&model_errors(&input), &[(generics, message)]);
     }
 }
 
@@ -549,7 +553,8 @@ fn mistakes_of_an_enum() {
     );
     assert_errors(&enum_errors("struct E;"), &[("struct", "`ColumnEnum` is for enums, this is a struct")]);
     assert_errors(&enum_errors("union E { a: u8 }"), &[("union", "`ColumnEnum` is for enums, this is a union")]);
-    assert_errors(&enum_errors("enum E<'a> { A }"), &[("<'a>", "an enum of a column cannot be generic")]);
+    let generic = "an enum of a column cannot be generic; write a type in place of the parameter";
+    assert_errors(&enum_errors("enum E<T> { A }"), &[("<T>", generic)]);
     assert_errors(
         &enum_errors("enum E { A, #[column(rename = \"A\")] B }"),
         &[("\"A\"", "two variants are stored as `A`, the other is `A`")],

@@ -44,8 +44,9 @@ use crate::text::Excerpt;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "an enum becomes one by `#[derive(subconscious::ColumnEnum)]`; a map, a struct or any other serde type is wrapped in `subconscious::Json`",
+    note = "other columns are a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), a list, or an Option of one",
+    note = "for a type of your own, implement `subconscious::ColumnValue`, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnValue: Sized + Send + Sync + 'static {
     /// The type's name in the stored schema and in messages. If the name changes, columns of the
@@ -359,8 +360,9 @@ impl OtherValue for String {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "an enum becomes one by `#[derive(subconscious::ColumnEnum)]`; a map, a struct or any other serde type is wrapped in `subconscious::Json`",
+    note = "other columns are a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), a list, or an Option of one",
+    note = "for a type of your own, implement `subconscious::ColumnValue`, or leave the field out with `#[column(skip)]`"
 )]
 pub trait ColumnType: Sized {
     /// The type of the values that are not null.
@@ -382,8 +384,9 @@ pub trait ColumnType: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the type of a column",
     label = "not a column type",
-    note = "use a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), an enum with `#[derive(ColumnEnum)]`, or an Option of one",
-    note = "or wrap a serde type in `subconscious::Json`, implement `subconscious::ColumnValue` for the type, or leave the field out with `#[column(skip)]`"
+    note = "an enum becomes one by `#[derive(subconscious::ColumnEnum)]`; a map, a struct or any other serde type is wrapped in `subconscious::Json`",
+    note = "other columns are a number, bool, char, String, Vec<u8>, Uuid, a date (feature `chrono`, `time` or `jiff`), Decimal (feature `rust_decimal`), a list, or an Option of one",
+    note = "for a type of your own, implement `subconscious::ColumnValue`, or leave the field out with `#[column(skip)]`"
 )]
 pub trait IsColumn {
     /// The type itself.
