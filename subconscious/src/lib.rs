@@ -111,7 +111,7 @@ pub use query::column::Column;
 pub use query::cursor::{Cursor, Page};
 pub use query::explain::{Plan, PlanFilter};
 pub use query::filter::Filter;
-pub use query::group_by::Grouping;
+pub use query::group_by::{Grouping, Groups};
 pub use query::order::{Direction, Order};
 pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;

@@ -32,13 +32,13 @@ pub(crate) mod stream;
 pub(crate) mod total;
 pub(crate) mod way;
 
-use column::{Column, Indexed, Sorted};
+use column::{Column, Sorted};
 use cursor::Cursor;
 pub(crate) use cursor::Page;
 use exec::{Delivery, Execution, Hit, Position};
 pub(crate) use explain::{Plan, WatchedQuery};
 use filter::{Condition, IntoFilter};
-use group_by::Grouping;
+use group_by::Groups;
 use order::Order;
 use request::Request;
 use select::{Selected, Selection};
@@ -562,39 +562,38 @@ impl<M: RedisModel> Query<M> {
     /// The number of records for each value of a column with `index`, as pairs of a value and the
     /// number of records that have it. The most frequent value comes first; equally frequent values
     /// come in their own order, null last. For a list, these are the elements, each with the number
-    /// of records that contain it. Order, limit, offset and cursor are ignored.
+    /// of records that contain it. With two to four columns, a group has a value of each. Order,
+    /// limit, offset and cursor are ignored.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
     /// # #[derive(RedisModel)]
-    /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8, #[column(index)] country: Option<String> }
+    /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8, #[column(index)] country: Option<String>, #[column(index)] active: bool }
     /// # async fn run(db: Db) -> subconscious::Result<()> {
     /// let adults: Vec<(Option<String>, u64)> = User::filter_by(|u| u.age.ge(18)).count_by(&db, |u| u.country).await?;
+    /// let pairs: Vec<((Option<String>, bool), u64)> = User::all().count_by(&db, |u| (u.country, u.active)).await?;
     /// # Ok(()) }
     /// ```
     ///
     /// Up to 1,000 values are counted by the indexes, in one round trip for each millisecond that
     /// the server takes. In this time it usually counts about 30 values of a million records. If
-    /// there are more values, and for lists, the column of each record that matches is read.
+    /// there are more values, and for lists, the column of each record that matches is read. Each
+    /// group of one column is counted by the next column in a round trip of its own, four at a time,
+    /// unless there are fewer than 100 records a group: then these are read. A record that changes
+    /// meanwhile may be counted in two groups or in none.
     ///
     /// # Errors
     ///
     /// The same as for [`count`](Self::count), and [`Error::Corrupt`](crate::Error::Corrupt) if a
     /// stored value is not one of the column's type.
-    pub async fn count_by<T, C>(
+    pub async fn count_by<G: Groups<M>>(
         &self,
         db: &Db,
-        column: impl FnOnce(M::Columns) -> Column<M, T, C>,
-    ) -> Result<Vec<(T::Group, u64)>>
-    where
-        T: Grouping,
-        C: Indexed,
-    {
-        let (reading, column) = (db.reading(), column(M::columns()).at());
-        let (operation, _) = self.operation(db, "count_by");
-        operation
-            .run(group_by::count_by::<T>(&reading, Target::new(db, M::schema()), &self.request.condition, column))
-            .await
+        columns: impl FnOnce(M::Columns) -> G,
+    ) -> Result<Vec<(G::Group, u64)>> {
+        let (reading, target) = (db.reading(), Target::new(db, M::schema()));
+        let (operation, columns) = (self.operation(db, "count_by").0, columns(M::columns()).columns());
+        operation.run(group_by::count_by::<M, G>(&reading, target, &self.request.condition, columns)).await
     }
 
     /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and returns how they were

@@ -40,8 +40,8 @@ where
     };
     let request = Request::of(condition.clone());
     if column.has_values() {
-        for (stored, count) in groups::count(db, target, request, at).await? {
-            let value = read(prefix.as_bytes(), b"", stored.map_or(Value::Nil, Value::BulkString))?;
+        for (mut values, count) in groups::count(db, target, request, &[at]).await? {
+            let value = read(prefix.as_bytes(), b"", values.pop().flatten().map_or(Value::Nil, Value::BulkString))?;
             if let Some(value) = value.into_value() {
                 add(value, count);
             }

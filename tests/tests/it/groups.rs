@@ -14,7 +14,7 @@ enum State {
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Job {
-    #[column(primary_key)]
+    #[column(primary_key, sort)]
     id: u32,
     #[column(index)]
     state: State,
@@ -94,6 +94,62 @@ async fn records_are_counted_by_what_they_have() {
     let some = Job::filter_by(|j| j.owner.is_in(0..600u64)).count_by(&f.db, |j| j.owner).await.unwrap();
     assert_eq!(some, (0..600).map(|owner| (Some(owner), 2)).collect::<Vec<_>>());
     assert_eq!(all.len(), 6_000);
+}
+
+#[tokio::test]
+async fn records_are_counted_by_several_columns() {
+    let f = Fixture::new().await;
+    assert_eq!(Job::all().count_by(&f.db, |j| (j.state, j.weight)).await.unwrap(), []);
+    let all = jobs(&f).await;
+    for budget in [0, 1_000, 10_000_000] {
+        let db = &f.db.with_query_budget(Duration::from_micros(budget));
+        // The values of one column after the other, as there are many records for each.
+        let pairs = Job::all().count_by(db, |j| (j.weight, j.state)).await.unwrap();
+        let expected = [
+            ((0.0, State::Done), 3_200),
+            ((1.5, State::Done), 1_600),
+            ((0.0, State::Waiting), 800),
+            ((1.5, State::Waiting), 400),
+        ];
+        assert_eq!(pairs, expected);
+        let some = Job::filter_by(|j| j.at.ge(700) & j.owner.is_none());
+        let found: Vec<&Job> = all.iter().filter(|job| job.at >= 700 && job.owner.is_none()).collect();
+        let pairs = some.count_by(db, |j| (j.state, j.weight)).await.unwrap();
+        assert_eq!(pairs.iter().map(|(_, count)| count).sum::<u64>(), found.len() as u64);
+        for ((state, weight), count) in pairs {
+            let expected = found.iter().filter(|job| job.state == state && job.weight == weight).count();
+            assert_eq!(count, expected as u64, "{state:?} {weight}");
+        }
+        // Lists, and values that few records have: the records are read.
+        let mut tagged =
+            Job::filter_by(|j| j.id.lt(3_000)).count_by(db, |j| (j.tags, j.state, j.labels)).await.unwrap();
+        let mut expected = std::collections::BTreeMap::<(String, bool, String), u64>::new();
+        for job in &all[..3_000] {
+            for tag in &job.tags {
+                for label in job.labels.iter().flatten() {
+                    *expected.entry((tag.clone(), job.state == State::Done, label.clone())).or_default() += 1;
+                }
+            }
+        }
+        let first = tagged[0].1;
+        assert!(
+            tagged.is_sorted_by_key(|(_, count)| std::cmp::Reverse(*count))
+                && first == *expected.values().max().unwrap()
+        );
+        tagged.sort_by_key(|((tag, state, label), _)| (tag.clone(), *state == State::Done, label.clone()));
+        let tagged: Vec<_> = tagged
+            .into_iter()
+            .map(|((tag, state, label), count)| ((tag, state == State::Done, label), count))
+            .collect();
+        assert_eq!(tagged, expected.into_iter().collect::<Vec<_>>());
+    }
+    // Each owner has one or two, and null has half of all.
+    let owners = Job::all().count_by(&f.db, |j| (j.owner, j.state, j.weight)).await.unwrap();
+    assert_eq!(owners.iter().map(|(_, count)| count).sum::<u64>(), 6_000);
+    assert_eq!(owners[0], ((None, State::Done, 0.0), 1_600));
+    let four =
+        Job::filter_by(|j| j.owner.eq(7)).count_by(&f.db, |j| (j.owner, j.state, j.weight, j.tags)).await.unwrap();
+    assert_eq!(four[0], ((Some(7), State::Done, 0.0, "a".to_owned()), 1));
 }
 
 #[tokio::test]

@@ -292,6 +292,21 @@ pub(crate) fn groups<T: Ord + Clone>(items: &[Item], value: impl Fn(&Item) -> Op
     counts
 }
 
+type Pair = (Option<Size>, Option<String>);
+
+/// How many have each size and country together, in the order of `count_by`.
+pub(crate) fn pairs_of(items: &[Item]) -> Vec<(Pair, u64)> {
+    let mut counts = BTreeMap::<_, u64>::new();
+    for item in items {
+        let (size, country) = (item.size, item.country.clone());
+        *counts.entry((size.is_none(), size, country.is_none(), country)).or_default() += 1;
+    }
+    let mut counts: Vec<_> =
+        counts.into_iter().map(|((_, size, _, country), count)| ((size, country), count)).collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
 pub(crate) fn ids(items: &[Item]) -> Vec<&str> {
     items.iter().map(|item| item.id.as_str()).collect()
 }

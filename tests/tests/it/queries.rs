@@ -10,7 +10,7 @@ use subconscious_tests::indexes::{self, SEGMENT};
 use subconscious_tests::{Fixture, replicated_urls};
 use tokio::sync::OnceCell;
 
-use crate::oracle::{Item, Size, cases, groups, ids, items, keys, seed, sorted, wanted};
+use crate::oracle::{Item, Size, cases, groups, ids, items, keys, pairs_of, seed, sorted, wanted};
 use crate::runtime;
 
 /// Where records are.
@@ -112,6 +112,8 @@ proptest! {
             assert_eq!(query.max(db, |u| u.size).await.unwrap(), sizes().max());
             assert_eq!(query.count_by(db, |u| u.country).await.unwrap(), groups(&expected, |item| item.country.clone()));
             assert_eq!(query.clone().limit(3).count_by(db, |u| u.size).await.unwrap(), groups(&expected, |item| item.size));
+            let pairs = query.count_by(db, |u| (u.size, u.country)).await.unwrap();
+            assert_eq!(pairs, pairs_of(&expected));
             let all = expected.clone();
             expected = expected.into_iter().skip(offset as usize).collect();
             query = query.offset(offset);

@@ -1,17 +1,21 @@
-//! Counts the records that match by the values of a column.
+//! Counts the records that match by the values of one column or several.
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
+use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use redis::Value;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::target::Target;
 use crate::query::exec::context::filter;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::rows::Rows;
 use crate::query::exec::{Delivery, Execution, call};
+use crate::query::filter::Condition;
 use crate::query::plan::Node;
 use crate::query::request::Request;
 use crate::scripts::GROUPS;
@@ -24,47 +28,94 @@ const MANY: usize = 1000;
 /// Records that are read at a time.
 const STEP: usize = 500;
 
-/// Counts by stored value, in the order in which the values were found; `None` is null.
+/// With fewer records for each group of the first columns, reading them takes less time than counting
+/// each group by the next column.
+const RECORDS_A_GROUP: u64 = 100;
+
+/// Groups that are counted by the next column at a time.
+const AT_A_TIME: usize = 4;
+
+/// The stored value of each column that is counted by; `None` is null.
+type Group = Vec<Option<Vec<u8>>>;
+
+/// Counts by group, in the order in which the groups were found.
 #[derive(Debug, Default)]
 struct Tally {
-    counts: Vec<(Option<Vec<u8>>, u64)>,
-    places: HashMap<Option<Vec<u8>>, usize>,
+    counts: Vec<(Group, u64)>,
+    places: HashMap<Group, usize>,
 }
 
 impl Tally {
-    fn add(&mut self, value: Option<Vec<u8>>, count: u64) {
-        match self.places.get(&value) {
+    fn add(&mut self, group: Group, count: u64) {
+        match self.places.get(&group) {
             Some(&place) => self.counts[place].1 += count,
             None => {
-                self.places.insert(value.clone(), self.counts.len());
-                self.counts.push((value, count));
+                self.places.insert(group.clone(), self.counts.len());
+                self.counts.push((group, count));
             }
         }
     }
 }
 
-/// The stored values, each with the number of records that have it, in the order in which the
-/// values were found; `None` is null.
-pub(crate) async fn count(
-    db: &Db,
-    target: Target,
-    request: Request,
-    column: usize,
-) -> Result<Vec<(Option<Vec<u8>>, u64)>> {
+/// The values of the columns that records have together, each with the number of these records.
+pub(crate) async fn count(db: &Db, target: Target, request: Request, columns: &[usize]) -> Result<Vec<(Group, u64)>> {
     let filter = filter(&target, &request)?;
-    let indexed = match target.schema.columns()[column].kind {
-        Kind::List => None,
-        // The script keeps intermediate bitmaps, and evaluates the whole filter for a segment.
-        _ if db.is_read_only() || filter.is_long() => None,
-        _ => match by_index(db, &target, &request, &filter, column).await {
+    let is_list = |column: &usize| target.schema.columns()[*column].kind == Kind::List;
+    // The script keeps intermediate bitmaps, and evaluates the whole filter for a segment.
+    let indexed = if columns.iter().any(is_list) || db.is_read_only() || filter.is_long() {
+        None
+    } else {
+        match by_indexes(db, &target, &request, columns).await {
             Err(error) if error.refuses_writes() => None,
-            tally => tally?,
-        },
+            counts => counts?,
+        }
     };
     match indexed {
-        Some(tally) => Ok(tally.counts),
-        None => Ok(by_records(db, target, request, column).await?.counts),
+        Some(counts) => Ok(counts),
+        None => Ok(by_records(db, target, request, columns).await?.counts),
     }
+}
+
+/// Counts by the first column, then each of its groups by the next column, and so on. `None` if
+/// reading the records takes less time, or if [`by_index`] says so.
+async fn by_indexes(
+    db: &Db,
+    target: &Target,
+    request: &Request,
+    columns: &[usize],
+) -> Result<Option<Vec<(Group, u64)>>> {
+    let mut counts: Vec<(Group, u64)> = Vec::new();
+    for (place, &column) in columns.iter().enumerate() {
+        let narrowed: Vec<(Group, Request)> = match place {
+            0 => vec![(Vec::new(), request.clone())],
+            _ => counts.drain(..).map(|(group, _)| (group.clone(), among(request, columns, &group))).collect(),
+        };
+        let counted = stream::iter(narrowed).map(|(group, request)| async move {
+            let filter = filter(target, &request)?;
+            let found = by_index(db, target, &request, &filter, column).await?;
+            Ok::<_, Error>(found.map(|found| (group, found)))
+        });
+        let mut counted = pin!(counted.buffered(AT_A_TIME));
+        while let Some(found) = counted.try_next().await? {
+            let Some((group, found)) = found else { return Ok(None) };
+            let groups = found.counts.into_iter().map(|(value, count)| ([&group[..], &value[..]].concat(), count));
+            counts.extend(groups.filter(|(_, count)| *count > 0));
+        }
+        let records: u64 = counts.iter().map(|(_, count)| count).sum();
+        if place + 1 < columns.len() && records < RECORDS_A_GROUP * counts.len() as u64 {
+            return Ok(None);
+        }
+    }
+    Ok(Some(counts))
+}
+
+/// The same request, for the records of a group of the first columns.
+fn among(request: &Request, columns: &[usize], group: &Group) -> Request {
+    let has = |(&column, value): (&usize, &Option<Vec<u8>>)| match value {
+        Some(stored) => Condition::Equals { column, stored: stored.clone() },
+        None => Condition::IsNull { column },
+    };
+    Request::of(columns.iter().zip(group).map(has).fold(request.condition.clone(), Condition::and))
 }
 
 /// Counts by the containers of the column; `None` if the column has too many values, or the ranges
@@ -80,7 +131,7 @@ async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, co
         command.arg(schema.name()).arg(schema.kind.code().to_string()).arg(segment).arg(&left).arg(tried);
         command.arg(tally.counts.len());
         for (value, _) in &tally.counts {
-            command.arg(value.as_ref().map_or_else(|| b"0".to_vec(), |value| [b"=", &value[..]].concat()));
+            command.arg(value[0].as_ref().map_or_else(|| b"0".to_vec(), |value| [b"=", &value[..]].concat()));
         }
         let filter = if found.is_some() { &Node::None } else { filter };
         let mut reply = call::run(db, target, &GROUPS, command, filter).await?;
@@ -104,7 +155,7 @@ async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, co
         (left, tried) = (reply.bytes()?, reply.number::<u64>()?);
         while !reply.is_done() {
             let (value, count) = (reply.bytes()?, reply.number()?);
-            tally.add(value.strip_prefix(b"=").map(<[u8]>::to_vec), count);
+            tally.add(vec![value.strip_prefix(b"=").map(<[u8]>::to_vec)], count);
         }
         if tally.counts.len() > MANY {
             return Ok(None);
@@ -120,32 +171,47 @@ async fn by_index(db: &Db, target: &Target, request: &Request, filter: &Node, co
     }
 }
 
-/// Counts by reading the column of each record that matches.
-async fn by_records(db: &Db, target: Target, request: Request, column: usize) -> Result<Tally> {
+/// Counts by reading the columns of each record that matches.
+async fn by_records(db: &Db, target: Target, request: Request, columns: &[usize]) -> Result<Tally> {
     let schema = target.schema;
-    let columns: Arc<[usize]> = request.fields(schema, &[column]).into();
-    let place = columns.iter().position(|&at| at == column);
+    let read: Arc<[usize]> = request.fields(schema, columns).into();
+    let places: Vec<Option<usize>> = columns.iter().map(|&column| read.iter().position(|&at| at == column)).collect();
+    let kinds: Vec<Kind> = columns.iter().map(|&column| schema.columns()[column].kind).collect();
     let decode = move |found: Hit| {
-        let Some(Value::Array(mut fields)) = found.fields else { return Ok(None) };
+        let Some(Value::Array(fields)) = found.fields else { return Ok(None) };
         // The first field is the row.
-        Ok(place.filter(|place| place + 1 < fields.len()).map(|place| fields.swap_remove(place + 1)))
+        let field = |place: &Option<usize>| fields.get((*place)? + 1);
+        let values: Option<Vec<&Value>> = places.iter().map(field).collect();
+        Ok(values.map(|values| values.into_iter().zip(&kinds).map(|(value, &kind)| groups_of(value, kind)).collect()))
     };
-    let delivery = Delivery { columns: Some(columns), decode: Arc::new(decode) };
+    let delivery = Delivery { columns: Some(read), decode: Arc::new(decode) };
     let mut execution = Execution::new(db, target, request)?;
-    let (mut tally, kind) = (Tally::default(), schema.columns()[column].kind);
+    let mut tally = Tally::default();
     while execution.position().is_some() {
-        for value in execution.items(STEP, u64::MAX, &delivery).await? {
-            match value? {
-                Value::BulkString(stored) if kind == Kind::List => {
-                    // An index has each different element of a list once.
-                    let elements: BTreeSet<_> = list::entries(&stored).into_iter().collect();
-                    elements.into_iter().for_each(|element| tally.add(Some(element.into_owned()), 1));
-                }
-                Value::BulkString(stored) => tally.add(Some(index_form(kind, &stored).to_vec()), 1),
-                _ if kind == Kind::List => {}
-                _ => tally.add(None, 1),
-            }
+        for values in execution.items(STEP, u64::MAX, &delivery).await? {
+            let values: Vec<Group> = values?;
+            // A record is in a group for each of the values, and for each pair of them and so on.
+            let each = |groups: Vec<Group>, values: &Group| {
+                let joined =
+                    |group: &Group| values.iter().map(|value| [&group[..], slice::from_ref(value)].concat()).collect();
+                groups.iter().flat_map::<Vec<Group>, _>(joined).collect()
+            };
+            values.iter().fold(vec![Group::new()], each).into_iter().for_each(|group| tally.add(group, 1));
         }
     }
     Ok(tally)
+}
+
+/// The values by which a record counts: one, or each element of a list.
+fn groups_of(value: &Value, kind: Kind) -> Group {
+    match value {
+        Value::BulkString(stored) if kind == Kind::List => {
+            // An index has each different element of a list once.
+            let elements: BTreeSet<_> = list::entries(stored).into_iter().collect();
+            elements.into_iter().map(|element| Some(element.into_owned())).collect()
+        }
+        Value::BulkString(stored) => vec![Some(index_form(kind, stored).to_vec())],
+        _ if kind == Kind::List => Vec::new(),
+        _ => vec![None],
+    }
 }
