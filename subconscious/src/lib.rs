@@ -116,6 +116,8 @@ pub use query::order::{Direction, Order};
 pub use query::select::{Selected, Selection};
 pub use query::stream::RecordStream;
 pub use query::way::{PlanStep, PlanWay};
+/// The crate whose connections [`Db`] takes over and whose errors [`RedisFailure`] has as sources.
+pub use redis;
 pub use server::{Db, DbBuilder};
 pub use subconscious_derive::{ColumnEnum, RedisModel};
 pub use upkeep::check::{CheckReport, Fault, Issue};

@@ -184,6 +184,20 @@ impl<M: RedisModel> Query<M> {
         self.execution(db)
     }
 
+    /// Refuses what a verb about all records that match has no use for.
+    fn of_all(&self, verb: &str) -> Result<()> {
+        let (limit, offset) = (self.limit.is_some(), self.offset > 0);
+        self.without(verb, [("limit", limit), ("offset", offset), ("cursor", self.after.is_some())])
+    }
+
+    /// Refuses the parts that the query has.
+    fn without<const N: usize>(&self, verb: &str, parts: [(&str, bool); N]) -> Result<()> {
+        let Some((part, _)) = parts.into_iter().find(|(_, has)| *has) else { return Ok(()) };
+        let advice = "as it is of all records that match. Call it on a query without one";
+        let reason = format!("`{verb}` takes no {part}, {advice}");
+        Err(Error::InvalidQuery { model: M::schema().name(), reason })
+    }
+
     /// Delivers only these columns of each record: one value, or a tuple of up to eight.
     ///
     /// ```no_run
@@ -200,11 +214,12 @@ impl<M: RedisModel> Query<M> {
     }
 
     /// The least value of a column among the records; `None` if there are no records, or if the
-    /// column is null in all of them. Order, limit, offset and cursor are ignored. One round trip.
+    /// column is null in all of them. The order does not matter. One round trip.
     ///
     /// # Errors
     ///
-    /// The same as for [`fetch`](Self::fetch).
+    /// The same as for [`fetch`](Self::fetch), and [`Error::InvalidQuery`] if the query has a limit,
+    /// an offset or a cursor.
     pub async fn min<T, C>(
         &self,
         db: &Db,
@@ -222,7 +237,7 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// The same as for [`fetch`](Self::fetch).
+    /// The same as for [`min`](Self::min).
     pub async fn max<T, C>(
         &self,
         db: &Db,
@@ -236,8 +251,8 @@ impl<M: RedisModel> Query<M> {
         self.edge(db, "max", column, column.desc()).await
     }
 
-    /// The sum of a column among the records, nulls left out; 0 if there are no values. Order,
-    /// limit, offset and cursor are ignored.
+    /// The sum of a column among the records, nulls left out; 0 if there are no values. The order
+    /// does not matter.
     ///
     /// A sum of integers is an exact `i128`, a sum of decimals an exact `Decimal`, and a sum of
     /// floats an `f64`, which is rounded at each step.
@@ -260,7 +275,7 @@ impl<M: RedisModel> Query<M> {
     /// # Errors
     ///
     /// The same as for [`count`](Self::count), and [`Error::InvalidQuery`] if the sum is beyond the
-    /// range of its type.
+    /// range of its type, or if the query has a limit, an offset or a cursor.
     pub async fn sum<T, C>(
         &self,
         db: &Db,
@@ -301,7 +316,11 @@ impl<M: RedisModel> Query<M> {
     {
         let (reading, target) = (db.reading(), Target::new(db, M::schema()));
         let (operation, _) = self.operation(db, name);
-        operation.run(total::total::<T>(&reading, target, &self.request.condition, column)).await
+        let total = async {
+            self.of_all(name)?;
+            total::total::<T>(&reading, target, &self.request.condition, column).await
+        };
+        operation.run(total).await
     }
 
     async fn edge<T, C>(
@@ -315,6 +334,7 @@ impl<M: RedisModel> Query<M> {
         T: ColumnType + Send + 'static,
         C: 'static,
     {
+        self.of_all(name)?;
         // Nulls come last in both directions, so the first record has a value if any record has
         // one.
         let request = Request { condition: self.request.condition.clone(), order: vec![order.key], backwards: false };
@@ -538,7 +558,7 @@ impl<M: RedisModel> Query<M> {
         operation.run(patched).await
     }
 
-    /// The number of records, as limited by `limit` and `offset`. A cursor is ignored. One round
+    /// The number of records, as limited by `limit` and `offset`. The order does not matter. One round
     /// trip for each millisecond that the server takes, in which it usually counts about six
     /// million rows. With a filter that combines a wide range with other conditions, this program
     /// compares the values of those parts of the model that are neither in the range nor out of it
@@ -548,9 +568,11 @@ impl<M: RedisModel> Query<M> {
     /// # Errors
     ///
     /// The same as for [`fetch`](Self::fetch), except those of reading records.
+    /// [`Error::InvalidQuery`] if the query has a cursor.
     pub async fn count(&self, db: &Db) -> Result<u64> {
         let (operation, stats) = self.operation(db, "count");
         let count = async {
+            self.without("count", [("cursor", self.after.is_some())])?;
             let target = Target::new(db, M::schema());
             let execution = Execution::new(&db.reading(), target, self.request.clone())?;
             let matching = execution.with_stats(stats).count().await?;
@@ -562,8 +584,8 @@ impl<M: RedisModel> Query<M> {
     /// The number of records for each value of a column with `index`, as pairs of a value and the
     /// number of records that have it. The most frequent value comes first; equally frequent values
     /// come in their own order, null last. For a list, these are the elements, each with the number
-    /// of records that contain it. With two to four columns, a group has a value of each. Order,
-    /// limit, offset and cursor are ignored.
+    /// of records that contain it. With two to four columns, a group has a value of each. The
+    /// order does not matter.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -584,8 +606,9 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// The same as for [`count`](Self::count), and [`Error::Corrupt`](crate::Error::Corrupt) if a
-    /// stored value is not one of the column's type.
+    /// The same as for [`count`](Self::count). [`Error::Corrupt`](crate::Error::Corrupt) if a stored
+    /// value is not one of the column's type; [`Error::InvalidQuery`] if the query has a limit, an
+    /// offset or a cursor.
     pub async fn count_by<G: Groups<M>>(
         &self,
         db: &Db,
@@ -593,7 +616,11 @@ impl<M: RedisModel> Query<M> {
     ) -> Result<Vec<(G::Group, u64)>> {
         let (reading, target) = (db.reading(), Target::new(db, M::schema()));
         let (operation, columns) = (self.operation(db, "count_by").0, columns(M::columns()).columns());
-        operation.run(group_by::count_by::<M, G>(&reading, target, &self.request.condition, columns)).await
+        let groups = async {
+            self.of_all("count_by")?;
+            group_by::count_by::<M, G>(&reading, target, &self.request.condition, columns).await
+        };
+        operation.run(groups).await
     }
 
     /// Runs the query as [`fetch`](Self::fetch) does, drops the records, and returns how they were

@@ -132,9 +132,9 @@ pub trait KeyValue: IndexValue + Clone {}
     note = "use u64 or another integer type of at least 16 bits"
 )]
 pub trait AutoIncrementValue: ColumnValue {
-    /// The greatest value of a type of less than 64 bits, in its stored form; "" for wider types,
+    /// The greatest value of a type of less than 64 bits, in its stored form; `None` for wider types,
     /// because Redis counts only to 2^63 - 1.
-    const GREATEST: &'static str;
+    const GREATEST: Option<&'static str>;
 }
 
 /// An integer type: a column of it can be incremented by a patch.

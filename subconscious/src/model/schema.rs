@@ -336,7 +336,8 @@ impl ColumnSchema {
     #[doc(hidden)]
     #[must_use]
     pub fn auto_increment<T: AutoIncrementValue>(self) -> Self {
-        let (automatic, greatest) = (Some(Automatic::Increment), <T as AutoIncrementValue>::GREATEST);
+        let greatest = <T as AutoIncrementValue>::GREATEST.unwrap_or_default();
+        let automatic = Some(Automatic::Increment);
         // No record lacks its key.
         let default = if self.key { None } else { Some(ZERO) };
         Self { automatic, greatest, default, ..self }

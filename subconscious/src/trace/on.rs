@@ -36,6 +36,7 @@ pub(crate) async fn operation<T: Rows>(
 #[derive(Debug)]
 pub(crate) struct Operation {
     span: Span,
+    verb: &'static str,
     rows: u64,
     round_trips: u64,
     /// How long the program waited for it; for a stream, without the time that its reader took.
@@ -59,7 +60,7 @@ impl Operation {
             db.response.returned_rows = Empty,
             round_trips = Empty,
         );
-        Self { span, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, watched: None }
+        Self { span, verb: name, rows: 0, round_trips: 0, waited: Duration::ZERO, since: None, watched: None }
     }
 
     /// Begins the operation of a query. It has statistics if somebody listens for slow queries.
@@ -112,7 +113,7 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let Self { span, rows, round_trips, waited, watched, .. } = &*self;
+        let Self { span, verb, rows, round_trips, waited, watched, .. } = &*self;
         let microseconds = waited.as_micros() as u64;
         span.record("db.response.returned_rows", *rows).record("round_trips", *round_trips);
         span.in_scope(|| debug!(target: TARGET, rows, round_trips, microseconds, "ended"));
@@ -127,7 +128,7 @@ impl Drop for Operation {
             span.in_scope(|| {
                 warn!(
                     target: TARGET,
-                    model, filter, order, limit, offset, rows, microseconds, round_trips, commands, bytes, looked_at, steps,
+                    model, verb, filter, order, limit, offset, rows, microseconds, round_trips, commands, bytes, looked_at, steps,
                     "slow query"
                 );
             });

@@ -99,12 +99,12 @@ elements!(u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, bool, char
 macro_rules! auto_increment {
     ($($type:ty: $greatest:expr),*) => {$(
         impl AutoIncrementValue for $type {
-            const GREATEST: &'static str = $greatest;
+            const GREATEST: Option<&'static str> = $greatest;
         }
     )*};
 }
-auto_increment!(u16: "65535", i16: "32767", u32: "4294967295", i32: "2147483647");
-auto_increment!(u64: "", i64: "", u128: "", i128: "", usize: "", isize: "");
+auto_increment!(u16: Some("65535"), i16: Some("32767"), u32: Some("4294967295"), i32: Some("2147483647"));
+auto_increment!(u64: None, i64: None, u128: None, i128: None, usize: None, isize: None);
 
 macro_rules! floats {
     ($($type:ty),*) => {$(

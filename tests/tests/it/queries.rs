@@ -108,10 +108,10 @@ proptest! {
             assert_eq!(query.min(db, |u| u.price).await.unwrap(), prices().min());
             assert_eq!(query.max(db, |u| u.price).await.unwrap(), prices().max());
             let sizes = || expected.iter().filter_map(|item| item.size);
-            assert_eq!(query.clone().limit(3).offset(2).min(db, |u| u.size).await.unwrap(), sizes().min());
+            assert_eq!(query.min(db, |u| u.size).await.unwrap(), sizes().min());
             assert_eq!(query.max(db, |u| u.size).await.unwrap(), sizes().max());
             assert_eq!(query.count_by(db, |u| u.country).await.unwrap(), groups(&expected, |item| item.country.clone()));
-            assert_eq!(query.clone().limit(3).count_by(db, |u| u.size).await.unwrap(), groups(&expected, |item| item.size));
+            assert_eq!(query.count_by(db, |u| u.size).await.unwrap(), groups(&expected, |item| item.size));
             let pairs = query.count_by(db, |u| (u.size, u.country)).await.unwrap();
             assert_eq!(pairs, pairs_of(&expected));
             let all = expected.clone();

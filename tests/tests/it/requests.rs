@@ -171,6 +171,36 @@ async fn columns_are_named_by_a_request() {
 }
 
 #[tokio::test]
+async fn a_verb_of_all_records_refuses_a_part_of_them() {
+    let f = Fixture::new().await;
+    let db = &f.db;
+    tickets(&f).await;
+    let query = || Ticket::filter_by(|t| t.state.eq(State::Open)).order_by(|t| t.rank.desc());
+    let cursor = query().limit(3).page(db).await.unwrap().next.unwrap();
+    // An order changes nothing.
+    assert_eq!(query().count(db).await.unwrap(), 40);
+    assert_eq!(query().limit(3).offset(38).count(db).await.unwrap(), 2);
+    assert_eq!(query().max(db, |t| t.rank).await.unwrap(), Some(f64::INFINITY));
+    let reason = |error: Error| {
+        assert!(matches!(error, Error::InvalidQuery { .. }), "{error:?}");
+        error.to_string()
+    };
+    let refused = |verb: &str, part: &str| {
+        let advice = "as it is of all records that match. Call it on a query without one";
+        format!("the query on Ticket cannot be run: `{verb}` takes no {part}, {advice}")
+    };
+    let after = query().after(cursor.clone());
+    assert_eq!(reason(after.count(db).await.unwrap_err()), refused("count", "cursor"));
+    for (part, query) in [("limit", query().limit(3)), ("offset", query().offset(1)), ("cursor", after)] {
+        assert_eq!(reason(query.min(db, |t| t.rank).await.unwrap_err()), refused("min", part));
+        assert_eq!(reason(query.max(db, |t| t.rank).await.unwrap_err()), refused("max", part));
+        assert_eq!(reason(query.sum(db, |t| t.rank).await.unwrap_err()), refused("sum", part));
+        assert_eq!(reason(query.avg(db, |t| t.due).await.unwrap_err()), refused("avg", part));
+        assert_eq!(reason(query.count_by(db, |t| t.state).await.unwrap_err()), refused("count_by", part));
+    }
+}
+
+#[tokio::test]
 async fn a_direction_a_cursor_and_a_page_travel_as_json() {
     assert_eq!("asc".parse::<Direction>().unwrap(), Direction::Asc);
     assert_eq!(serde_json::from_str::<Direction>("\"desc\"").unwrap(), Direction::Desc);

@@ -234,6 +234,6 @@ async fn a_sum_beyond_its_type_is_an_error() {
     let error = Sale::all().sum(&f.db, |u| u.account).await.unwrap_err();
     assert!(matches!(&error, Error::InvalidQuery { model: "Sale", .. }), "{error:?}");
     assert!(error.to_string().contains("`account`"), "{error}");
-    assert_eq!(Sale::all().limit(1).avg(&f.db, |u| u.at).await.unwrap().map(|mean| mean < 0.0), Some(true));
+    assert_eq!(Sale::all().avg(&f.db, |u| u.at).await.unwrap().map(|mean| mean < 0.0), Some(true));
     assert_eq!(Sale::filter_by(|u| u.at.gt(i64::MAX - 1)).avg(&f.db, |u| u.at).await.unwrap(), None);
 }

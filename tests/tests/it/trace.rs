@@ -198,6 +198,7 @@ async fn a_slow_query_is_told_of_with_how_it_was_answered() {
     events.retain(|(level, _)| *level == Level::WARN);
     let [(_, fetch), (_, count)] = &events[..] else { panic!("{events:#?}") };
     assert_eq!(fetch["message"], "slow query");
+    assert_eq!((&*fetch["verb"], &*count["verb"]), ("fetch", "count"));
     assert_eq!(fetch["filter"], "(page = \"p1\" and (at > \"5\" or not (page = \"p0\")))");
     assert_eq!((&*fetch["order"], &*fetch["limit"], &*fetch["rows"]), ("at desc", "4", "4"));
     assert_eq!(fetch["steps"], "walk along the order, 1 call");
