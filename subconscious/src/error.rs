@@ -1,6 +1,7 @@
 //! The errors of this crate, in one enum.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::server::reply::{IN_SCRIPT, lacks_rights};
 use crate::value::ValueError;
@@ -227,6 +228,10 @@ pub enum Error {
         /// The oldest version that is supported.
         needed: String,
     },
+
+    /// The stream of an import had an error in place of a record, which is the source of this one.
+    #[error("the stream has an error in place of the record")]
+    Source(#[source] Arc<dyn std::error::Error + Send + Sync>),
 
     /// The server or the connection to it failed; the source says how.
     #[error(transparent)]

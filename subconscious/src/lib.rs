@@ -126,6 +126,7 @@ pub use value::ColumnValue;
 #[cfg(feature = "json")]
 pub use value::json::Json;
 pub use write::bulk::{DeleteReport, SaveReport};
+pub use write::import::{Import, IntoRecord};
 pub use write::patch::{ColumnChange, Patched};
 
 /// The items that generated code uses. Not part of the public interface.

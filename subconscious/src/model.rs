@@ -22,6 +22,7 @@ use crate::upkeep::migrate::{self, Migration};
 use crate::upkeep::purge;
 use crate::value::{ColumnType, ColumnValue, IntoValue};
 use crate::write::bulk::{self, DeleteReport, Records, SaveReport};
+use crate::write::import::{Import, IntoRecord};
 use crate::write::patch::{self, ColumnChange, Lifetime, Patched};
 use crate::write::record::{self, Saved, Verb};
 
@@ -210,26 +211,71 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     }
 
     /// Saves the records of a stream, as [`save_many`](Self::save_many) does. It holds two
-    /// pipelines of records at a time. For an iterator, use `futures::stream::iter`. After each
-    /// pipeline, `progress` receives the report so far. The records are dropped, so the values that
-    /// Redis assigns to them are not returned.
+    /// pipelines of records at a time. For an iterator, use `futures::stream::iter`. An item may
+    /// also be a `Result` of a record. After each pipeline, `progress` receives the report so far.
+    /// The records are dropped, so the values that Redis assigns to them are not returned.
     ///
     /// # Errors
     ///
-    /// As [`save_many`](Self::save_many).
+    /// As [`save_many`](Self::save_many). An item that is an error is a failure in the report
+    /// ([`Error::Source`](crate::Error::Source)), and the stream is read on.
     ///
     /// # Cancel safety
     ///
     /// As [`save_many`](Self::save_many).
     fn save_stream<S, P>(db: &Db, records: S, progress: P) -> impl Future<Output = Result<SaveReport>> + Send
     where
-        S: Stream<Item = Self> + Send,
+        S: Stream + Send,
+        S::Item: IntoRecord<Self>,
         P: FnMut(&SaveReport) + Send,
     {
-        let (records, mut progress) = (records.map(|record| encoded(&record)), progress);
+        let records = records.map(|item| item.into_record().and_then(|record| encoded(&record)));
+        let mut progress = progress;
         operation(Self::schema(), "save_stream", async move {
-            bulk::save_stream(db, &target::<Self>(db), pin!(records), &mut progress).await
+            bulk::save_stream(db, &target::<Self>(db), Verb::Save, pin!(records), &mut progress).await
         })
+    }
+
+    /// Saves the records of a stream as they are: with their ids, numbers, versions and times, which
+    /// are assigned by Redis otherwise. It is for records from another database, or from a backup.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # use futures::Stream;
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key, auto_increment)] id: u64, name: String, #[column(version)] version: u64 }
+    /// # async fn run(db: Db, rows: impl Stream<Item = std::io::Result<User>> + Send) -> subconscious::Result<()> {
+    /// let report = User::import(&db, rows).progress(|so_far| println!("{} saved", so_far.saved)).await?;
+    /// for (position, error) in &report.failed {
+    ///     println!("record {position}: {error}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// An item of the stream is a record or a `Result` of one. A record with the same id is
+    /// replaced, so an import that was stopped can be started anew. What has the value 0 or null is
+    /// assigned as by a [`save`](Self::save), except a version. The sequence of an `auto_increment`
+    /// column moves past the greatest number of the records, so that no later record gets one of
+    /// them. A time to live begins with the import; an `expires_at` of the record is kept.
+    ///
+    /// It works in pipelines of 500 records as [`save_many`](Self::save_many) does, two at a time,
+    /// and holds no more than these. If the server is slower than the stream, the stream waits.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the connection fails: it is then not known which records of the last two
+    /// pipelines were saved. Errors of single records, and items that are errors
+    /// ([`Error::Source`](crate::Error::Source)), are in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`save_many`](Self::save_many).
+    fn import<'a, S>(db: &'a Db, records: S) -> Import<'a, Self>
+    where
+        S: Stream + Send + 'a,
+        S::Item: IntoRecord<Self>,
+    {
+        Import::new(db, records, encoded)
     }
 
     /// The record with the id, or `None`. One round trip: a plain HMGET.

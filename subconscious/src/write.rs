@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod call;
+pub(crate) mod import;
 pub(crate) mod patch;
 pub(crate) mod record;
 mod refusal;

@@ -24,8 +24,9 @@ const ARGUMENTS: usize = 1000;
 /// The most failures that a report lists if the number of records is not known in advance.
 const KEPT: usize = 1000;
 
-/// The outcome of [`RedisModel::save_many`](crate::RedisModel::save_many) or
-/// [`RedisModel::save_stream`](crate::RedisModel::save_stream).
+/// The outcome of [`RedisModel::save_many`](crate::RedisModel::save_many),
+/// [`RedisModel::save_stream`](crate::RedisModel::save_stream) or
+/// [`RedisModel::import`](crate::RedisModel::import).
 #[derive(Debug, Default)]
 #[must_use = "records that were not saved are named here, and nowhere else"]
 #[non_exhaustive]
@@ -35,7 +36,7 @@ pub struct SaveReport {
     /// How many records were not saved.
     pub failures: u64,
     /// The records that were not saved, in order: their positions, counted from 0, and the errors.
-    /// `save_stream` lists the first 1,000.
+    /// `save_stream` and `import` list the first 1,000.
     pub failed: Vec<(usize, Error)>,
 }
 
@@ -92,12 +93,17 @@ pub(crate) trait Records: Send {
 }
 
 /// Saves one pipeline of records, and returns the outcome of each.
-async fn save_pipeline(db: &Db, target: &Target, records: Vec<Result<RecordWriter>>) -> Result<Vec<Result<Saved>>> {
+async fn save_pipeline(
+    db: &Db,
+    target: &Target,
+    verb: Verb,
+    records: Vec<Result<RecordWriter>>,
+) -> Result<Vec<Result<Saved>>> {
     let mut savings = Vec::with_capacity(records.len());
     let refused: Vec<Option<Error>> = records
         .into_iter()
         .map(|record| {
-            let saving = record.and_then(|record| Saving::new(record, target, Verb::Save));
+            let saving = record.and_then(|record| Saving::new(record, target, verb));
             saving.map(|saving| savings.push(saving)).err()
         })
         .collect();
@@ -113,7 +119,7 @@ async fn save_pipeline(db: &Db, target: &Target, records: Vec<Result<RecordWrite
         let bytes = group.iter().map(Saving::bytes).sum::<usize>() + record::model_bytes(target);
         let keys = group.iter().map(|saving| saving.write.key.as_slice());
         let mut command = SAVE_MANY.call_on(keys, arguments + record::model_arguments(target.schema), bytes);
-        let mut before = record::push_model(target, Verb::Save, &mut command);
+        let mut before = record::push_model(target, verb, &mut command);
         for saving in group {
             saving.push(&mut command, before);
             before += saving.arguments();
@@ -157,7 +163,7 @@ pub(crate) async fn save_many(db: &Db, target: &Target, records: &mut dyn Record
         while running.len() < PIPELINES && sent < records.len() {
             let end = records.len().min(sent + PIPELINE);
             let encoded = (sent..end).map(|at| records.encode(at)).collect();
-            running.push_back(save_pipeline(db, target, encoded));
+            running.push_back(save_pipeline(db, target, Verb::Save, encoded));
             sent = end;
         }
         let Some(outcomes) = running.next().await else { return Ok(report) };
@@ -172,11 +178,13 @@ pub(crate) async fn save_many(db: &Db, target: &Target, records: &mut dyn Record
 pub(crate) async fn save_stream(
     db: &Db,
     target: &Target,
+    verb: Verb,
     records: Pin<&mut (dyn Stream<Item = Result<RecordWriter>> + Send)>,
     progress: &mut (dyn FnMut(&SaveReport) + Send),
 ) -> Result<SaveReport> {
     let mut report = SaveReport::default();
-    let pipelines = records.chunks(PIPELINE).map(|records| save_pipeline(db, target, records)).buffered(PIPELINES);
+    let pipelines =
+        records.chunks(PIPELINE).map(|records| save_pipeline(db, target, verb, records)).buffered(PIPELINES);
     let mut pipelines = pin!(pipelines);
     while let Some(outcomes) = pipelines.next().await {
         for saved in outcomes? {

@@ -18,6 +18,8 @@ pub(crate) enum Verb {
     Save,
     Insert,
     Update,
+    /// A save that keeps what Redis would assign, as far as the record has it.
+    Import,
 }
 
 impl Verb {
@@ -27,6 +29,7 @@ impl Verb {
             Verb::Save => "save",
             Verb::Insert => "insert",
             Verb::Update => "update",
+            Verb::Import => "import",
         }
     }
 }
@@ -53,6 +56,7 @@ impl Saving {
         let expected = schema.version.and_then(|at| writer.value(at)).map(<[u8]>::to_vec);
         let version = match verb {
             Verb::Insert => Some(b"1".to_vec()),
+            Verb::Import => None,
             Verb::Save | Verb::Update => schema.version.and_then(|at| schema.columns()[at].next(writer.value(at))),
         };
         // If Redis assigns the id, each call creates a record, so the call is not repeatable.

@@ -13,6 +13,7 @@ mod explain;
 mod groups;
 mod guide;
 mod hammer;
+mod import;
 mod indexes;
 mod lacking;
 mod layout;

@@ -112,11 +112,25 @@ else
   if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
 end
 
+-- Sequences that an import moves to the numbers of its records, so that none is assigned again: their
+-- names in meta, each followed by a number.
+local sequences = nil
 for i = 1, a do
   local group, name = groups + 4 * i, ARGV[names + n + i]
   local what, stored = ARGV[group], old[n + i + 1]
   local value, parameter, absent = ARGV[group - 2], ARGV[group - 1], false
-  if what == 'key' then
+  if mode == 'import' and (value ~= '0' or what == 'version') then
+    -- An import keeps what its records have.
+    if (what == 'key' or what == 'increment') and byte(value) ~= 45 then
+      local seq, greatest = 'seq:' .. name, '9223372036854775807'
+      local last = call('HGET', p .. KEY_META, seq) or '0'
+      if #value > 19 or #value == 19 and value > greatest then return refuse('overflow', name, value, '1', greatest) end
+      if #value > #last or #value == #last and value > last then
+        sequences = sequences or {}
+        sequences[#sequences + 1], sequences[#sequences + 2] = seq, value
+      end
+    end
+  elseif what == 'key' then
     absent = not known and not unassigned
   elseif what == 'version' then
     if not known and mode == 'insert' then
@@ -185,6 +199,7 @@ if deadline or due then
   call('ZCARD', p .. KEY_TTL)
   call('HLEN', p .. KEY_EXPIRING .. floor(row / CHUNK))
 end
+if sequences then call('HSET', p .. KEY_META, unpack(sequences)) end
 if not known then
   known = text('%d', row)
   if not segment then

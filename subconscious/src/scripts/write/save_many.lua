@@ -4,7 +4,8 @@
 -- KEYS[1]..KEYS[r]   the records' hashes; if Redis assigns the id, the part of the key before the
 --                    id
 -- ARGV[1]   prefix of all keys of the model
--- ARGV[2]   save: insert or replace; insert: insert only; update: replace only
+-- ARGV[2]   save: insert or replace; insert: insert only; update: replace only; import: insert or
+--           replace, and keep what Redis would assign, unless it is 0 or, as a version, is any
 -- ARGV[3]   registration of the program: see ModelSchema::registration
 -- ARGV[4]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[5]   n, the number of indexed columns
