@@ -87,3 +87,9 @@ fn web() {
         ],
     );
 }
+
+#[test]
+fn import() {
+    let lines = ["imported 100000 of 100000 rows", "equal: 100000", "the next id: 299999", "customers in CH: 25000"];
+    assert_says(env!("CARGO_BIN_EXE_import"), &lines);
+}
