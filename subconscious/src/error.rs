@@ -155,8 +155,8 @@ pub enum Error {
         value: String,
     },
 
-    /// The record was changed or removed after it was read: it has another version, or another value
-    /// of a column than a patch [expected](crate::Column::expected). Nothing was written.
+    /// The record was changed or removed after it was read: it has another version, or another
+    /// value of a column than a patch [expected](crate::Column::expected). Nothing was written.
     #[error("{model}.{column}: {} is stored in {key}, not {expected}, as the record was changed or removed since it was read. Reload it \
         and decide again", stored.as_deref().unwrap_or("nothing"))]
     #[non_exhaustive]
@@ -210,8 +210,8 @@ pub enum Error {
         source: RedisFailure,
     },
 
-    /// An address, a certificate, a namespace or a time limit can't be used, or a test server did not
-    /// start. The text says what is wrong.
+    /// An address, a certificate, a namespace or a time limit can't be used, or a test server did
+    /// not start. The text says what is wrong.
     #[error("{reason}")]
     #[non_exhaustive]
     Configuration {

@@ -93,8 +93,8 @@ mod upkeep;
 pub mod value;
 mod write;
 
-/// What columns can do, for the bounds of generic code: a function that takes any column with `sort`
-/// has the bound `C: column::Sorted` on the last parameter of its [`Column`].
+/// What columns can do, for the bounds of generic code: a function that takes any column with
+/// `sort` has the bound `C: column::Sorted` on the last parameter of its [`Column`].
 pub mod column {
     pub use crate::query::column::{Caps, Expectable, Found, Indexed, Nullable, NullsFound, Settable, Sorted, roles};
 }

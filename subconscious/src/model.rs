@@ -236,8 +236,9 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
-    /// Saves the records of a stream as they are: with their ids, numbers, versions and times, which
-    /// are assigned by Redis otherwise. It is for records from another database, or from a backup.
+    /// Saves the records of a stream as they are: with their ids, numbers, versions and times,
+    /// which are assigned by Redis otherwise. It is for records from another database, or from a
+    /// backup.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};

@@ -218,8 +218,8 @@ impl<M: RedisModel> Query<M> {
     ///
     /// # Errors
     ///
-    /// The same as for [`fetch`](Self::fetch), and [`Error::InvalidQuery`] if the query has a limit,
-    /// an offset or a cursor.
+    /// The same as for [`fetch`](Self::fetch), and [`Error::InvalidQuery`] if the query has a
+    /// limit, an offset or a cursor.
     pub async fn min<T, C>(
         &self,
         db: &Db,
@@ -558,8 +558,8 @@ impl<M: RedisModel> Query<M> {
         operation.run(patched).await
     }
 
-    /// The number of records, as limited by `limit` and `offset`. The order does not matter. One round
-    /// trip for each millisecond that the server takes, in which it usually counts about six
+    /// The number of records, as limited by `limit` and `offset`. The order does not matter. One
+    /// round trip for each millisecond that the server takes, in which it usually counts about six
     /// million rows. With a filter that combines a wide range with other conditions, this program
     /// compares the values of those parts of the model that are neither in the range nor out of it
     /// as a whole: one more round trip for each 500 KB, with 8 bytes for each record. If few
@@ -600,15 +600,15 @@ impl<M: RedisModel> Query<M> {
     /// Up to 1,000 values are counted by the indexes, in one round trip for each millisecond that
     /// the server takes. In this time it usually counts about 30 values of a million records. If
     /// there are more values, and for lists, the column of each record that matches is read. Each
-    /// group of one column is counted by the next column in a round trip of its own, four at a time,
-    /// unless there are fewer than 100 records a group: then these are read. A record that changes
-    /// meanwhile may be counted in two groups or in none.
+    /// group of one column is counted by the next column in a round trip of its own, four at a
+    /// time, unless there are fewer than 100 records a group: then these are read. A record that
+    /// changes meanwhile may be counted in two groups or in none.
     ///
     /// # Errors
     ///
-    /// The same as for [`count`](Self::count). [`Error::Corrupt`](crate::Error::Corrupt) if a stored
-    /// value is not one of the column's type; [`Error::InvalidQuery`] if the query has a limit, an
-    /// offset or a cursor.
+    /// The same as for [`count`](Self::count). [`Error::Corrupt`](crate::Error::Corrupt) if a
+    /// stored value is not one of the column's type; [`Error::InvalidQuery`] if the query has a
+    /// limit, an offset or a cursor.
     pub async fn count_by<G: Groups<M>>(
         &self,
         db: &Db,

@@ -210,8 +210,8 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] if the name contains a brace, which would move the hash tag of every
-    /// key.
+    /// [`Error::Configuration`] if the name contains a brace, which would move the hash tag of
+    /// every key.
     pub fn with_namespace(&self, namespace: &str) -> Result<Self> {
         check_namespace(namespace)?;
         Ok(Self { namespace: namespace.into(), ..self.clone() })

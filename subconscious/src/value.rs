@@ -132,8 +132,8 @@ pub trait KeyValue: IndexValue + Clone {}
     note = "use u64 or another integer type of at least 16 bits"
 )]
 pub trait AutoIncrementValue: ColumnValue {
-    /// The greatest value of a type of less than 64 bits, in its stored form; `None` for wider types,
-    /// because Redis counts only to 2^63 - 1.
+    /// The greatest value of a type of less than 64 bits, in its stored form; `None` for wider
+    /// types, because Redis counts only to 2^63 - 1.
     const GREATEST: Option<&'static str>;
 }
 
@@ -438,8 +438,8 @@ pub trait IntoValue<T> {
     fn into_value(self) -> T;
 }
 
-/// A value that a patch may give a column whose values are of type `T`: whatever may be compared with
-/// it.
+/// A value that a patch may give a column whose values are of type `T`: whatever may be compared
+/// with it.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` cannot be set in a column of type `{T}`",
     label = "expected `{T}`",

@@ -4,8 +4,9 @@
 /// together with its header.
 pub(crate) const SEGMENT: u32 = 261_888;
 
-/// The most rows of a posting list, and of a container that is a set. Redis keeps so many numbers as
-/// an array. With one more row, the value of a posting list is divided, and the set becomes a bitmap.
+/// The most rows of a posting list, and of a container that is a set. Redis keeps so many numbers
+/// as an array. With one more row, the value of a posting list is divided, and the set becomes a
+/// bitmap.
 pub(crate) const PROMOTE: u32 = 512;
 
 /// The same in a segment that is not full, if the posting list or the container has its share of
@@ -18,8 +19,8 @@ pub(crate) const UNITE: u32 = 128;
 /// The rows at which a bitmap becomes a set again.
 pub(crate) const DEMOTE: u32 = 64;
 
-/// Rows in a part: the scores of these rows are in one string, which takes 65,504 bytes and fits its
-/// allocation class together with its header. A segment has 32 parts.
+/// Rows in a part: the scores of these rows are in one string, which takes 65,504 bytes and fits
+/// its allocation class together with its header. A segment has 32 parts.
 pub(crate) const PART: u32 = 8184;
 
 /// Parts of a segment.
@@ -28,8 +29,8 @@ pub(crate) const PARTS: u32 = SEGMENT / PART;
 /// Bytes of a score in the string of a part.
 pub(crate) const SCORE: u32 = 8;
 
-/// Bytes of a zone: the least and the greatest score of some rows, between which all of their scores
-/// are.
+/// Bytes of a zone: the least and the greatest score of some rows, between which all of their
+/// scores are.
 pub(crate) const ZONE: u32 = 2 * SCORE;
 
 /// Bytes of the zones before the scores of a part: the zone of the part and, in the first part of a

@@ -571,8 +571,8 @@ impl ColumnSchema {
         self.sort && self.kind != Kind::Ordinal
     }
 
-    /// Whether the column has posting lists and containers. One that only has a sorted set has those
-    /// of null.
+    /// Whether the column has posting lists and containers. One that only has a sorted set has
+    /// those of null.
     pub(crate) fn has_lists(&self) -> bool {
         self.index || self.sort
     }

@@ -300,7 +300,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
 
     /// Lets a patch change the record only if the column has this value, which is often its
     /// version. Otherwise the patch fails with [`Error::Conflict`](crate::Error::Conflict). Another
-    /// change of the patch may set the same column: `[u.state.expected(Open), u.state.set(Closed)]`.
+    /// change of the patch may set the same column:
+    /// `[u.state.expected(Open), u.state.set(Closed)]`.
     ///
     /// Stored forms are compared, so `12.50` is not `12.5`, and `-0.0` is not `0.0`.
     pub fn expected(self, value: impl SetValue<T::Value>) -> ColumnChange<M>
@@ -335,8 +336,8 @@ impl<M, T: ColumnType, C> Column<M, T, C> {
         Filter::new(self.equals(&value.into_value()))
     }
 
-    /// Records whose column does not have the value. Null is not a value, so the records whose column
-    /// is null match.
+    /// Records whose column does not have the value. Null is not a value, so the records whose
+    /// column is null match.
     pub fn ne(self, value: impl IntoValue<T::Value>) -> Filter<M>
     where
         C: Found,

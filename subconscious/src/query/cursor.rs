@@ -155,8 +155,8 @@ impl FromStr for Cursor {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCursor`] if the text is not a cursor. Whether it belongs to a query is checked
-    /// when the query is run.
+    /// [`Error::InvalidCursor`] if the text is not a cursor. Whether it belongs to a query is
+    /// checked when the query is run.
     fn from_str(text: &str) -> Result<Self, Error> {
         let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
         let byte = |pair: &[u8]| match pair {

@@ -84,10 +84,10 @@ impl<M> IntoFilter<M> for Filter<M> {
 
 impl<M: RedisModel> Filter<M> {
     /// The records whose column of this name has the value, both of which may come from a request.
-    /// The name is that of the stored field, which is the field's own unless
-    /// `#[column(rename = "..")]` says otherwise. The value is in its stored form, as `HGETALL` shows
-    /// it: a number in decimal digits, a `bool` as `true` or `false`, an enum by the name of its
-    /// variant, a time in nanoseconds since the Unix epoch. A list has the value if it contains it.
+    /// The name is that of the stored field, which is the field's own unless `rename` says
+    /// otherwise. The value is in its stored form, as `HGETALL` shows it: a number in decimal
+    /// digits, a `bool` as `true` or `false`, an enum by the name of its variant, a time in
+    /// nanoseconds since the Unix epoch. A list has the value if it contains it.
     ///
     /// ```no_run
     /// # use subconscious::{Db, Filter, RedisModel};

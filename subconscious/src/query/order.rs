@@ -98,8 +98,8 @@ impl<M: RedisModel> Order<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if the model has no such column, or if the column has no `sort`. It
-    /// lists the names that can be used.
+    /// [`Error::InvalidQuery`](crate::Error::InvalidQuery) if the model has no such column, or if
+    /// the column has no `sort`. It lists the names that can be used.
     pub fn by_name(name: &str, direction: Direction) -> Result<Self> {
         let (at, _) = M::schema().named(name, ("Order by", "`sort`"), |column| column.has_sort())?;
         Ok(Self::new(at, direction))

@@ -119,8 +119,8 @@ pub enum Fault {
     /// The stored expiry of a record differs from that of its hash. A repair takes over that of the
     /// hash.
     WrongExpiry,
-    /// A stored number is wrong: of records, of rows, or the least or greatest value of a part of the
-    /// model. A repair corrects it.
+    /// A stored number is wrong: of records, of rows, or the least or greatest value of a part of
+    /// the model. A repair corrects it.
     WrongCount,
     /// The rows of one value are in two keys. A repair merges them.
     SplitContainer,
@@ -544,7 +544,8 @@ impl Walk<'_> {
             }
             let mine: Vec<Option<&[u8]>> =
                 values.iter().filter(|(of, _)| *of == number).map(|(_, value)| value.as_deref()).collect();
-            // One call also looks whether the keys have the right type, even if there are no values.
+            // One call also looks whether the keys have the right type, even if there are no
+            // values.
             let chunks = mine.chunks(16).chain(mine.is_empty().then_some(&[][..]));
             let calls = chunks.map(|some| {
                 let mut command = self.call(&CHECK_VALUES);

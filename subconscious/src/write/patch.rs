@@ -170,8 +170,8 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// Builds a call of patch.lua. The columns with an index come first in `patched`. The record is left
-/// alone if one of the seen fields has changed.
+/// Builds a call of patch.lua. The columns with an index come first in `patched`. The record is
+/// left alone if one of the seen fields has changed.
 fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: &Lifetime, seen: &[Seen]) -> Call {
     let schema = target.schema;
     let columns = schema.columns();

@@ -45,7 +45,8 @@ async fn stored(f: &Fixture) -> BTreeMap<u32, Job> {
     Job::all().fetch(&f.db).await.unwrap().into_iter().map(|job| (job.id, job)).collect()
 }
 
-/// Each record that matches is changed once, although what the filter and the order look at changes.
+/// Each record that matches is changed once, although what the filter and the order look at
+/// changes.
 #[tokio::test]
 async fn a_query_patches_what_it_would_deliver() {
     let f = Fixture::new().await;

@@ -1,4 +1,5 @@
-//! The change from layout 2: what older versions of this library stored becomes what this one reads.
+//! The change from layout 2: what older versions of this library stored becomes what this one
+//! reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! An order of several columns whose first has few values: one value after the other, each along the
-//! order of the next column. A page then costs as much as one of that order, however many rows
+//! An order of several columns whose first has few values: one value after the other, each along
+//! the order of the next column. A page then costs as much as one of that order, however many rows
 //! match.
 
 use std::collections::VecDeque;

@@ -151,8 +151,8 @@ impl Context {
         Ok(matches)
     }
 
-    /// Removes rows whose scores are not in the ranges of a filter. Returns whether all that is left
-    /// matches, if all rows match the filter without its ranges.
+    /// Removes rows whose scores are not in the ranges of a filter. Returns whether all that is
+    /// left matches, if all rows match the filter without its ranges.
     async fn compare_scores(&self, filter: &Node, rows: &mut Rows) -> Result<bool> {
         let (ranges, mut exact) = scores::ranges(self.target.schema, filter);
         for range in ranges {

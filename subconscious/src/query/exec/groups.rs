@@ -28,8 +28,8 @@ const MANY: usize = 1000;
 /// Records that are read at a time.
 const STEP: usize = 500;
 
-/// With fewer records for each group of the first columns, reading them takes less time than counting
-/// each group by the next column.
+/// With fewer records for each group of the first columns, reading them takes less time than
+/// counting each group by the next column.
 const RECORDS_A_GROUP: u64 = 100;
 
 /// Groups that are counted by the next column at a time.

@@ -11,9 +11,9 @@ use crate::query::way::PlanWay;
 use crate::scripts::OWNER;
 use crate::server::reply::Answer;
 
-/// Reads the owner of the value, if there is one; `None` if `query.lua` has to answer: the filter is
-/// another one, or the rows after `from` are wanted. One row needs no order, but its position in one
-/// is not known.
+/// Reads the owner of the value, if there is one; `None` if `query.lua` has to answer: the filter
+/// is another one, or the rows after `from` are wanted. One row needs no order, but its position in
+/// one is not known.
 pub(super) async fn read(context: &Context, from: &Position, columns: &[usize]) -> Result<Option<Vec<Hit>>> {
     let (db, target) = (&context.db, &context.target);
     let Node::Leaf(Leaf::Unique { column, values }) = &context.filter else { return Ok(None) };

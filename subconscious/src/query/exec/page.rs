@@ -57,8 +57,8 @@ pub(super) struct PageReply {
     pub(super) handed: u32,
     /// Why the call took this way, in words; empty if nobody asked, or if there was no choice.
     pub(super) why: String,
-    /// If the way is an estimate: the bitmaps of the filter without its range of the order's column,
-    /// unless zones may have the first rows.
+    /// If the way is an estimate: the bitmaps of the filter without its range of the order's
+    /// column, unless zones may have the first rows.
     pub(super) bitmaps: Option<Bitmaps>,
 }
 

@@ -13,8 +13,8 @@ pub(crate) const NODES: usize = 24;
 /// looking for its container takes two microseconds.
 pub(crate) const VALUES: usize = 256;
 
-/// Greatest number of parts that are read to find the first rows of an order by zones, where bitmaps
-/// would do. A part takes some 40 microseconds, and other ways take at least 2,000.
+/// Greatest number of parts that are read to find the first rows of an order by zones, where
+/// bitmaps would do. A part takes some 40 microseconds, and other ways take at least 2,000.
 pub(crate) const PARTS_READ: usize = 24;
 
 /// Microseconds to pass a row of an ordered scan whose bitmaps are in this program.

@@ -238,8 +238,8 @@ impl Node {
     }
 }
 
-/// Rows that have one of the values, which are given in stored form. An order without an index knows
-/// them as ranges of one value each.
+/// Rows that have one of the values, which are given in stored form. An order without an index
+/// knows them as ranges of one value each.
 fn values(schema: &ModelSchema, column: usize, stored: Vec<&Vec<u8>>) -> Node {
     let found = &schema.columns()[column];
     let mut values: Vec<Vec<u8>> = stored.into_iter().map(|stored| index_form(found.kind, stored).to_vec()).collect();

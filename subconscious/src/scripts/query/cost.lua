@@ -2,8 +2,8 @@
 -- and Returns are those of the including script. This file uses these locals of that script:
 --
 -- matches     estimated number of rows that match
--- passes      estimated share of the rows that match the residual filter, among those that match the
---             rest
+-- passes      estimated share of the rows that match the residual filter, among those that match
+--             the rest
 -- residual    the residual filter, by which rows are tested by their records, or nil
 -- horizon     number of matching rows that are wanted in all, from the beginning of the order
 -- total, segments, budget: number of records; number of segments; the budget in microseconds

@@ -1,11 +1,11 @@
--- deliver.lua: the page that query.lua answers. Query.lua includes this file after scan.lua. KEYS, ARGV
--- and Returns are those of query.lua.
+-- deliver.lua: the page that query.lua answers. Query.lua includes this file after scan.lua. KEYS,
+-- ARGV and Returns are those of query.lua.
 --
 -- Exports   wanted, order, descending, nulls, index   ARGV[6], and ARGV[9] to ARGV[12]
 --           skip             number of matching rows still to skip
 --           found            number of rows in the page
---           taken, why       the way, and why it was chosen; the second only if the client asked how
---                            long the call took
+--           taken, why       the way, and why it was chosen; the second only if the client asked
+--                            how long the call took
 --           expected, evaluating, bitmaps   of the reply: see query.lua
 --           deliver(row, code, mark, other)   adds a row to the page, or skips it. Returns whether
 --                            the page is full. The others are the position of the row: see scan.lua

@@ -15,8 +15,9 @@
 --   { rows }                            some rows of any segments. Fields: `size` (their number, at
 --                                       most), and `keys` (their posting lists) or `rows` (a list)
 --   { range, name, kind }               fields: `key`; `from` and `to` (ranks); `size`; `all`
---                                       (number of members); `low` and `high` (bounds, each { score,
---                                       member }); `nested` (whether it is within an OR or a NOT)
+--                                       (number of members); `low` and `high` (bounds, each {
+--                                       score, member }); `nested` (whether it is within an OR or a
+--                                       NOT)
 -- An OR of values has the fields `name` (its column) and `values`, if records store the values in
 -- the form of the index. An OR that stands for a range of ordinals has the fields `of` (its
 -- column), `from` and `to` (its bounds), and `nested`. A node has the field `wide` if it contains a

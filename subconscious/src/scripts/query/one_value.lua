@@ -1,7 +1,7 @@
--- one_value.lua: the short way of the usual query: the first rows that have one value of a column, in
--- row order or in the order of a sorted set, if the value has a posting list with few rows. Query.lua
--- includes this file after deliver.lua, and before all that other queries need. KEYS, ARGV and
--- Returns are those of query.lua, which ends here if its query is the usual one.
+-- one_value.lua: the short way of the usual query: the first rows that have one value of a column,
+-- in row order or in the order of a sorted set, if the value has a posting list with few rows.
+-- Query.lua includes this file after deliver.lua, and before all that other queries need. KEYS,
+-- ARGV and Returns are those of query.lua, which ends here if its query is the usual one.
 
 -- The reply; nil for other queries.
 local function one_value()

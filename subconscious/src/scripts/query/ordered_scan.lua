@@ -25,8 +25,8 @@ local function ordered_scan(key, low, high, filter, residual, descending, chunk,
   others.ranked = true
   local passes, bitmaps, lists, n, kept, soon = others ~= ALL and tester(others), {}, {}, 0, in_use(), false
   local whole = {}
-  -- In an order of times, many rows are neighbours. So if a row is among the same 256 rows as the row
-  -- before it, the bits of all of these are read at once: `bytes`, of the rows from `block`.
+  -- In an order of times, many rows are neighbours. So if a row is among the same 256 rows as the
+  -- row before it, the bits of all of these are read at once: `bytes`, of the rows from `block`.
   local block, bytes, masks = nil, nil, { [0] = 128, 64, 32, 16, 8, 4, 2, 1 }
   while low < high do
     local list

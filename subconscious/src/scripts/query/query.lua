@@ -114,8 +114,8 @@ local function top_k(filter, residual, range, ordinals, edge)
   for i, row in ipairs(gathered) do members[i] = struct.pack('>I4', row) end
   -- Most members are the row alone. Others begin with the tail of the sort key.
   if not ordinals and #members > 0 then scores = call('ZMSCORE', p .. KEY_SORTED .. order, unpack(members)) end
-  -- The scores as numbers, and where each is in `gathered`: sorting numbers takes a tenth of the time
-  -- of sorting by a function that compares.
+  -- The scores as numbers, and where each is in `gathered`: sorting numbers takes a tenth of the
+  -- time of sorting by a function that compares.
   local numbers, at = {}, {}
   local function place(i) return { tonumber(scores[i]), members[i], gathered[i], scores[i] } end
   for i, row in ipairs(gathered) do
@@ -294,8 +294,8 @@ local function containers(node)
 end
 
 local function ordered(node)
-  -- A range of the order's column limits the scan, and needs no test of its own. Not a range that is
-  -- ANDed only because the other parts of an OR have no rows: the client knows it as an OR.
+  -- A range of the order's column limits the scan, and needs no test of its own. Not a range that
+  -- is ANDed only because the other parts of an OR have no rows: the client knows it as an OR.
   local range, others = nil, {}
   for _, part in ipairs(parts_of('and', node)) do
     if not range and part.of == order and not part.nested then range = part else others[#others + 1] = part end

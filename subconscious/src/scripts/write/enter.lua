@@ -1,5 +1,6 @@
--- enter.lua: enters a new row into sorted sets. Other scripts include this file in place. KEYS, ARGV
--- and Returns are those of the including script. This file uses the locals of scores.lua, and these:
+-- enter.lua: enters a new row into sorted sets. Other scripts include this file in place. KEYS,
+-- ARGV and Returns are those of the including script. This file uses the locals of scores.lua, and
+-- these:
 --
 -- p, width             as in put.lua
 -- segment, offset      the row's segment and the offset in it, as text

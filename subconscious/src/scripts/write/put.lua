@@ -112,8 +112,8 @@ else
   if row >= 2147483648 then return refuse('corrupt', 'all 2,147,483,648 rows are in use') end
 end
 
--- Sequences that an import moves to the numbers of its records, so that none is assigned again: their
--- names in meta, each followed by a number.
+-- Sequences that an import moves to the numbers of its records, so that none is assigned again:
+-- their names in meta, each followed by a number.
 local sequences = nil
 for i = 1, a do
   local group, name = groups + 4 * i, ARGV[names + n + i]
