@@ -229,8 +229,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         S::Item: IntoRecord<Self>,
         P: FnMut(&SaveReport) + Send,
     {
-        let records = records.map(|item| item.into_record().and_then(|record| encoded(&record)));
-        let mut progress = progress;
+        let (records, mut progress) = (writers(records), progress);
         operation(Self::schema(), "save_stream", async move {
             bulk::save_stream(db, &target::<Self>(db), Verb::Save, pin!(records), &mut progress).await
         })
@@ -244,9 +243,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # use subconscious::{Db, RedisModel};
     /// # use futures::Stream;
     /// # #[derive(RedisModel)]
-    /// # struct User { #[column(primary_key, auto_increment)] id: u64, name: String, #[column(version)] version: u64 }
-    /// # async fn run(db: Db, rows: impl Stream<Item = std::io::Result<User>> + Send) -> subconscious::Result<()> {
-    /// let report = User::import(&db, rows).progress(|so_far| println!("{} saved", so_far.saved)).await?;
+    /// # struct User { #[column(primary_key, auto_increment)] id: u64, name: String }
+    /// # async fn run<S>(db: Db, rows: S) -> subconscious::Result<()>
+    /// # where S: Stream<Item = std::io::Result<User>> + Send {
+    /// let import = User::import(&db, rows);
+    /// let report = import.progress(|so_far| println!("{} saved", so_far.saved)).await?;
     /// for (position, error) in &report.failed {
     ///     println!("record {position}: {error}");
     /// }
@@ -276,7 +277,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         S: Stream + Send + 'a,
         S::Item: IntoRecord<Self>,
     {
-        Import::new(db, records, encoded)
+        Import::new(db, writers(records))
     }
 
     /// The record with the id, or `None`. One round trip: a plain HMGET.
@@ -795,6 +796,15 @@ fn encoded<M: RedisModel>(record: &M) -> Result<RecordWriter> {
     let mut writer = RecordWriter::new(M::schema());
     record.write(&mut writer)?;
     Ok(writer)
+}
+
+/// The records of a stream, encoded as they are read.
+fn writers<M: RedisModel, S>(records: S) -> impl Stream<Item = Result<RecordWriter>>
+where
+    S: Stream,
+    S::Item: IntoRecord<M>,
+{
+    records.map(|item| item.into_record().and_then(|record| encoded(&record)))
 }
 
 fn assign<M: RedisModel>(record: &mut M, mut saved: Saved) -> Result<()> {

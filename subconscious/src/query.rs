@@ -590,10 +590,14 @@ impl<M: RedisModel> Query<M> {
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
     /// # #[derive(RedisModel)]
-    /// # struct User { #[column(primary_key)] id: u64, #[column(sort)] age: u8, #[column(index)] country: Option<String>, #[column(index)] active: bool }
+    /// # struct User {
+    /// #     #[column(primary_key)] id: u64, #[column(sort)] age: u8,
+    /// #     #[column(index)] country: Option<String>, #[column(index)] active: bool,
+    /// # }
     /// # async fn run(db: Db) -> subconscious::Result<()> {
     /// let adults: Vec<(Option<String>, u64)> = User::filter_by(|u| u.age.ge(18)).count_by(&db, |u| u.country).await?;
-    /// let pairs: Vec<((Option<String>, bool), u64)> = User::all().count_by(&db, |u| (u.country, u.active)).await?;
+    /// let pairs = User::all().count_by(&db, |u| (u.country, u.active)).await?;
+    /// let ((country, active), count): &((Option<String>, bool), u64) = &pairs[0];
     /// # Ok(()) }
     /// ```
     ///

@@ -318,7 +318,7 @@ impl ColumnSchema {
         T: ColumnType,
         T::Value: Indexable,
     {
-        Self { index: true, compared: T::Value::compared, ..self }
+        Self { index: true, compared: list::stored_form::<<T::Value as Indexable>::Entry>, ..self }
     }
 
     /// Gives the column an order.

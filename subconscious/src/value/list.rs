@@ -36,16 +36,12 @@ pub trait ListValue: ColumnValue {
     note = "implement `subconscious::value::IndexValue` for the type if equal values have equal stored forms"
 )]
 pub trait Indexable: ColumnValue {
-    /// The form in which an index has the value that a text stands for: of a list, one element.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the text is not the stored form of a value of the type.
+    /// What an index has entries of: the values, or the elements of a list.
     #[doc(hidden)]
-    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError>;
+    type Entry: ColumnValue;
 }
 
-/// The stored form of a text that may be another form of it.
+/// The stored form of the value that a text stands for.
 pub(crate) fn stored_form<T: ColumnValue>(text: &[u8]) -> Result<Vec<u8>, ValueError> {
     let mut stored = Vec::new();
     T::decode(text)?.encode(&mut stored)?;
@@ -53,21 +49,15 @@ pub(crate) fn stored_form<T: ColumnValue>(text: &[u8]) -> Result<Vec<u8>, ValueE
 }
 
 impl<T: IndexValue> Indexable for T {
-    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError> {
-        stored_form::<T>(text)
-    }
+    type Entry = T;
 }
 
 impl<T: ElementValue> Indexable for Vec<T> {
-    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError> {
-        stored_form::<T>(text)
-    }
+    type Entry = T;
 }
 
 impl<T: ElementValue + Ord> Indexable for BTreeSet<T> {
-    fn compared(text: &[u8]) -> Result<Vec<u8>, ValueError> {
-        stored_form::<T>(text)
-    }
+    type Entry = T;
 }
 
 /// Appends an element in its escaped form, and the comma that ends it.

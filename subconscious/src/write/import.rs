@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::Stream;
 use futures::future::BoxFuture;
-use futures::{Stream, StreamExt};
 
 use crate::error::{Error, Result};
 use crate::model::RedisModel;
@@ -69,12 +69,7 @@ impl<M> fmt::Debug for Import<'_, M> {
 }
 
 impl<'a, M: RedisModel> Import<'a, M> {
-    pub(crate) fn new<S>(db: &'a Db, records: S, encode: fn(&M) -> Result<RecordWriter>) -> Self
-    where
-        S: Stream + Send + 'a,
-        S::Item: IntoRecord<M>,
-    {
-        let records = records.map(move |item| item.into_record().and_then(|record| encode(&record)));
+    pub(crate) fn new(db: &'a Db, records: impl Stream<Item = Result<RecordWriter>> + Send + 'a) -> Self {
         Self { db, records: Box::pin(records), progress: Box::new(|_| {}), model: PhantomData }
     }
 

@@ -186,7 +186,7 @@ async fn a_password_that_is_not_percent_encoded_is_said_to_be_that() {
         "redis://zed:12#34@127.0.0.1:6379/0",
         "redis://zed:12?34@127.0.0.1:6379/0",
         "rediss://zed:p/a@s#s?@127.0.0.1:6379/0",
-        "redis+unix:///tmp/socket?user=zed&pass=12#34",
+        "redis+unix:///path/socket?user=zed&pass=12#34",
     ] {
         for error in [
             Db::builder().retries(0).open(url).await.unwrap_err(),

@@ -65,7 +65,7 @@ pub(crate) async fn count(db: &Db, target: Target, request: Request, columns: &[
     let indexed = if columns.iter().any(is_list) || db.is_read_only() || filter.is_long() {
         None
     } else {
-        match by_indexes(db, &target, &request, columns).await {
+        match by_indexes(db, &target, &request, filter, columns).await {
             Err(error) if error.refuses_writes() => None,
             counts => counts?,
         }
@@ -82,16 +82,21 @@ async fn by_indexes(
     db: &Db,
     target: &Target,
     request: &Request,
+    all: Node,
     columns: &[usize],
 ) -> Result<Option<Vec<(Group, u64)>>> {
+    let mut narrowed = vec![(Group::new(), request.clone(), all)];
     let mut counts: Vec<(Group, u64)> = Vec::new();
     for (place, &column) in columns.iter().enumerate() {
-        let narrowed: Vec<(Group, Request)> = match place {
-            0 => vec![(Vec::new(), request.clone())],
-            _ => counts.drain(..).map(|(group, _)| (group.clone(), among(request, columns, &group))).collect(),
-        };
-        let counted = stream::iter(narrowed).map(|(group, request)| async move {
-            let filter = filter(target, &request)?;
+        if place > 0 {
+            let narrow = |(group, _): (Group, u64)| {
+                let request = among(request, columns, &group);
+                let filter = filter(target, &request)?;
+                Ok((group, request, filter))
+            };
+            narrowed = counts.drain(..).map(narrow).collect::<Result<_>>()?;
+        }
+        let counted = stream::iter(narrowed.drain(..)).map(|(group, request, filter)| async move {
             let found = by_index(db, target, &request, &filter, column).await?;
             Ok::<_, Error>(found.map(|found| (group, found)))
         });

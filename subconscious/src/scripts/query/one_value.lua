@@ -8,6 +8,9 @@ local function one_value()
   local at = 18 + ARGV[17]
   local usual = ARGV[at] == 'equals' and #ARGV == at + 2 and ARGV[14] == '' and ARGV[13] == 'choose'
   if not usual or refusal or building or total == 0 or wanted == 0 or index == INDEX_ORDINALS then return nil end
+  -- A member of these orders always has more than the row, so its score is not found by the row.
+  local kind = byte(ARGV[12], 2)
+  if kind == KIND_BYTES or kind == KIND_DECIMAL then return nil end
   local name, rest = ARGV[at + 1], ':' .. ARGV[at + 2]
   if call('HGET', p .. KEY_DIVIDED .. name, rest) then return nil end
   local list = call('SMEMBERS', p .. KEY_LIST .. name .. rest)
