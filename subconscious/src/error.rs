@@ -143,8 +143,13 @@ pub enum Error {
         key: String,
     },
 
-    /// Another record has the value of a unique column. Nothing was written.
-    #[error("{model}.{column}: another record has the value {value}. Choose another, or change that record first")]
+    /// Another record has the value of a unique column. Nothing was written. The column may be one
+    /// that a newer program has made unique.
+    #[error("{model}.{column}: {} the value {value}. {}", owners(records), if records.is_empty() {
+        "Choose another, or change that record first"
+    } else {
+        "Change one of them, and migrate again"
+    })]
     #[non_exhaustive]
     Duplicate {
         /// The record's model.
@@ -153,6 +158,9 @@ pub enum Error {
         column: &'static str,
         /// The beginning of the value.
         value: String,
+        /// The keys of records that have the value, if a migration found them before it changed
+        /// anything; else empty.
+        records: Vec<String>,
     },
 
     /// The record was changed or removed after it was read: it has another version, or another
@@ -292,6 +300,14 @@ impl RedisFailure {
     /// The first word of the server's error, such as `READONLY`, `OOM` or `NOAUTH`.
     pub fn code(&self) -> Option<&str> {
         code(&self.source)
+    }
+}
+
+/// Who has a value.
+fn owners(records: &[String]) -> String {
+    match records {
+        [] => "another record has".into(),
+        records => format!("the records {} have", records.join(" and ")),
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod registration;
 pub mod schema;
+pub(crate) mod stored;
 pub(crate) mod target;
 
 /// A struct whose values are records in Redis, with the verbs that save, load, change and find
@@ -679,8 +680,8 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "repair", check::check(db, target::<Self>(db), try_to_read::<Self>, true))
     }
 
-    /// Changes the stored indexes and column types to those of this model, if another version of
-    /// the model stored them. Call it when a new version of the program starts.
+    /// Adds the indexes and column types of this model that the server lacks. Call it when a
+    /// program starts.
     ///
     /// ```no_run
     /// # use subconscious::{Db, RedisModel};
@@ -688,28 +689,27 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # struct User { #[column(primary_key)] id: u64, #[column(index)] age: u8 }
     /// # async fn run(db: Db) -> subconscious::Result<()> {
     /// let done = User::migrate(&db).await?;
-    /// println!("indexes dropped: {:?}, built: {:?}", done.dropped, done.built);
+    /// println!("indexes built: {:?}", done.built);
     /// # Ok(()) }
     /// ```
     ///
-    /// It is needed when a column gains or loses `index`, `sort` or `unique`, or when the type of a
-    /// column changes. A new column without these attributes needs no migration if it is nullable
-    /// or has a `default`. If nothing has changed, the call is one round trip. Otherwise it works
-    /// in steps of up to 48 index entries; each step is one round trip and takes about 0.5 ms of
-    /// the server's time.
+    /// It is needed when a column gains `index`, `sort` or `unique`, or when the type of a column
+    /// changes. A new column without these attributes needs no migration if it is nullable or has a
+    /// `default`. If the server has all that this model needs, the call is one round trip. Otherwise
+    /// it works in steps of up to 48 index entries; each step is one round trip and takes about 0.5
+    /// ms of the server's time.
     ///
-    /// Before it changes anything, it reads the stored values of each column that gets another type
-    /// or an index, in eleven round trips for 1,000 records. It refuses to migrate if one of them
-    /// can't be read by the new type or can't be indexed. It does not notice values that a program
-    /// with the older type writes to a record after that record was read. A load of such a record
-    /// fails with [`Error::Corrupt`](crate::Error::Corrupt), or, if the column is indexed, the
-    /// migration ends with that error after the change.
+    /// It removes nothing: older programs go on reading and writing meanwhile and afterwards, and
+    /// maintain the new indexes as well. An older program that calls it changes nothing.
+    /// [`drop_unused_indexes`](Self::drop_unused_indexes) removes what no program needs any more. A
+    /// query that needs an index that is still being built is refused. If the migration is stopped,
+    /// the next call continues it. Several callers at the same time share the work.
     ///
-    /// While it runs and afterwards, programs with the old indexes or types are refused with
-    /// [`Error::Schema`](crate::Error::Schema), except for loads. Programs with the new ones can
-    /// write, and can use the indexes that are complete: a query that needs an index that is still
-    /// being built is refused. If the migration is stopped, the next call continues it. Several
-    /// callers at the same time share the work.
+    /// Before it changes anything, it reads the stored values of each column that gets an index, or
+    /// a type that may not read all of them, in eleven round trips for 1,000 records. It refuses to
+    /// migrate if one of them can't be read or indexed, or if two records have the same value of a
+    /// column that becomes unique. It does not notice values that another program writes to a record
+    /// after that record was read: these are found while the index is built, or by a load.
     ///
     /// # Errors
     ///
@@ -721,13 +721,11 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// - [`Error::BadData`](crate::Error::BadData) if a stored value is too long to be indexed.
     /// - [`Error::MissingColumn`](crate::Error::MissingColumn) if a record lacks a column that gets
     ///   a type or an index, and that column is no `Option` and has no `default`.
-    ///
-    /// Other errors:
-    ///
     /// - [`Error::Duplicate`](crate::Error::Duplicate) if two records have the same value of a
-    ///   column that is to be unique: change one of them with this program, and call it again.
+    ///   column that is to be unique. If a program wrote one of them meanwhile, the index is left
+    ///   unfinished: change one of the records, and call it again.
     /// - [`Error::Schema`](crate::Error::Schema) if the key or the layout has changed, which can't
-    ///   be migrated.
+    ///   be migrated, or if an index was changed to another form by a newer program.
     ///
     /// # Cancel safety
     ///
@@ -756,6 +754,27 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
             "migrate",
             async move { migrate::migrate(db, &target::<Self>(db), &mut progress).await },
         )
+    }
+
+    /// Removes the indexes that this model does not have, and the `unique` of columns where this
+    /// model has none. Call it when no program needs them any more: programs that do are refused
+    /// from then on, until one of them calls [`migrate`](Self::migrate). Loads still work.
+    ///
+    /// One round trip, and if there is anything to remove, one for 500 keys of the whole database
+    /// and one for 100 keys of the indexes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`](crate::Error::Schema) if the layout is an older one.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the indexes are not used any more, and the next call of this or
+    /// [`migrate`](Self::migrate) removes what is left of their keys.
+    fn drop_unused_indexes(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
+        operation(Self::schema(), "drop_unused_indexes", async move {
+            migrate::drop_unused_indexes(db, &target::<Self>(db)).await
+        })
     }
 
     /// A query for all records. Nothing is sent until one of its verbs runs it.

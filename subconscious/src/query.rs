@@ -510,7 +510,7 @@ impl<M: RedisModel> Query<M> {
         let (operation, stats) = self.operation(db, "delete");
         let deleted = async {
             let call =
-                |target: &Target, key: &[u8], seen: &[Seen]| record::delete_call(target, key.to_vec(), &[], None, seen);
+                |target: &Target, key: &[u8], seen: &[Seen]| Ok(record::delete_call(target, key, &[], None, seen));
             let mut execution = self.forwards(db)?.with_stats(stats);
             execution.change(&DELETE, &call, self.limit.unwrap_or(u64::MAX)).await
         };

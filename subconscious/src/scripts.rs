@@ -58,6 +58,7 @@ const FILES: &[(&str, &str)] = files![
     "shared/plain.lua",
     "shared/rights.lua",
     "shared/rows.lua",
+    "shared/stored.lua",
     "upkeep/build.lua",
     "upkeep/check_counts.lua",
     "upkeep/check_entries.lua",
@@ -83,8 +84,8 @@ const FILES: &[(&str, &str)] = files![
     "write/remove.lua",
     "write/save.lua",
     "write/save_many.lua",
-    "write/schema.lua",
     "write/scores.lua",
+    "write/switch.lua",
     "write/unite.lua",
     "write/widen.lua",
 ];
@@ -280,10 +281,10 @@ scripts! {
     COUNTER = "write/counter.lua";
     DELETE = "write/delete.lua";
     PURGE_EXPIRED = "upkeep/purge_expired.lua";
-    MIGRATE = "upkeep/migrate.lua";
     DROP = "upkeep/drop.lua";
     BUILD = "upkeep/build.lua";
     DESCRIBE = "write/describe.lua";
+    MIGRATE = "upkeep/migrate.lua";
     REGISTER = "write/register.lua";
     CHECK_RECORDS = "upkeep/check_records.lua";
     CHECK_ENTRIES = "upkeep/check_entries.lua";

@@ -3,8 +3,7 @@
 //! It knows nothing of models. It sends commands and pipelines, and opens connections from
 //! addresses.
 
-use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, MultiplexedConnection};
@@ -12,6 +11,7 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::error::{Error, Result};
 use crate::model::keys::Keys;
+use crate::model::registration::Registrations;
 
 mod builder;
 mod connection;
@@ -70,9 +70,8 @@ pub struct Db {
     timed: bool,
     /// Counts what is sent, if this was asked for.
     traffic: Option<Arc<Traffic>>,
-    /// One text for each model whose types were compared, but which can't be registered because
-    /// nothing can be written.
-    compared: Arc<RwLock<HashSet<String>>>,
+    /// What is known of the stored schemas of models.
+    registrations: Arc<Registrations>,
 }
 
 impl Db {
@@ -141,7 +140,7 @@ impl Db {
             slow_query: SLOW_QUERY,
             timed: false,
             traffic: None,
-            compared: Arc::default(),
+            registrations: Arc::default(),
         }
     }
 
@@ -173,17 +172,9 @@ impl Db {
         Self { traffic: Some(Arc::clone(traffic)), ..self.clone() }
     }
 
-    /// Notes that the types of a model were compared, and that it can't be registered. The text
-    /// stands for the model.
-    pub(crate) fn note_compared(&self, model: String) {
-        self.compared.write().unwrap_or_else(PoisonError::into_inner).insert(model);
-    }
-
-    /// Whether `note_compared` was called with this text. The text is built only if at least one
-    /// was noted.
-    pub(crate) fn was_compared(&self, model: impl FnOnce() -> String) -> bool {
-        let compared = self.compared.read().unwrap_or_else(PoisonError::into_inner);
-        !compared.is_empty() && compared.contains(&model())
+    /// What is known of the stored schemas of models.
+    pub(crate) fn registrations(&self) -> &Registrations {
+        &self.registrations
     }
 
     /// How long a query may take before it counts as slow.

@@ -267,6 +267,12 @@ impl Kind {
         }
     }
 
+    /// The kind with the code. Texts and UUIDs have the same one.
+    pub(crate) fn of(code: char) -> Self {
+        let kinds = [Kind::Integer, Kind::Float, Kind::Nanoseconds, Kind::List, Kind::Decimal, Kind::Ordinal];
+        kinds.into_iter().find(|kind| kind.code() == code).unwrap_or(Kind::Bytes)
+    }
+
     /// Refuses a stored value that is too long to be indexed. In a list, this applies to each
     /// element.
     pub(crate) fn check_indexed(self, stored: &[u8]) -> Result<(), ValueError> {

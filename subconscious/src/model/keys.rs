@@ -30,16 +30,17 @@
 //!
 //! | field | holds |
 //! | --- | --- |
-//! | `schema` | fingerprint of the schema of the stored indexes, followed by `+` while a migration to it is under way |
-//! | `columns` | the text whose fingerprint `schema` holds: [`ModelSchema::description`] |
+//! | `schema` | fingerprint of the stored schema: of `columns`, and of `dropping` and `building` if there are any |
+//! | `columns` | what indexes depend on: [`ModelSchema::description`] |
 //! | `types` | all columns that any program has stored, and their types: [`ModelSchema::types`]; absent if the records are older than this field, until a program registers |
+//! | `defaults` | for indexed columns: what a new record gets that is saved by a program without the column, as lines of its name, the ordinal of the value, and the value in hexadecimal digits, separated by `:`; absent if no column has any |
 //! | `programs` | registrations of the programs that may read and write, separated by spaces: [`ModelSchema::registration`] |
-//! | a registration | `1`: the program's indexes and column types are the stored ones; `+`: the same, while a migration to its indexes is under way |
+//! | a registration | `1`: the program knows the stored schema, and works with it |
 //! | `rows`, `count` | number of rows handed out, number of records |
 //! | `due` | the deadline of the record that expires next, or an earlier time; absent if no record expires |
 //! | `seq:<column>` | the last number assigned |
-//! | `dropping`, `building` | during a migration: the columns whose old indexes are being deleted, and those whose new indexes are being built, as `:name:name:`. A `=` before `dropping` says that unique values stay; the name `#` in `building` stands for the row directory |
-//! | `built` | during a migration: number of rows that are done |
+//! | `dropping`, `building` | parts of indexes whose keys are being deleted, and those that lack rows, as `:column/part:column/part:` (the parts: see [`Part`](crate::model::index::Part)). `#` in `building` stands for the row directory |
+//! | `built` | number of rows of which `building` is done |
 //!
 //! The keys of an index depend on the row, which only the server knows during a write. So the
 //! scripts build keys as well, from the same [`PARTS`], which are substituted into them.
@@ -198,11 +199,6 @@ impl Keys {
         format!("{}{VALUES}{column}", self.prefix)
     }
 
-    /// The values of a `unique` column.
-    pub(crate) fn unique(&self, column: &str) -> String {
-        format!("{}{UNIQUE}{column}", self.prefix)
-    }
-
     /// The rows of the records that expire.
     pub(crate) fn ttl(&self) -> String {
         format!("{}{TTL}", self.prefix)
@@ -316,7 +312,7 @@ mod tests {
         assert_eq!(keys.list("age", None), b"staging:{User}:l:age");
         is(b"staging:{User}:l:age", Key::List { column: b"age", value: None });
         is(b"staging:{User}:l:age:4:5", Key::List { column: b"age", value: Some(b"4:5") });
-        is(keys.unique("age").as_bytes(), Key::Unique(b"age"));
+        is(b"staging:{User}:u:age", Key::Unique(b"age"));
         is(keys.ttl().as_bytes(), Key::Ttl);
         is(keys.temporary().as_bytes(), Key::Temporary);
         let null = Key::Container { bitmap: false, column: b"age", segment: 3, value: None };

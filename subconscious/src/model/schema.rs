@@ -8,9 +8,10 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::model::description;
+use crate::model::description::{self, Line};
 use crate::model::id;
-use crate::model::index::{self, Index};
+use crate::model::index::{self, Part, Parts};
+use crate::model::stored::{StoredDefault, StoredSchema, defaults};
 use crate::text::Excerpt;
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
@@ -22,11 +23,13 @@ use crate::value::{
 pub struct ModelSchema {
     name: &'static str,
     columns: Vec<ColumnSchema>,
-    /// Positions of all columns.
+    /// Positions of all columns, except the foreign ones.
     pub(crate) all: Vec<usize>,
-    /// Positions of the columns that have containers, a sorted set or unique values, in declared
-    /// order.
+    /// Positions of the columns whose indexes writes maintain, in declared order.
     pub(crate) indexed: Vec<usize>,
+    /// Number of the foreign columns: other programs have them, and their indexes are maintained.
+    /// They come last among the columns.
+    pub(crate) foreign: usize,
     /// Positions of the columns that are fields of the record's hash, in declared order.
     pub(crate) stored: Vec<usize>,
     /// Positions of the columns that Redis fills.
@@ -36,16 +39,17 @@ pub struct ModelSchema {
     /// The part of the schema that the stored indexes depend on: the layout, then a line for each
     /// column that is part of the key or has an index. See [`ColumnSchema::description`].
     pub(crate) description: String,
-    /// Stands for the description. A program with another one is refused instead of answered
-    /// wrongly.
+    /// Stands for the stored schema that this one works with: see [`StoredSchema::state`]. A call
+    /// with another one is refused instead of answered wrongly.
     pub(crate) fingerprint: String,
     /// All columns and their types, a line each, sorted: see [`description`].
     pub(crate) types: String,
-    /// The text by which the scripts know this program's schema: the fingerprint, `:`, and the
-    /// fingerprint of `types`. If `meta` has a field of this name, this program may read and write:
-    /// its indexes and column types are the stored ones. So a script has nothing to compare for a
-    /// registered program.
+    /// The text by which the scripts know this program and what it maintains: the fingerprint, `:`,
+    /// and the fingerprint of `types`. If `meta` has a field of this name, this program may read and
+    /// write. So a script has nothing to compare for a registered program.
     pub(crate) registration: String,
+    /// Whether the row directory is being built. Then no query can be answered.
+    pub(crate) directory_lacks_rows: bool,
     /// Length of the names of all stored columns, in bytes.
     pub(crate) names_length: usize,
     /// Time to live of a new record in milliseconds, and whether each write restarts it.
@@ -59,57 +63,110 @@ pub struct ModelSchema {
 }
 
 /// The version of the layout of keys and values. Increase it when either changes.
-const LAYOUT: &str = "3";
+pub(crate) const LAYOUT: &str = "layout 3";
 
 impl ModelSchema {
     /// Builds the schema of the model `name` with its columns in declared order.
     #[doc(hidden)]
     pub fn new(name: &'static str, mut columns: Vec<ColumnSchema>) -> Self {
         for column in &mut columns {
-            column.spec = column.spec();
+            column.maintain(column.line().parts(), column.kind.code());
         }
-        let positions = |wanted: fn(&ColumnSchema) -> bool| {
-            columns.iter().enumerate().filter(|(_, column)| wanted(column)).map(|(at, _)| at).collect::<Vec<_>>()
-        };
-        let all = positions(|_| true);
-        let indexed = positions(ColumnSchema::is_indexed);
-        let stored = positions(ColumnSchema::is_stored);
-        let automatic = positions(|column| column.automatic.is_some());
-        let expires_at = columns.iter().position(|column| column.expires_at);
-        let version = columns.iter().position(|column| column.automatic == Some(Automatic::Version));
-        let key = positions(|column| column.key);
-        let mut description = format!("layout {LAYOUT}");
+        let mut description = String::from(LAYOUT);
         for column in columns.iter().filter(|column| column.key || column.is_indexed()) {
-            description.push('\n');
-            description.push_str(&column.description());
+            description.push_str(&format!("\n{}", column.described()));
         }
         let fingerprint = fingerprint(&description);
-        let types = columns.iter().map(ColumnSchema::typed).collect::<Vec<_>>();
-        let types = description::merged("", &types.join("\n"));
-        let registration = format!("{fingerprint}:{}", self::fingerprint(&types));
-        let id_width = match key[..] {
-            [only] => id::width(columns[only].kind, columns[only].type_name),
-            _ => 0,
+        Self::of(name, columns, 0, description, fingerprint)
+    }
+
+    /// Builds a schema whose last columns are foreign.
+    fn of(
+        name: &'static str,
+        columns: Vec<ColumnSchema>,
+        foreign: usize,
+        description: String,
+        fingerprint: String,
+    ) -> Self {
+        let own = &columns[..columns.len() - foreign];
+        let positions = |wanted: fn(&ColumnSchema) -> bool| {
+            own.iter().enumerate().filter(|(_, column)| wanted(column)).map(|(at, _)| at).collect::<Vec<_>>()
         };
-        let names_length = stored.iter().map(|&at| columns[at].name.len()).sum();
+        let stored = positions(ColumnSchema::is_stored);
+        let key = positions(|column| column.key);
+        let lines: Vec<String> = own.iter().map(ColumnSchema::described).collect();
+        let types = description::merged("", &description::types(&lines.join("\n")));
         Self {
             name,
-            names_length,
-            columns,
-            all,
-            indexed,
-            stored,
-            automatic,
-            key,
+            all: positions(|_| true),
+            indexed: (0..columns.len()).filter(|&at| columns[at].is_maintained()).collect(),
+            foreign,
+            automatic: positions(|column| column.automatic.is_some()),
+            registration: format!("{fingerprint}:{}", self::fingerprint(&types)),
             description,
             fingerprint,
             types,
-            registration,
+            directory_lacks_rows: false,
+            names_length: stored.iter().map(|&at| columns[at].name.len()).sum(),
             ttl: None,
-            expires_at,
-            version,
-            id_width,
+            expires_at: own.iter().position(|column| column.expires_at),
+            version: own.iter().position(|column| column.automatic == Some(Automatic::Version)),
+            id_width: match key[..] {
+                [only] => id::width(columns[only].kind, columns[only].type_name),
+                _ => 0,
+            },
+            stored,
+            key,
+            columns,
         }
+    }
+
+    /// This program's schema beside a stored one that it works with: writes maintain all stored
+    /// indexes, and queries use those of this program that are complete. With `all`, the columns
+    /// have all stored indexes, as a check needs. It has all columns at the same positions as this
+    /// one, and then the foreign ones.
+    pub(crate) fn beside(&self, stored: &StoredSchema, all: bool) -> Self {
+        let mut columns = self.columns.clone();
+        for column in &mut columns {
+            let line = description::line(&stored.columns, column.name).unwrap_or(column.line().without_index());
+            let complete = stored.complete(&line);
+            let (index, sort, unique) = (column.index, column.sort, column.unique);
+            column.index = (index || all && line.index) && complete.has(Part::Lists);
+            let order = [Part::Sorted, Part::Ordinals].into_iter().any(|part| complete.has(part));
+            column.sort = (sort || all && line.sort) && order;
+            column.unique = (unique || all && line.unique) && complete.has(Part::Owners);
+            column.maintain(stored.maintained(&line), line.kind);
+        }
+        let foreign = |line: &Line<'_>| columns.iter().all(|column| column.name != line.name);
+        let foreign: Vec<ColumnSchema> =
+            stored.lines().filter(foreign).map(|line| ColumnSchema::foreign(&line, stored, all)).collect();
+        let count = foreign.len();
+        columns.extend(foreign);
+        Self {
+            ttl: self.ttl,
+            directory_lacks_rows: stored.building.directory,
+            ..Self::of(self.name, columns, count, stored.columns.clone(), stored.fingerprint.clone())
+        }
+    }
+
+    /// This program's schema beside a stored one, reduced to the columns of few values that have an
+    /// order. It is kept for good, as a migration needs it once.
+    pub(crate) fn ordered(&self, stored: &StoredSchema) -> &'static Self {
+        let mut schema = self.beside(stored, true);
+        let columns = &schema.columns;
+        schema.indexed.retain(|&at| columns[at].has_values());
+        Box::leak(Box::new(schema))
+    }
+
+    /// The number of foreign columns whose indexes are maintained now. They come last among
+    /// `indexed`.
+    pub(crate) fn foreign_indexed(&self) -> usize {
+        self.foreign().iter().filter(|column| column.is_maintained()).count()
+    }
+
+    /// The foreign columns.
+    pub(crate) fn foreign(&self) -> &[ColumnSchema] {
+        &self.columns[self.columns.len() - self.foreign..]
     }
 
     /// Gives each new record this time to live; with `renew`, each save and patch restarts it.
@@ -119,26 +176,8 @@ impl ModelSchema {
         Self { ttl: Some((milliseconds, renew)), ..self }
     }
 
-    /// Says which columns are stored with another type, and what to do about it; `None` if all
-    /// columns have the stored types, as far as these are known.
-    pub(crate) fn conflict(&self, types: &str) -> Option<String> {
-        let differences = self.type_differences(types);
-        if differences.is_empty() {
-            return None;
-        }
-        Some(format!("{}. {}", differences.join("; "), self.advice()))
-    }
-
-    fn type_differences(&self, types: &str) -> Vec<String> {
-        let changed = description::changed(types, &self.types).into_iter();
-        let difference = |(stored, ours): (description::Line<'_>, description::Line<'_>)| {
-            format!("`{}` is stored as {}, and is {} in this program", ours.name, stored.type_text(), ours.type_text())
-        };
-        changed.map(difference).collect()
-    }
-
     /// Says what to do about a difference. Two structs that share a name are another reason of it.
-    fn advice(&self) -> String {
+    pub(crate) fn advice(&self) -> String {
         format!(
             "If this program is the newer one, call `{0}::migrate`, otherwise update this program. If two structs share the \
              name `{0}`, give one of them another name by `#[model(name = \"..\")]`, or a namespace of its own",
@@ -146,32 +185,20 @@ impl ModelSchema {
         )
     }
 
-    /// How this schema differs from the stored one, and which call resolves that.
-    pub(crate) fn difference(&self, stored: &str, types: &str) -> String {
-        let lines = |description: &str| description.lines().map(str::to_owned).collect::<Vec<_>>();
-        let (stored, ours) = (lines(stored), lines(&self.description));
-        let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
-        let find = |among: &[String], wanted: &str| among.iter().find(|line| name(line) == name(wanted)).cloned();
-        if let (Some(stored), Some(ours)) = (stored.first(), ours.first())
-            && stored != ours
-        {
-            return format!("the records have {stored}, this program has {ours}. {}", self.advice());
-        }
-        let mut differences = self.type_differences(types);
-        for line in ours.iter().filter(|line| !stored.contains(line)) {
-            match find(&stored, line) {
-                Some(other) => differences.push(format!("this program has `{line}`, stored is `{other}`")),
-                None => differences.push(format!("this program has `{line}`, which is not indexed")),
-            }
-        }
-        for line in stored.iter().filter(|line| find(&ours, line).is_none()) {
-            differences.push(format!("`{line}` is indexed, and this program does not have it"));
-        }
-        format!(
-            "the stored indexes are those of another version of the model: {}. {}",
-            differences.join("; "),
-            self.advice()
-        )
+    /// The defaults of indexed columns, as `meta` holds them: see [`StoredDefault`].
+    pub(crate) fn stored_defaults(&self) -> String {
+        let default = |&at: &usize| {
+            let column = &self.columns[at];
+            let stored = column.default?()?;
+            Some(StoredDefault::line(column.name, column.ordinal_of(&stored).unwrap_or_default(), &stored))
+        };
+        self.indexed.iter().filter_map(default).collect()
+    }
+
+    /// The names in the order in which the columns are declared. Those of other columns come last.
+    pub(crate) fn in_order(&self, mut names: Vec<&str>) -> Vec<String> {
+        names.sort_by_key(|name| self.columns.iter().position(|column| column.name == *name).unwrap_or(usize::MAX));
+        names.into_iter().map(str::to_owned).collect()
     }
 
     /// The model's name, the first part of all its keys.
@@ -215,8 +242,8 @@ impl ModelSchema {
     }
 }
 
-/// A short hash of a description.
-fn fingerprint(description: &str) -> String {
+/// A short hash of a text.
+pub(crate) fn fingerprint(description: &str) -> String {
     format!("{:016x}", fnv(description.as_bytes()))
 }
 
@@ -273,7 +300,12 @@ pub struct ColumnSchema {
     read: fn(&[u8]) -> Result<(), ValueError>,
     /// Makes the form to compare with of a text, if the column has an index.
     compared: fn(&[u8]) -> Result<Vec<u8>, ValueError>,
+    /// The parts of its index that writes maintain.
+    pub(crate) parts: Parts,
+    /// The index spec with the ordinal 0.
     spec: String,
+    /// Of a foreign column: what a record has that is saved without it, and its ordinal.
+    pub(crate) foreign_default: Option<(Vec<u8>, u16)>,
 }
 
 impl ColumnSchema {
@@ -299,8 +331,44 @@ impl ColumnSchema {
             ordinal: |stored| T::Value::decode(stored).ok().map(|value| value.ordinal()),
             read: |stored| T::Value::decode(stored).map(drop),
             compared: list::stored_form::<T::Value>,
+            parts: Parts::NONE,
             spec: String::new(),
+            foreign_default: None,
         }
+    }
+
+    /// A column that only other programs have.
+    fn foreign(line: &Line<'_>, stored: &StoredSchema, all: bool) -> Self {
+        let complete = stored.complete(line);
+        let order = complete.has(Part::Sorted) || complete.has(Part::Ordinals);
+        let mut column = Self {
+            // A program meets few stored schemas, and each of them is kept for good.
+            name: line.name.to_owned().leak(),
+            type_name: line.type_name.to_owned().leak(),
+            kind: Kind::of(line.kind),
+            nullable: line.null,
+            index: all && line.index && complete.has(Part::Lists),
+            sort: all && line.sort && order,
+            unique: all && line.unique && complete.has(Part::Owners),
+            foreign_default: defaults(&stored.defaults)
+                .find(|default| default.name == line.name)
+                .map(|default| (default.stored(), default.ordinal)),
+            ordinal: |_| None,
+            read: |_| Ok(()),
+            ..Self::new::<Vec<u8>>("")
+        };
+        column.maintain(stored.maintained(line), line.kind);
+        if column.parts.has(Part::Ordinals) {
+            // A value whose ordinal this program does not know comes after all others.
+            column.spec = format!("{}{}", &column.spec[..index::BEFORE_ORDINAL], u16::MAX);
+        }
+        column
+    }
+
+    /// Lets writes maintain these parts of the column's index, which has values of this kind.
+    fn maintain(&mut self, parts: Parts, kind: char) {
+        self.parts = parts;
+        self.spec = parts.spec(kind);
     }
 
     /// Makes the column the primary key or a part of the composite key.
@@ -454,38 +522,27 @@ impl ColumnSchema {
     /// Whether the column is a field of the record's hash. A key column without an index is only
     /// part of the key of the hash.
     pub(crate) fn is_stored(&self) -> bool {
-        !self.key || self.is_indexed()
+        !self.key || self.is_maintained()
     }
 
-    /// The column's line in [`ModelSchema::types`].
-    fn typed(&self) -> String {
-        let name = self.name.replace('\n', " ");
-        let mut typed = format!("{name}:{}:{}", self.type_name.replace([':', '\n'], " "), self.kind.code());
-        for (set, word) in [(self.nullable, " null"), (self.key, " key")] {
-            if set {
-                typed.push_str(word);
-            }
-        }
-        typed
+    /// The column's line in [`ModelSchema::description`].
+    fn described(&self) -> String {
+        let (name, type_name) = (self.name.replace('\n', " "), self.type_name.replace([':', '\n'], " "));
+        Line { name: &name, type_name: &type_name, ..self.line() }.to_string()
     }
 
-    /// The column's line in [`ModelSchema::description`]: its name, its type and the code of its
-    /// kind, separated by `:`, then its abilities. A name contains no `:`.
-    pub(crate) fn description(&self) -> String {
-        let mut description =
-            format!("{}:{}:{}", self.name, self.type_name.replace([':', '\n'], " "), self.kind.code());
-        for (set, word) in [
-            (self.nullable, " null"),
-            (self.key, " key"),
-            (self.index, " index"),
-            (self.sort, " sort"),
-            (self.unique, " unique"),
-        ] {
-            if set {
-                description.push_str(word);
-            }
+    /// The column as a description has it.
+    fn line(&self) -> Line<'static> {
+        Line {
+            name: self.name,
+            type_name: self.type_name,
+            kind: self.kind.code(),
+            null: self.nullable,
+            key: self.key,
+            index: self.index,
+            sort: self.sort,
+            unique: self.unique,
         }
-        description
     }
 
     /// The form to compare with of a text, which is a value or, for a list, an element.
@@ -504,19 +561,6 @@ impl ColumnSchema {
         } else {
             Cow::Owned(format!("{}{ordinal}", &self.spec[..index::BEFORE_ORDINAL]))
         }
-    }
-
-    /// The index spec with the ordinal 0.
-    fn spec(&self) -> String {
-        let index = match (self.index, self.has_sorted_set()) {
-            _ if self.has_values() => Index::Ordinals,
-            (true, true) => Index::Both,
-            (true, false) => Index::Containers,
-            (false, true) => Index::Sorted,
-            (false, false) => Index::None,
-        };
-        let unique = if self.unique { index::UNIQUE } else { index::NOT_UNIQUE };
-        format!("{}{}{unique}0", index.code(), self.kind.code())
     }
 
     /// The version after this one, if the column's type has one.
@@ -544,13 +588,12 @@ impl ColumnSchema {
 
     /// Refuses a stored value that is too long for the column's index, if it has one.
     pub(crate) fn try_index(&self, stored: &[u8]) -> Result<(), ValueError> {
-        if self.is_indexed() { self.kind.check_indexed(stored) } else { Ok(()) }
+        if self.is_maintained() { self.kind.check_indexed(stored) } else { Ok(()) }
     }
 
     /// The type in words.
     pub(crate) fn type_text(&self) -> String {
-        let typed = self.typed();
-        description::lines(&typed).map(|line| line.type_text().into_owned()).collect()
+        self.line().type_text().into_owned()
     }
 
     /// The sort key of a stored value; `None` if the value is not of the column's type.
@@ -564,6 +607,11 @@ impl ColumnSchema {
 
     pub(crate) fn is_indexed(&self) -> bool {
         self.index || self.sort || self.unique
+    }
+
+    /// Whether writes maintain an index of the column, which may be one of other programs.
+    pub(crate) fn is_maintained(&self) -> bool {
+        !self.parts.is_empty()
     }
 
     /// A column of few values is ordered by its containers and needs no sorted set.

@@ -4,8 +4,10 @@ use redis::{Cmd, RedisError};
 
 use crate::error::{Error, Result};
 use crate::model::id;
+use crate::model::index::Need;
 use crate::model::keys::Keys;
 use crate::model::schema::ModelSchema;
+use crate::model::stored::PartList;
 use crate::server::Db;
 use crate::server::reply::is_wrong_type;
 use crate::text::printable;
@@ -13,8 +15,13 @@ use crate::text::printable;
 /// A model in a namespace.
 #[derive(Clone)]
 pub(crate) struct Target {
+    /// The schema of this program.
+    pub(crate) program: &'static ModelSchema,
+    /// The same beside the stored schema, as far as that is known: see [`ModelSchema::beside`].
     pub(crate) schema: &'static ModelSchema,
     pub(crate) keys: Keys,
+    /// What the query, if this is about one, needs of indexes.
+    needs: Vec<Need>,
 }
 
 /// The address of a record: the key of its hash, which ends with the text of its id.
@@ -30,8 +37,45 @@ impl Address {
 }
 
 impl Target {
-    pub(crate) fn new(db: &Db, schema: &'static ModelSchema) -> Self {
-        Self { schema, keys: Keys::new(db.namespace(), schema) }
+    pub(crate) fn new(db: &Db, program: &'static ModelSchema) -> Self {
+        let keys = Keys::new(db.namespace(), program);
+        let target = Self { program, schema: program, keys, needs: Vec::new() };
+        match db.registrations().get(&target) {
+            Some(known) => Self { schema: known.schema, ..target },
+            None => target,
+        }
+    }
+
+    /// The same model with another schema of this program.
+    pub(crate) fn with_schema(&self, schema: &'static ModelSchema) -> Self {
+        Self { schema, ..self.clone() }
+    }
+
+    /// Notes what a query needs, at least the row directory.
+    ///
+    /// If an index was not complete when the stored schema was read, the query begins with the
+    /// schema of this program. The server refuses it, unless all indexes are complete by now.
+    pub(crate) fn need(&mut self, needs: impl IntoIterator<Item = Need>) {
+        self.needs.extend(needs);
+        if self.lacking(self.schema).is_some() {
+            self.schema = self.program;
+        }
+    }
+
+    /// What is not complete in this schema, among what the query needs.
+    pub(crate) fn lacking(&self, schema: &'static ModelSchema) -> Option<PartList> {
+        let lacks = |need: &&Need| {
+            let column = &schema.columns()[need.column()];
+            !match need {
+                Need::Values(_) => column.has_index() || column.has_values(),
+                Need::Nulls(_) => column.has_lists(),
+                Need::Order(_) => column.has_sort(),
+                Need::Owners(_) => column.is_unique(),
+            }
+        };
+        let lacking = self.needs.iter().filter(lacks).map(|need| schema.columns()[need.column()].name());
+        let lacking = PartList::of_columns(lacking, schema.directory_lacks_rows);
+        (!lacking.is_empty()).then_some(lacking)
     }
 
     /// The address of a record; `append` appends the text of its id.
@@ -61,7 +105,7 @@ impl Target {
 
     /// The error for a reply that does not fit the request.
     pub(crate) fn unexpected(&self, reply: &impl std::fmt::Debug) -> Error {
-        let Self { schema, keys } = self;
+        let Self { schema, keys, .. } = self;
         let reason = format!("the server answered {reply:?}");
         Error::Corrupt { model: schema.name(), column: None, key: keys.prefix.clone(), reason }
     }

@@ -129,10 +129,12 @@ fn one_form(score: &[u8]) -> Vec<u8> {
 
 /// A hash of a query and a position in it.
 fn tag(schema: &ModelSchema, request: &Request, place: &[u8]) -> [u8; TAG] {
-    let mut parts = vec![schema.name().as_bytes().to_vec(), schema.fingerprint.clone().into_bytes()];
+    let mut parts = vec![schema.name().as_bytes().to_vec()];
+    parts.extend(schema.key.iter().map(|&at| schema.columns()[at].name().as_bytes().to_vec()));
     for key in &request.order {
-        let column = schema.columns()[key.column].name();
-        parts.push(format!("{column}:{}:{}", key.descending, key.nulls_first).into_bytes());
+        let column = &schema.columns()[key.column];
+        let (name, kind) = (column.name(), column.kind.code());
+        parts.push(format!("{name}:{kind}:{}:{}", key.descending, key.nulls_first).into_bytes());
     }
     parts.extend(Node::of(schema, &request.condition).words(schema));
     parts.push(place.to_vec());

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::codec::RecordReader;
+use crate::model::index::Need;
 use crate::model::target::Target;
 use crate::query::exec::{self, groups};
 use crate::query::filter::Condition;
@@ -19,11 +20,12 @@ pub(crate) struct Total<T: SumValue> {
 }
 
 /// Adds up the values of the records that match.
-pub(crate) async fn total<T>(db: &Db, target: Target, condition: &Condition, at: usize) -> Result<Total<T::Value>>
+pub(crate) async fn total<T>(db: &Db, mut target: Target, condition: &Condition, at: usize) -> Result<Total<T::Value>>
 where
     T: ColumnType,
     T::Value: SumValue,
 {
+    target.need([Need::Order(at)]);
     let (schema, prefix) = (target.schema, target.keys.prefix.clone());
     let column = &schema.columns()[at];
     let mut total = Total { sum: Default::default(), count: 0 };

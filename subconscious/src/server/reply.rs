@@ -3,6 +3,8 @@
 use redis::{RedisError, ServerErrorKind, Value};
 use rmpv::ValueRef;
 
+use crate::model::stored::StoredSchema;
+
 /// The answer of a script.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -15,15 +17,8 @@ pub(crate) enum Answer {
 /// What a script found wrong. A call of `refuse(..)` in the scripts gives a word and details.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
-    /// The model has no records yet, and so no schema.
-    Describe,
-    /// The program is not registered. Holds the stored types.
-    Columns(String),
-    /// The stored schema is another one. Holds the stored description of the indexes, and the
-    /// stored types.
-    Schema(String, String),
-    /// The index of a column is still being built.
-    Building(String),
+    /// The program is not registered: the stored schema is this one, or there is none.
+    Schema(Box<StoredSchema>),
     /// Old indexes are still being dropped.
     Dropping,
     /// The posting lists of a filter are too long for a script.
@@ -91,11 +86,6 @@ impl Refusal {
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
         let parts: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         match parts[..] {
-            [b"describe"] => Self::Describe,
-            [b"columns", types] => Self::Columns(text(types)),
-            [b"schema", indexes, types] => Self::Schema(text(indexes), text(types)),
-            [b"schema", indexes] => Self::Schema(text(indexes), String::new()),
-            [b"building", column] => Self::Building(text(column)),
             [b"dropping"] => Self::Dropping,
             [b"lists"] => Self::Lists,
             [b"due"] => Self::Due,
@@ -129,9 +119,18 @@ impl Refusal {
     }
 }
 
+/// Whether a script refused its call as the program is not registered. The values of
+/// [`FIELDS`](crate::model::stored::FIELDS) follow.
+pub(crate) fn is_schema(answer: &[Value]) -> bool {
+    matches!(answer, [Value::Nil, Value::BulkString(word), ..] if word == b"schema")
+}
+
 impl Answer {
     pub(crate) fn of(reply: Value) -> Self {
         match reply {
+            Value::Array(values) if is_schema(&values) => {
+                Self::Refused(Refusal::Schema(Box::new(StoredSchema::of(values.into_iter().skip(2)))))
+            }
             Value::Array(values) if values.first() == Some(&Value::Nil) => {
                 Self::Refused(Refusal::of(values.into_iter().skip(1).map(bytes).collect()))
             }

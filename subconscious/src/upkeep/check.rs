@@ -13,13 +13,13 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 use crate::error::{Error, Result};
 use crate::model::codec::RecordReader;
 use crate::model::keys::Key;
-use crate::model::schema::ColumnSchema;
+use crate::model::schema::{ColumnSchema, ModelSchema};
 use crate::model::target::Target;
 use crate::scripts::{CHECK_COUNTS, CHECK_ENTRIES, CHECK_RECORDS, CHECK_ROWS, CHECK_VALUES, Script};
 use crate::server::Db;
 use crate::server::reply::{self, Answer, is_wrong_type};
 use crate::text::{Excerpt, printable};
-use crate::upkeep::scan::Scan;
+use crate::upkeep::scan::{self, Scan};
 use crate::write::record;
 
 /// The most issues of one kind that a report lists. Further ones are only counted.
@@ -182,14 +182,31 @@ pub(crate) async fn check(
     read: fn(&mut RecordReader<'_>) -> Result<()>,
     repair: bool,
 ) -> Result<CheckReport> {
-    target.compare_stored(db).await?;
-    if repair {
-        // There may be records although `meta` has no schema.
-        target.describe(db).await?;
-    }
+    // Without a schema, there may be records all the same.
+    let target = target.with_all_indexes(db, repair).await?;
     let mut walk = Walk { target, db, read, repair, report: CheckReport::default() };
     walk.all().await?;
     Ok(walk.report)
+}
+
+/// Adds to the orders of values those that posting lists and containers have. `schema` has these
+/// orders, and the stored schema has the fingerprint.
+pub(crate) async fn add_ordinals(db: &Db, target: &Target, schema: &'static ModelSchema) -> Result<()> {
+    let target = target.with_schema(schema);
+    let mut walk = Walk { target, db, read: |_| Ok(()), repair: true, report: CheckReport::default() };
+    let mut values = BTreeSet::new();
+    let mut scan = Scan::new(&walk.target);
+    while let Some(keys) = scan.next(db).await? {
+        for key in &keys {
+            if let Some(Key::List { column, value } | Key::Container { column, value, .. }) =
+                walk.target.keys.parse(key)
+                && walk.number(column) > 0
+            {
+                values.insert((walk.number(column), value.map(<[u8]>::to_vec)));
+            }
+        }
+    }
+    walk.values(&mut values).await
 }
 
 /// A check of everything that a model has.
@@ -535,11 +552,11 @@ impl Walk<'_> {
     async fn values(&mut self, values: &mut BTreeSet<(usize, Option<Vec<u8>>)>) -> Result<()> {
         for number in 1..=self.target.schema.indexed.len() {
             let Some(column) = self.column(number).filter(|column| column.has_lists()) else { continue };
-            let divided = self.members("HSCAN", self.target.keys.divided(column.name())).await?;
+            let divided = scan::members(self.db, "HSCAN", &self.target.keys.divided(column.name())).await?;
             // A field is `:` and a value, or empty for null.
             values.extend(divided.into_iter().map(|field| (number, field.get(1..).map(<[u8]>::to_vec))));
             if column.has_values() {
-                let ordered = self.members("ZSCAN", self.target.keys.values(column.name())).await?;
+                let ordered = scan::members(self.db, "ZSCAN", &self.target.keys.values(column.name())).await?;
                 values.extend(ordered.into_iter().map(|value| (number, Some(value))));
             }
             let mine: Vec<Option<&[u8]>> =
@@ -562,28 +579,6 @@ impl Walk<'_> {
             self.ask(&CHECK_VALUES, calls).await?;
         }
         Ok(())
-    }
-
-    /// The fields of a hash, or the members of a sorted set. None if the key holds another type,
-    /// which a script reports.
-    async fn members(&self, scan: &str, key: String) -> Result<Vec<Vec<u8>>> {
-        let (mut members, mut cursor) = (Vec::new(), b"0".to_vec());
-        loop {
-            let mut command = redis::cmd(scan);
-            command.arg(&key).arg(&cursor).arg("COUNT").arg(100);
-            let mut reply = match self.db.send(&command).await {
-                Ok(Value::Array(reply)) => reply.into_iter(),
-                Err(error) if !is_wrong_type(&error) => return Err(error.into()),
-                _ => return Ok(members),
-            };
-            cursor = reply.next().map(reply::bytes).unwrap_or_default();
-            if let Some(Value::Array(pairs)) = reply.next() {
-                members.extend(pairs.into_iter().step_by(2).map(reply::bytes));
-            }
-            if cursor == b"0" {
-                return Ok(members);
-            }
-        }
     }
 
     /// Compares the numbers in `meta` with the rows in use.

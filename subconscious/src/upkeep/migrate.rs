@@ -1,34 +1,37 @@
-//! Schema changes: turns the stored indexes and types into those of this program, step by step,
-//! while others read and write.
-
-use std::borrow::Cow;
+//! Schema changes: adds to the stored indexes and types those of this program, or drops the indexes
+//! that it does not have, step by step, while others read and write.
 
 use redis::{Cmd, Value};
 
 use crate::error::{Error, Result};
-use crate::model::description::{self, Line};
-use crate::model::id;
+use crate::model::description;
+use crate::model::index::Part;
 use crate::model::keys::Key;
-use crate::model::schema::{ColumnSchema, ModelSchema};
+use crate::model::schema::ColumnSchema;
+use crate::model::stored::{PartList, StoredSchema};
 use crate::model::target::Target;
-use crate::scripts::{BUILD, DROP, MIGRATE};
+use crate::scripts::{BUILD, DROP};
 use crate::server::Db;
-use crate::server::reply::{self, Answer, Refusal};
-use crate::upkeep::scan::Scan;
+use crate::server::reply::{Answer, Refusal};
+use crate::upkeep::check;
+use crate::upkeep::scan::{self, Scan};
 
 mod trial;
+
+use trial::Trial;
 
 /// The most index entries that one step adds. The step takes about 0.5 ms.
 const ENTRIES: usize = 48;
 
-/// What [`RedisModel::migrate`](crate::RedisModel::migrate) has done, so far or in total. Empty if
-/// there was nothing to do.
+/// What [`RedisModel::migrate`](crate::RedisModel::migrate) or
+/// [`RedisModel::drop_unused_indexes`](crate::RedisModel::drop_unused_indexes) has done, so far or
+/// in total. Empty if there was nothing to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Migration {
-    /// Columns whose old indexes are dropped.
+    /// Columns whose indexes are dropped, or parts of them.
     pub dropped: Vec<String>,
-    /// Columns whose indexes are built.
+    /// Columns whose indexes are built, or parts of them.
     pub built: Vec<String>,
     /// Columns whose type changes.
     pub retyped: Vec<String>,
@@ -42,229 +45,140 @@ pub struct Migration {
     pub rows: u64,
 }
 
-/// The stored schema of a model: see `model/keys.rs`.
-struct Stored {
-    fingerprint: String,
-    description: String,
-    /// The stored types; "" if they were never stored.
-    types: String,
-    registered: bool,
-    rows: u32,
-    dropping: Vec<String>,
-    /// Whether the unique values of these columns stay.
-    unique_stays: bool,
-    building: Vec<String>,
-    count: u64,
-}
-
-/// Stands for the row directory among the columns whose indexes are built. No column has this name.
-const DIRECTORY: &str = "#";
-
-/// Before the columns whose old indexes are dropped: their unique values stay.
-const UNIQUE_STAYS: &str = "=";
-
-fn names(list: &str) -> Vec<String> {
-    list.split(':').filter(|name| !name.is_empty() && *name != UNIQUE_STAYS).map(str::to_owned).collect()
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!(":{}:", names.join(":")) }
-}
-
-/// The name and type of each key column of a description.
-fn key(description: &str) -> Vec<String> {
-    description::lines(description).filter(Line::is_key).map(|line| line.typed()).collect()
-}
-
-impl Stored {
-    async fn read(target: &Target, db: &Db) -> Result<Self> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(target.keys.meta()).arg(&["schema", "columns", "types", "dropping", "building", "count", "rows"]);
-        command.arg(&target.schema.registration);
-        let reply = db.send(&command).await.map_err(|error| target.wrong_type(error))?;
-        let Value::Array(values) = reply else { return Err(target.unexpected(&reply)) };
-        let mut texts = values.into_iter().map(|value| String::from_utf8_lossy(&reply::bytes(value)).into_owned());
-        let mut next = || texts.next().unwrap_or_default();
-        let (fingerprint, description, types, dropping) = (next(), next(), next(), next());
-        Ok(Self {
-            fingerprint,
-            description,
-            types,
-            dropping: names(&dropping),
-            unique_stays: dropping.starts_with(UNIQUE_STAYS),
-            building: names(&next()),
-            count: next().parse().unwrap_or(0),
-            rows: next().parse().unwrap_or(0),
-            registered: !next().is_empty(),
-        })
-    }
-
-    /// The columns whose stored indexes must be dropped, and the columns whose indexes must be
-    /// built.
-    fn changes(&self, schema: &ModelSchema) -> Result<Changes, String> {
-        let (stored, ours) = (self.description.as_str(), schema.description.as_str());
-        if let Some(changes) = self.layout_changes(schema)? {
-            return Ok(changes);
-        }
-        if key(stored) != key(ours) {
-            return Err(format!(
-                "the key of stored records is `{}`, this program's is `{}`. A key can't be migrated: save the records as another model",
-                key(stored).join("`, `"),
-                key(ours).join("`, `")
-            ));
-        }
-        let unfinished = |line: &Line<'_>| self.building.iter().chain(&self.dropping).any(|name| name == line.name);
-        let complete = |line: &Line<'_>| description::lines(stored).any(|other| other == *line) && !unfinished(line);
-        let mut dropping = self.dropping.clone();
-        for line in description::lines(stored).filter(Line::is_indexed) {
-            let stays = complete(&line) && description::lines(ours).any(|other| other == line);
-            if !stays && !dropping.iter().any(|name| name == line.name) {
-                dropping.push(line.name.to_owned());
-            }
-        }
-        let building = description::lines(ours).filter(|line| line.is_indexed() && !complete(line));
-        let mut building: Vec<String> = building.map(|line| line.name.to_owned()).collect();
-        if self.building.iter().any(|name| name == DIRECTORY) {
-            building.push(DIRECTORY.into());
-        }
-        Ok(Changes { dropping, building, layout: false })
-    }
-
-    /// What turns an older layout into this one: all posting lists, containers and sorted sets are
-    /// built anew. `None` if the stored layout is this one.
-    ///
-    /// A model that also has other columns would have to drop unique values, which no write could
-    /// compare with meanwhile. So the columns must be the stored ones.
-    fn layout_changes(&self, schema: &ModelSchema) -> Result<Option<Changes>, String> {
-        let (layout, columns) = self.description.split_once('\n').unwrap_or((&self.description, ""));
-        let (our_layout, our_columns) = schema.description.split_once('\n').unwrap_or((&schema.description, ""));
-        if layout == our_layout {
-            return Ok(None);
-        }
-        if layout != OLDER_LAYOUT {
-            return Err(format!(
-                "the records have {layout}, this program has {our_layout}. Update this program, or save them again with it, \
-                 under another namespace"
-            ));
-        }
-        if columns != our_columns || !self.dropping.is_empty() || !self.building.is_empty() {
-            return Err(format!(
-                "the records have {layout}, this program has {our_layout} and other indexes. First call `{}::migrate` in a \
-                 program that has {our_layout} and the stored indexes: `{}`",
-                schema.name(),
-                columns.replace('\n', "`, `")
-            ));
-        }
-        let indexed = schema.columns().iter().filter(|column| column.has_lists());
-        let dropping: Vec<String> = indexed.map(|column| column.name().to_owned()).collect();
-        let mut building = dropping.clone();
-        if id::was_text(schema) {
-            building.push(DIRECTORY.into());
-        }
-        Ok(Some(Changes { dropping, building, layout: true }))
-    }
-
-    /// The types of stored columns, as far as they are known.
-    fn known_types(&self) -> Cow<'_, str> {
-        if self.types.is_empty() {
-            Cow::Owned(description::types(&self.description))
-        } else {
-            Cow::Borrowed(&self.types)
-        }
-    }
-}
-
-/// What a migration does.
-#[derive(Default)]
-struct Changes {
-    dropping: Vec<String>,
-    building: Vec<String>,
-    /// Whether the layout changes. Then unique values stay.
-    layout: bool,
-}
-
-/// The layout that a migration turns into this one.
-const OLDER_LAYOUT: &str = "layout 2";
-
 pub(crate) async fn migrate(
     db: &Db,
     target: &Target,
     progress: &mut (dyn FnMut(&Migration) + Send),
 ) -> Result<Migration> {
-    let schema = target.schema;
-    let refuse = |difference: String| Error::Schema { model: schema.name(), difference };
-    let under_way = format!("{}+", schema.fingerprint);
+    let schema = target.program;
     let mut migration = Migration::default();
     loop {
-        let stored = Stored::read(target, db).await?;
+        let stored = target.stored(db).await?;
         if stored.count == 0 {
-            return Ok(Migration::default());
-        }
-        let known = stored.known_types();
-        let retyped = description::changed(&known, &schema.types);
-        let same_indexes = stored.fingerprint == schema.fingerprint || stored.fingerprint == under_way;
-        if !same_indexes || !retyped.is_empty() {
-            let Changes { dropping, building, layout } =
-                if same_indexes { Changes::default() } else { stored.changes(schema).map_err(refuse)? };
-            migration.retyped = retyped.iter().map(|(_, line)| line.name.to_owned()).collect();
-            // A change of the layout changes no value.
-            let tried = migration.retyped.iter().chain(building.iter().filter(|_| !layout));
-            let tried = schema.columns().iter().filter(|column| tried.clone().any(|name| name == column.name()));
-            // The type of a key never changes.
-            let tried: Vec<&ColumnSchema> = tried.filter(|column| !column.is_key()).collect();
-            trial::try_values(target, db, &tried, stored.rows, &mut migration, progress).await?;
-            let mut command = MIGRATE.call(target.keys.meta().as_bytes());
-            command.arg(&stored.fingerprint).arg(&stored.types).arg(&schema.registration).arg(&schema.description);
-            command.arg(description::merged(&known, &schema.types)).arg(u8::from(!same_indexes));
-            let stays = if layout && !dropping.is_empty() { UNIQUE_STAYS } else { "" };
-            command.arg(format!("{stays}{}", list(&dropping))).arg(list(&building));
-            command.arg(u8::from(layout && schema.id_width > 0 && !id::was_text(schema)));
-            let begun = MIGRATE.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
-            if begun != Value::Int(1) {
-                continue;
+            let mut next = stored.of_no_records(schema);
+            next.fingerprint = next.state();
+            if next == stored || target.switch(db, &stored, &next).await? {
+                return Ok(Migration::default());
             }
-        } else if !stored.registered {
-            target.register(db, &stored.types).await?;
-        }
-        if stored.fingerprint == schema.fingerprint {
-            return Ok(migration);
-        }
-        let stored = Stored::read(target, db).await?;
-        if stored.fingerprint != under_way {
             continue;
         }
-        (migration.dropped, migration.built) = (stored.dropping.clone(), stored.building.clone());
-        migration.built.retain(|name| name != DIRECTORY);
-        // Rows may have been added since.
-        migration.rows = 0;
-        progress(&migration);
+        let next = stored.with(schema).map_err(|difference| Error::Schema { model: schema.name(), difference })?;
+        if let Some(next) = next {
+            begin(db, target, &stored, next, &mut migration, progress).await?;
+            continue;
+        }
+        let unfinished: Vec<&str> = stored.building.names().collect();
+        let needs = |name: &&str| schema.columns().iter().any(|column| column.is_indexed() && column.name() == *name);
+        let needed = stored.building.directory || unfinished.iter().any(needs);
         if !stored.dropping.is_empty() {
             drop_indexes(target, db, &stored, &mut || progress(&migration)).await?;
+        } else if needed {
+            if migration.built.is_empty() {
+                migration.built = unfinished.into_iter().map(str::to_owned).collect();
+            }
+            build(target, db, &stored, &mut migration, progress).await?;
+        } else {
+            return Ok(migration);
         }
-        build(target, db, &stored.building, &mut migration, progress).await?;
-        return Ok(migration);
     }
 }
 
-/// Deletes all keys of the columns' indexes.
-async fn drop_indexes(target: &Target, db: &Db, stored: &Stored, progress: &mut (dyn FnMut() + Send)) -> Result<()> {
-    let (keys, columns) = (&target.keys, &stored.dropping);
-    let drop_keys = async |keys: &[Vec<u8>]| -> Result<bool> {
-        let mut command = DROP.call(target.keys.meta().as_bytes());
-        command.arg(&target.schema.fingerprint).arg(keys);
+/// Tries the stored values, and then replaces the stored schema by the one that also has what this
+/// program needs.
+async fn begin(
+    db: &Db,
+    target: &Target,
+    stored: &StoredSchema,
+    mut next: StoredSchema,
+    migration: &mut Migration,
+    progress: &mut (dyn FnMut(&Migration) + Send),
+) -> Result<()> {
+    let schema = target.program;
+    let known = stored.known_types();
+    let other_types = description::changed(&known, &schema.types);
+    let new_parts = |name: &str| next.building.of(name).without(stored.building.of(name));
+    let same_layout = !stored.has_older_layout();
+    let mut trials = Vec::new();
+    for column in schema.columns().iter().filter(|_| same_layout) {
+        let parts = new_parts(column.name());
+        let other_type = other_types.iter().any(|(_, ours)| ours.name == column.name());
+        if !column.is_key() && (other_type || !parts.is_empty()) {
+            trials.push(Trial { column, unique: parts.has(Part::Owners) });
+        }
+    }
+    trial::try_values(target, db, &trials, stored.rows, migration, progress).await?;
+    next.fingerprint = next.state();
+    if target.switch(db, stored, &next).await? {
+        let in_order = |names: Vec<&str>| schema.in_order(names);
+        migration.retyped = other_types.iter().map(|(_, ours)| ours.name.to_owned()).collect();
+        migration.built = in_order(next.building.names().collect());
+        migration.dropped = in_order(next.dropping.names().collect());
+        // Rows may have been added since.
+        migration.rows = 0;
+        progress(migration);
+    }
+    Ok(())
+}
+
+/// Removes the indexes that this program does not have.
+pub(crate) async fn drop_unused_indexes(db: &Db, target: &Target) -> Result<Migration> {
+    let schema = target.program;
+    let refuse = |difference| Error::Schema { model: schema.name(), difference };
+    let mut migration = Migration::default();
+    loop {
+        let stored = target.stored(db).await?;
+        if !stored.is_stored() {
+            return Ok(migration);
+        }
+        if stored.has_older_layout() {
+            return Err(refuse(stored.lacks(schema).unwrap_or_default()));
+        }
+        if let Some(mut next) = stored.without_unused(schema) {
+            next.fingerprint = next.state();
+            if target.switch(db, &stored, &next).await? {
+                migration.dropped = schema.in_order(next.dropping.names().collect());
+            }
+        } else if stored.dropping.is_empty() {
+            return Ok(migration);
+        } else {
+            drop_indexes(target, db, &stored, &mut || ()).await?;
+        }
+    }
+}
+
+/// Deletes the keys of the parts of indexes that are being dropped.
+async fn drop_indexes(
+    target: &Target,
+    db: &Db,
+    stored: &StoredSchema,
+    progress: &mut (dyn FnMut() + Send),
+) -> Result<()> {
+    let keys = &target.keys;
+    let call = async |what: &str, words: &[Vec<u8>]| -> Result<bool> {
+        let mut command = DROP.call(keys.meta().as_bytes());
+        command.arg(&stored.fingerprint).arg(what).arg(words);
         let reply = DROP.run(db, &command).await.map_err(|error| target.wrong_type(error))?;
         Ok(reply == Value::Int(1))
     };
-    let mut single = Vec::new();
-    for column in columns {
-        single.extend([keys.sorted(column), keys.values(column), keys.divided(column)].map(String::into_bytes));
-        if !stored.unique_stays {
-            single.push(keys.unique(column).into_bytes());
-        }
-    }
+    // The rows of null stay if another part of the index has them.
+    let keeps_nulls = |name: &str| {
+        let line = stored.lines().find(|line| line.name == name);
+        line.is_some_and(|line| stored.maintained(&line).has_nulls())
+    };
+    let drops = |column: &[u8], part: Part| {
+        std::str::from_utf8(column).is_ok_and(|column| stored.dropping.of(column).has(part))
+    };
     let is_dropped = |key: &[u8]| match keys.parse(key) {
-        Some(Key::List { column, .. } | Key::Container { column, .. } | Key::Scores { column, .. }) => {
-            columns.iter().any(|dropped| dropped.as_bytes() == column)
+        Some(Key::List { column, value } | Key::Container { column, value, .. }) => {
+            let kept = || value.is_none() && keeps_nulls(&String::from_utf8_lossy(column));
+            (drops(column, Part::Lists) || drops(column, Part::Sorted) && value.is_none()) && !kept()
+        }
+        Some(Key::Scores { column, .. } | Key::Sorted(column)) => drops(column, Part::Sorted),
+        Some(Key::Values(column)) => drops(column, Part::Ordinals),
+        Some(Key::Unique(column)) => drops(column, Part::Owners),
+        Some(Key::Divided(column)) => {
+            let name = String::from_utf8_lossy(column);
+            (drops(column, Part::Lists) || drops(column, Part::Sorted)) && !keeps_nulls(&name)
         }
         _ => false,
     };
@@ -272,75 +186,128 @@ async fn drop_indexes(target: &Target, db: &Db, stored: &Stored, progress: &mut 
     while let Some(found) = scan.next(db).await? {
         let gone: Vec<Vec<u8>> = found.into_iter().filter(|key| is_dropped(key)).collect();
         for some in gone.chunks(100) {
-            if !drop_keys(some).await? {
+            if !call("keys", some).await? {
                 return Ok(());
             }
         }
         progress();
     }
-    if drop_keys(&single).await? {
-        drop_keys(&[]).await?;
+    for name in stored.dropping.names().filter(|name| stored.dropping.of(name).has(Part::Lists) && keeps_nulls(name)) {
+        let divided = keys.divided(name);
+        for values in scan::members(db, "HSCAN", &divided).await?.chunks(100) {
+            let values = values.iter().filter(|value| !value.is_empty()).cloned();
+            if !call("values", &std::iter::once(divided.clone().into_bytes()).chain(values).collect::<Vec<_>>()).await?
+            {
+                return Ok(());
+            }
+        }
     }
-    Ok(())
+    let finished = StoredSchema { dropping: PartList::default(), ..stored.clone() };
+    call("", &[finished.state().into_bytes()]).await.map(drop)
 }
 
-fn build_call(target: &Target, columns: &[&ColumnSchema], directory: bool, ordinals: &[(String, Vec<u8>, u16)]) -> Cmd {
-    let mut command = BUILD.call(target.keys.meta().as_bytes());
-    command.arg(&target.keys.prefix).arg(&target.schema.fingerprint).arg(target.schema.id_width);
-    command.arg((ENTRIES / columns.len().max(1)).max(1)).arg(columns.len());
-    command.arg(u8::from(directory));
-    for column in columns {
-        command.arg(column.name());
-    }
-    for column in columns {
-        command.arg(column.index_spec(0));
-    }
-    for _ in columns {
-        command.arg(0);
-    }
-    for column in columns {
-        match column.default.and_then(|default| default()) {
-            Some(default) => command.arg("default").arg(default),
-            None if column.is_key() && target.schema.key.len() == 1 => command.arg("id").arg(""),
-            None => command.arg("").arg(""),
-        };
-    }
-    for (column, value, ordinal) in ordinals {
-        command.arg(column).arg(value).arg(ordinal);
-    }
-    command
+/// What build.lua is asked to do.
+struct Building<'a> {
+    stored: &'a StoredSchema,
+    columns: Vec<&'a ColumnSchema>,
+    /// For values of columns of few values: column, value, ordinal.
+    ordinals: Vec<(String, Vec<u8>, u16)>,
+    /// The fingerprint of the schema when all is built; empty if more is to be done then.
+    finished: String,
 }
 
-/// Builds the columns' indexes, from where an earlier call stopped.
+impl Building<'_> {
+    fn call(&self, target: &Target) -> Cmd {
+        let Self { stored, columns, ordinals, finished } = self;
+        let mut command = BUILD.call(target.keys.meta().as_bytes());
+        command.arg(&target.keys.prefix).arg(&stored.fingerprint).arg(target.program.id_width);
+        command.arg((ENTRIES / columns.len().max(1)).max(1)).arg(columns.len());
+        command.arg(u8::from(stored.building.directory)).arg(finished);
+        for column in columns {
+            command.arg(column.name());
+        }
+        for column in columns {
+            let line = stored.lines().find(|line| line.name == column.name());
+            command.arg(stored.building.of(column.name()).spec_to_build(line.map_or('t', |line| line.kind)));
+        }
+        for _ in columns {
+            command.arg(0);
+        }
+        for column in columns {
+            let default = column.default.and_then(|default| default());
+            match default.or_else(|| column.foreign_default.clone().map(|(default, _)| default)) {
+                Some(default) => command.arg("default").arg(default),
+                None if column.is_key() && target.program.key.len() == 1 => command.arg("id").arg(""),
+                None => command.arg("").arg(""),
+            };
+        }
+        for (column, value, ordinal) in ordinals {
+            command.arg(column).arg(value).arg(ordinal);
+        }
+        command
+    }
+}
+
+/// Builds the unfinished parts of indexes, from where an earlier call stopped.
 async fn build(
     target: &Target,
     db: &Db,
-    columns: &[String],
+    stored: &StoredSchema,
     migration: &mut Migration,
     progress: &mut (dyn FnMut(&Migration) + Send),
 ) -> Result<()> {
-    let schema = target.schema;
-    let directory = columns.iter().any(|name| name == DIRECTORY);
-    let columns: Vec<&ColumnSchema> =
-        schema.columns().iter().filter(|column| columns.iter().any(|name| name == column.name())).collect();
-    let mut ordinals = Vec::new();
+    let model = target.program.name();
+    // The columns of other programs, too.
+    let schema = target.program.beside(stored, true);
+    let mut columns = Vec::new();
+    for name in stored.building.names() {
+        let column = schema.columns().iter().find(|column| column.name() == name);
+        let column = column.ok_or_else(|| target.unexpected(&stored.building.to_string()))?;
+        let foreign = schema.foreign().iter().any(|foreign| foreign.name() == name);
+        if foreign && stored.building.of(name).has(Part::Ordinals) {
+            let difference = format!(
+                "the index of {name} is being built, whose order only the programs know that have this column. Call \
+                 `{model}::migrate` in one of them"
+            );
+            return Err(Error::Schema { model, difference });
+        }
+        columns.push(column);
+    }
+    let finished = StoredSchema { building: PartList::default(), ..stored.clone() };
+    // Writes add a value to an order when its first row comes. Where the rows are older than the
+    // order, they do not.
+    let adds_order = |name: &str| {
+        let parts = stored.building.of(name);
+        parts.has(Part::Ordinals) && !parts.has(Part::Lists)
+    };
+    let mut ordered = !stored.building.names().any(adds_order);
+    let mut building = Building { stored, columns, ordinals: Vec::new(), finished: String::new() };
     loop {
-        let reply = BUILD.run(db, &build_call(target, &columns, directory, &ordinals)).await;
+        building.finished = if ordered { finished.state() } else { String::new() };
+        let reply = BUILD.run(db, &building.call(target)).await;
         match Answer::of(reply.map_err(|error| target.wrong_type(error))?) {
             Answer::Done(values) => {
                 let [Value::Int(done), Value::Int(rows)] = values[..] else { return Err(target.unexpected(&values)) };
                 (migration.done, migration.rows) = (done as u64, rows as u64);
                 progress(migration);
                 if done >= rows {
-                    return Ok(());
+                    if ordered {
+                        return Ok(());
+                    }
+                    // The same fingerprint, but as if the orders were complete.
+                    let stored = StoredSchema { fingerprint: stored.fingerprint.clone(), ..finished.clone() };
+                    check::add_ordinals(db, target, target.program.ordered(&stored)).await?;
+                    ordered = true;
                 }
             }
             Answer::Refused(Refusal::Ordinal { column, value }) => {
-                let named = columns.iter().find(|named| named.name().as_bytes() == column);
+                let named = building.columns.iter().find(|named| named.name().as_bytes() == column);
                 // Values that can't be read come after all others.
                 let ordinal = named.and_then(|named| named.ordinal_of(&value)).unwrap_or(u16::MAX);
-                ordinals.push((String::from_utf8_lossy(&column).into_owned(), value, ordinal));
+                building.ordinals.push((String::from_utf8_lossy(&column).into_owned(), value, ordinal));
             }
+            // Another process was faster, or has changed the schema.
+            Answer::Refused(Refusal::Schema(_)) => return Ok(()),
             Answer::Refused(refusal) => return Err(target.refusal(None, refusal)),
         }
     }

@@ -22,12 +22,12 @@ pub(crate) fn purge_command(target: &Target) -> Cmd {
 
 /// Removes all expired records, in steps. Returns how many it removed.
 pub(crate) async fn purge_expired(db: &Db, target: &Target) -> Result<u64> {
-    let command = purge_command(target);
-    let key = target.keys.meta().into_bytes();
-    let call = Call { command, write: Write { key, operation: "purge_expired", repeatable: true, expected: None } };
+    let write =
+        Write { key: target.keys.meta().into_bytes(), operation: "purge_expired", repeatable: true, expected: None };
+    let build = |target: &Target| Ok(Call { command: purge_command(target), write: write.clone() });
     let mut removed = 0;
     loop {
-        let values = target.run(db, &PURGE_EXPIRED, &call).await?;
+        let values = target.run(db, &PURGE_EXPIRED, build).await?;
         if let Some(Value::Int(some)) = values.first() {
             removed += *some as u64;
         }

@@ -5,7 +5,7 @@ use redis::Value;
 use crate::error::Result;
 use crate::model::target::Target;
 use crate::server::Db;
-use crate::server::reply;
+use crate::server::reply::{self, is_wrong_type};
 
 /// A SCAN of the keys of a model. A key that exists from the beginning of the scan to its end is
 /// returned at least once.
@@ -47,4 +47,26 @@ fn begins_with(text: &str) -> String {
         pattern.push(char);
     }
     pattern + "*"
+}
+
+/// The fields of a hash, or the members of a sorted set. None if the key holds another type,
+/// which a script reports.
+pub(super) async fn members(db: &Db, scan: &str, key: &str) -> Result<Vec<Vec<u8>>> {
+    let (mut members, mut cursor) = (Vec::new(), b"0".to_vec());
+    loop {
+        let mut command = redis::cmd(scan);
+        command.arg(key).arg(&cursor).arg("COUNT").arg(100);
+        let mut reply = match db.send(&command).await {
+            Ok(Value::Array(reply)) => reply.into_iter(),
+            Err(error) if !is_wrong_type(&error) => return Err(error.into()),
+            _ => return Ok(members),
+        };
+        cursor = reply.next().map(reply::bytes).unwrap_or_default();
+        if let Some(Value::Array(pairs)) = reply.next() {
+            members.extend(pairs.into_iter().step_by(2).map(reply::bytes));
+        }
+        if cursor == b"0" {
+            return Ok(members);
+        }
+    }
 }

@@ -4,12 +4,14 @@ use std::pin::{Pin, pin};
 
 use futures::stream::{self, FuturesOrdered};
 use futures::{Stream, StreamExt};
+use redis::Cmd;
 
 use crate::error::{Error, Result};
 use crate::model::codec::RecordWriter;
 use crate::model::target::{Address, Target};
 use crate::scripts::{DELETE, SAVE_MANY};
 use crate::server::Db;
+use crate::write::call::Write;
 use crate::write::record::{self, Saved, Saving, Verb};
 
 /// Records in one pipeline.
@@ -92,6 +94,37 @@ pub(crate) trait Records: Send {
     fn assign(&mut self, at: usize, saved: Saved) -> Result<()>;
 }
 
+/// The calls that save the records with these numbers, each with the numbers of its records.
+fn groups(target: &Target, verb: Verb, savings: &[Saving], numbers: &[usize]) -> Vec<(Vec<usize>, Cmd)> {
+    let schema = target.schema;
+    let mut calls = Vec::with_capacity(numbers.len() / GROUP + 1);
+    let mut left = numbers;
+    while !left.is_empty() {
+        let (mut size, mut arguments) = (0, 0);
+        while size < left.len() {
+            let more = savings[left[size]].arguments(schema);
+            if size > 0 && (size == GROUP || arguments + more > ARGUMENTS) {
+                break;
+            }
+            arguments += more;
+            size += 1;
+        }
+        let (group, rest) = left.split_at(size);
+        let records = group.iter().map(|&number| &savings[number]);
+        let bytes = records.clone().map(|saving| saving.bytes(schema)).sum::<usize>() + record::model_bytes(target);
+        let keys = records.clone().map(|saving| saving.write.key.as_slice());
+        let mut command = SAVE_MANY.call_on(keys, arguments + record::model_arguments(schema), bytes);
+        let mut before = record::push_model(target, verb, &mut command);
+        for saving in records {
+            saving.push(schema, &mut command, before);
+            before += saving.arguments(schema);
+        }
+        calls.push((group.to_vec(), command));
+        left = rest;
+    }
+    calls
+}
+
 /// Saves one pipeline of records, and returns the outcome of each.
 async fn save_pipeline(
     db: &Db,
@@ -107,33 +140,15 @@ async fn save_pipeline(
             saving.map(|saving| savings.push(saving)).err()
         })
         .collect();
-    let mut calls = Vec::with_capacity(savings.len() / GROUP + 1);
-    let mut left = &savings[..];
-    while !left.is_empty() {
-        let (mut size, mut arguments) = (0, 0);
-        while size < left.len() && (size == 0 || (size < GROUP && arguments + left[size].arguments() <= ARGUMENTS)) {
-            arguments += left[size].arguments();
-            size += 1;
-        }
-        let (group, rest) = left.split_at(size);
-        let bytes = group.iter().map(Saving::bytes).sum::<usize>() + record::model_bytes(target);
-        let keys = group.iter().map(|saving| saving.write.key.as_slice());
-        let mut command = SAVE_MANY.call_on(keys, arguments + record::model_arguments(target.schema), bytes);
-        let mut before = record::push_model(target, verb, &mut command);
-        for saving in group {
-            saving.push(&mut command, before);
-            before += saving.arguments();
-        }
-        calls.push((command, size));
-        left = rest;
-    }
-    let writes: Vec<_> = savings.into_iter().map(|saving| saving.write).collect();
-    let replies = target.run_groups(db, &SAVE_MANY, calls, &writes).await?;
-    let mut saved = writes.into_iter().zip(replies);
+    let writes: Vec<&Write> = savings.iter().map(|saving| &saving.write).collect();
+    let check = |target: &Target, number: usize| savings[number].check(target);
+    let groups = |target: &Target, numbers: &[usize]| groups(target, verb, &savings, numbers);
+    let replies = target.run_groups(db, &SAVE_MANY, &writes, check, groups).await?;
+    let mut saved = savings.into_iter().zip(replies);
     let outcomes = refused.into_iter().map(|refused| match refused {
         Some(error) => Err(error),
         None => match saved.next() {
-            Some((write, values)) => Saved::new(target, write.key, values?),
+            Some((saving, values)) => Saved::new(target, saving.write.key, values?),
             None => Err(target.unexpected(&"fewer replies than records")),
         },
     });
@@ -204,13 +219,13 @@ pub(crate) async fn delete_many(
     let pipelines = stream::iter(addresses)
         .chunks(PIPELINE)
         .map(|addresses| async move {
-            let mut calls = Vec::with_capacity(addresses.len());
+            let mut keys = Vec::with_capacity(addresses.len());
             let mut outcomes = Vec::with_capacity(addresses.len());
             for address in addresses {
-                outcomes
-                    .push(address.map(|address| calls.push(record::delete_call(target, address.key, &[], None, &[]))));
+                outcomes.push(address.map(|address| keys.push(address.key)));
             }
-            let mut replies = target.run_many(db, &DELETE, calls).await?.into_iter();
+            let call = |target: &Target, number: usize| Ok(record::delete_call(target, &keys[number], &[], None, &[]));
+            let mut replies = target.run_many(db, &DELETE, keys.len(), call).await?.into_iter();
             let outcomes = outcomes.into_iter().map(|outcome| {
                 outcome?;
                 replies.next().unwrap_or_else(|| Ok(Vec::new())).map(|values| record::deleted(&values))

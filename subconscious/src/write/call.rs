@@ -1,9 +1,13 @@
 //! Calls scripts that write records, and interprets their answers.
 
+use std::borrow::Cow;
+
 use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::error::{Error, Result};
-use crate::model::registration::Wanted;
+use crate::model::registration::refused;
+use crate::model::schema::ModelSchema;
+use crate::model::stored::StoredSchema;
 use crate::model::target::Target;
 use crate::scripts::Script;
 use crate::server::Db;
@@ -16,6 +20,7 @@ pub(crate) struct Call {
 }
 
 /// What a call does to one record, for error messages.
+#[derive(Clone, Default)]
 pub(crate) struct Write {
     /// The key of the record.
     pub(crate) key: Vec<u8>,
@@ -27,114 +32,194 @@ pub(crate) struct Write {
     pub(crate) expected: Option<Vec<u8>>,
 }
 
-/// How often a call is made until the schema is stored and the program is registered. It takes many
-/// attempts only if other programs change these in between.
+/// How often a call is made until the program knows the stored schema. It takes many attempts only
+/// if other programs change it in between.
 const ATTEMPTS: usize = 8;
+
+/// Calls that were made in one pipeline, each with the numbers of its records.
+struct Replies<'a> {
+    /// The target with the schema that the last calls were made for.
+    target: Cow<'a, Target>,
+    replies: Vec<(Vec<usize>, Result<Value, RedisError>)>,
+    /// Records for which there was no call, or whose calls were refused, and why.
+    refused: Vec<(usize, Error)>,
+}
 
 impl Target {
     /// Makes a call. One round trip. Two more for the first record of a model, and for the first
-    /// call of a program with other columns.
-    pub(crate) async fn run(&self, db: &Db, script: &Script, call: &Call) -> Result<Vec<Value>> {
-        let Call { command, write } = call;
-        db.may_write(&self.keys).await.map_err(|error| self.failure(write, error))?;
-        for _ in 0..ATTEMPTS {
-            let reply = script.run(db, command).await.map_err(|error| self.failure(write, error))?;
-            match Wanted::of(&reply) {
-                Some(wanted) => self.provide(db, wanted).await?,
-                None => return self.done(write, Answer::of(reply)),
+    /// call of a program whose schema is not the stored one: the call is built again, for that.
+    pub(crate) async fn run(
+        &self,
+        db: &Db,
+        script: &Script,
+        build: impl Fn(&Self) -> Result<Call>,
+    ) -> Result<Vec<Value>> {
+        self.run_known(db, script, build).await.map(|(_, values)| values)
+    }
+
+    /// Does what [`run`](Self::run) does, and also returns the schema that the call was built for.
+    pub(crate) async fn run_known(
+        &self,
+        db: &Db,
+        script: &Script,
+        build: impl Fn(&Self) -> Result<Call>,
+    ) -> Result<(&'static ModelSchema, Vec<Value>)> {
+        let mut target = Cow::Borrowed(self);
+        for attempt in 0..ATTEMPTS {
+            let Call { command, write } = build(&target)?;
+            if attempt == 0 {
+                db.may_write(&self.keys).await.map_err(|error| self.failure(&write, error))?;
+            }
+            let reply = script.run(db, &command).await.map_err(|error| self.failure(&write, error))?;
+            match refused(&reply) {
+                Some(stored) => target = Cow::Owned(target.learn(db, stored).await?),
+                None => return target.done(&write, Answer::of(reply)).map(|values| (target.schema, values)),
             }
         }
-        Err(self.refusal(Some(write), Refusal::Describe))
+        Err(self.changing())
     }
 
-    /// Makes many calls of one script in one pipeline. Returns one result for each call, or an
-    /// error if the connection failed.
-    pub(crate) async fn run_many(&self, db: &Db, script: &Script, calls: Vec<Call>) -> Result<Vec<Result<Vec<Value>>>> {
-        let (commands, writes): (Vec<_>, Vec<_>) = calls.into_iter().map(|call| (call.command, call.write)).unzip();
-        let Some(first) = writes.first() else { return Ok(Vec::new()) };
-        db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
-        let calls = pipeline(commands);
-        let replies = self.provided(db, script, &calls, first, Wanted::of).await?;
-        let results = writes.iter().zip(replies).map(|(write, reply)| match reply {
-            Ok(reply) => self.done(write, Answer::of(reply)),
-            Err(error) => Err(self.failure(write, error)),
-        });
-        Ok(results.collect())
+    /// Makes a call for each of `count` records in one pipeline. `build` makes that for the record
+    /// with a number. Returns one result for each record, or an error if the connection failed.
+    pub(crate) async fn run_many(
+        &self,
+        db: &Db,
+        script: &Script,
+        count: usize,
+        build: impl Fn(&Self, usize) -> Result<Call>,
+    ) -> Result<Vec<Result<Vec<Value>>>> {
+        let (mut commands, mut writes, mut out) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::new());
+        for number in 0..count {
+            match build(self, number) {
+                Ok(Call { command, write }) => {
+                    commands.push((vec![number], command));
+                    writes.push(write);
+                }
+                Err(error) => {
+                    out.push((number, error));
+                    writes.push(Write::default());
+                }
+            }
+        }
+        let writes: Vec<&Write> = writes.iter().collect();
+        let mut first = Some(commands);
+        let groups = |target: &Self, numbers: &[usize]| {
+            let again = |&number: &usize| match build(target, number) {
+                Ok(call) => Some((vec![number], call.command)),
+                Err(error) => {
+                    out.push((number, error));
+                    None
+                }
+            };
+            first.take().unwrap_or_else(|| numbers.iter().filter_map(again).collect())
+        };
+        let Replies { target, replies, refused } =
+            self.replies(db, script, &writes, |_, _| Ok(()), groups, refused).await?;
+        let mut results = results(count, refused.into_iter().chain(out));
+        for (numbers, reply) in replies {
+            let Some(&number) = numbers.first() else { continue };
+            results[number] = match reply {
+                Ok(reply) => target.done(writes[number], Answer::of(reply)),
+                Err(error) => Err(self.failure(writes[number], error)),
+            };
+        }
+        Ok(results)
     }
 
-    /// Makes many calls, in one pipeline, of a script that answers for several records. One call
-    /// covers as many of the `writes` as it has keys. Returns one result for each write, or an
-    /// error if the connection failed.
+    /// Makes calls of a script that answers for several records, in one pipeline. `check` refuses
+    /// records, and `groups` makes the calls for those with these numbers, each with the numbers of
+    /// its records. Returns one result for each of the `writes`, or an error if the connection
+    /// failed.
     pub(crate) async fn run_groups(
         &self,
         db: &Db,
         script: &Script,
-        calls: Vec<(Cmd, usize)>,
-        writes: &[Write],
+        writes: &[&Write],
+        check: impl Fn(&Self, usize) -> Result<()>,
+        groups: impl FnMut(&Self, &[usize]) -> Vec<(Vec<usize>, Cmd)>,
     ) -> Result<Vec<Result<Vec<Value>>>> {
-        let (commands, sizes): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-        let Some(first) = writes.first() else { return Ok(Vec::new()) };
-        let calls = pipeline(commands);
-        db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
         // A call that is refused in this way for its first record has written none of its records.
-        let wanted = |reply: &Value| match reply {
-            Value::Array(answers) => answers.first().and_then(Wanted::of),
+        let of_first = |reply: &Value| match reply {
+            Value::Array(answers) => answers.first().and_then(refused),
             _ => None,
         };
-        let replies = self.provided(db, script, &calls, first, wanted).await?;
-        let mut results = Vec::with_capacity(writes.len());
-        let mut writes = writes.iter();
-        for (size, reply) in sizes.into_iter().zip(replies) {
+        let Replies { target, replies, refused } = self.replies(db, script, writes, check, groups, of_first).await?;
+        let mut results = results(writes.len(), refused);
+        for (numbers, reply) in replies {
             let mut answers = match reply {
                 Ok(Value::Array(answers)) => Ok(answers.into_iter()),
                 Ok(other) => Ok(vec![other].into_iter()),
                 Err(error) => Err(error),
             };
-            for write in writes.by_ref().take(size) {
-                results.push(match &mut answers {
+            for number in numbers {
+                let write = writes[number];
+                results[number] = match &mut answers {
                     Ok(answers) => match Answer::of(answers.next().unwrap_or(Value::Nil)) {
                         Answer::Refused(Refusal::Failed(error)) => {
                             let error = raised(&error);
                             Err(self.failure(write, script.named(db, &write.key, error).await))
                         }
-                        answer => self.done(write, answer),
+                        answer => target.done(write, answer),
                     },
                     Err(error) => Err(self.failure(write, error.clone())),
-                });
+                };
             }
         }
         Ok(results)
     }
 
-    /// Makes calls of one script. If calls were refused because something is missing, provides it
-    /// and repeats these calls.
-    async fn provided(
+    /// Makes calls of one script in a pipeline. Those that were refused because the program does
+    /// not know the stored schema are built again for it, and repeated.
+    async fn replies(
         &self,
         db: &Db,
         script: &Script,
-        calls: &Pipeline,
-        first: &Write,
-        wanted: impl Fn(&Value) -> Option<Wanted>,
-    ) -> Result<Vec<Result<Value, RedisError>>> {
-        let mut replies = script.run_many(db, calls).await.map_err(|error| self.failure(first, error))?;
-        for _ in 0..ATTEMPTS {
-            let refused = replies.iter().enumerate();
-            let mut refused = refused.filter_map(|(at, reply)| Some((at, wanted(reply.as_ref().ok()?)?)));
-            let Some((first_again, what)) = refused.next() else { break };
-            let again: Vec<usize> = [first_again].into_iter().chain(refused.map(|(at, _)| at)).collect();
-            match self.provide(db, what).await {
-                // The answer to each of these calls reports the difference itself.
-                Err(Error::Schema { .. }) => break,
-                outcome => outcome?,
+        writes: &[&Write],
+        check: impl Fn(&Self, usize) -> Result<()>,
+        mut groups: impl FnMut(&Self, &[usize]) -> Vec<(Vec<usize>, Cmd)>,
+        refused: impl Fn(&Value) -> Option<StoredSchema>,
+    ) -> Result<Replies<'_>> {
+        let (mut answered, mut out) = (Vec::new(), Vec::new());
+        let (mut target, mut left) = (Cow::Borrowed(self), (0..writes.len()).collect::<Vec<_>>());
+        let mut why = self.changing();
+        for attempt in 0..ATTEMPTS {
+            left.retain(|&number| match check(&target, number) {
+                Ok(()) => true,
+                Err(error) => {
+                    out.push((number, error));
+                    false
+                }
+            });
+            let Some(first) = left.first().map(|&number| writes[number]) else { break };
+            if attempt == 0 {
+                db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
             }
-            let calls = calls.cmd_iter().enumerate().filter(|(at, _)| again.binary_search(at).is_ok());
-            let calls = pipeline(calls.map(|(_, call)| call.clone()).collect());
-            let second = script.run_many(db, &calls).await.map_err(|error| self.failure(first, error))?;
-            for (at, reply) in again.into_iter().zip(second) {
-                replies[at] = reply;
+            let (numbers, commands): (Vec<_>, Vec<_>) = groups(&target, &left).into_iter().unzip();
+            let replies = script.run_many(db, &pipeline(commands)).await;
+            let replies = replies.map_err(|error| self.failure(first, error))?;
+            left.clear();
+            let mut stored = None;
+            for (numbers, reply) in numbers.into_iter().zip(replies) {
+                match reply.as_ref().ok().and_then(&refused) {
+                    Some(other) => {
+                        left.extend(numbers);
+                        stored = Some(other);
+                    }
+                    None => answered.push((numbers, reply)),
+                }
+            }
+            let Some(stored) = stored else { break };
+            match target.learn(db, stored).await {
+                Ok(other) => target = Cow::Owned(other),
+                Err(error @ Error::Schema { .. }) => {
+                    why = error;
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(replies)
+        out.extend(left.into_iter().map(|number| (number, why.clone())));
+        Ok(Replies { target, replies: answered, refused: out })
     }
 
     fn done(&self, write: &Write, answer: Answer) -> Result<Vec<Value>> {
@@ -150,6 +235,15 @@ impl Target {
         }
         Error::of_write(error, self.schema.name(), write.operation, write.repeatable)
     }
+}
+
+/// A result for each of `count` records. Some were refused, and the others have no answer yet.
+fn results(count: usize, refused: impl IntoIterator<Item = (usize, Error)>) -> Vec<Result<Vec<Value>>> {
+    let mut results: Vec<Result<Vec<Value>>> = (0..count).map(|_| Ok(Vec::new())).collect();
+    for (number, why) in refused {
+        results[number] = Err(why);
+    }
+    results
 }
 
 fn pipeline(commands: Vec<Cmd>) -> Pipeline {

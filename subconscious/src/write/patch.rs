@@ -150,7 +150,7 @@ impl PatchedColumn {
     }
 
     fn writes_index(&self, schema: &ModelSchema) -> bool {
-        self.is_written() && schema.columns()[self.at].is_indexed()
+        self.is_written() && schema.columns()[self.at].is_maintained()
     }
 }
 
@@ -170,11 +170,19 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// Builds a call of patch.lua. The columns with an index come first in `patched`. The record is
-/// left alone if one of the seen fields has changed.
+/// The changes in the order of patch.lua: those of columns with an index come first.
+fn in_order<'a>(schema: &ModelSchema, patched: &'a [PatchedColumn]) -> Vec<&'a PatchedColumn> {
+    let mut ordered: Vec<&PatchedColumn> = patched.iter().collect();
+    ordered.sort_by_key(|patched| !patched.writes_index(schema));
+    ordered
+}
+
+/// Builds a call of patch.lua. The record is left alone if one of the seen fields has changed. The
+/// script answers in the order of [`in_order`].
 fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: &Lifetime, seen: &[Seen]) -> Call {
     let schema = target.schema;
     let columns = schema.columns();
+    let patched = in_order(schema, patched);
     let indexed = patched.iter().take_while(|patched| patched.writes_index(schema)).count();
     let others: Vec<usize> = match lifetime {
         Lifetime::AsBefore => Vec::new(),
@@ -186,7 +194,7 @@ fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: 
         Lifetime::At(milliseconds) => ("at", milliseconds.to_string()),
         Lifetime::Never => ("never", String::new()),
         Lifetime::Column => {
-            let deadline = |patched: &PatchedColumn| schema.expires_at.is_some_and(|at| patched.writes(at));
+            let deadline = |patched: &&PatchedColumn| schema.expires_at.is_some_and(|at| patched.writes(at));
             let at = patched.iter().position(deadline).unwrap_or_default();
             (columns[patched[at].at].unit.code(), (at + 1).to_string())
         }
@@ -204,7 +212,7 @@ fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: 
     for at in 0..indexed {
         command.arg(groups + 5 * at + 2);
     }
-    for patched in patched {
+    for patched in &patched {
         let column = &columns[patched.at];
         let default = column.default.and_then(|default| default());
         let lacking = match default {
@@ -218,7 +226,7 @@ fn patch_call(target: &Target, key: &[u8], patched: &[PatchedColumn], lifetime: 
     push_seen(&mut command, seen);
     let version = patched.iter().find(|patched| patched.change == Change::Version && !patched.value.is_empty());
     let expected = version.map(|patched| patched.value.clone());
-    let counts = |patched: &PatchedColumn| matches!(patched.change, Change::Add | Change::Version);
+    let counts = |patched: &&PatchedColumn| matches!(patched.change, Change::Add | Change::Version);
     let repeatable = expected.is_some() || !patched.iter().any(counts);
     Call { command, write: Write { key: key.to_vec(), operation: "patch", repeatable, expected } }
 }
@@ -242,15 +250,7 @@ fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Re
     let column = &schema.columns()[at];
     let none = ("", "");
     let (change, value, ordinal, bounds) = match request {
-        ChangeRequest::Set { stored, ordinal } => {
-            if column.is_indexed() {
-                column
-                    .kind
-                    .check_indexed(&stored)
-                    .map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
-            }
-            (Change::Set, stored, ordinal, none)
-        }
+        ChangeRequest::Set { stored, ordinal } => (Change::Set, stored, ordinal, none),
         ChangeRequest::Clear => (Change::Clear, Vec::new(), 0, none),
         ChangeRequest::Add { by, bounds } => (Change::Add, by, 0, bounds),
         ChangeRequest::Expect(Some(version)) if column.automatic == Some(Automatic::Version) => {
@@ -263,15 +263,20 @@ fn patched_column(schema: &ModelSchema, at: usize, request: ChangeRequest) -> Re
 
 /// What a patch changes in each record.
 pub(crate) struct Patch {
-    /// Those with an index come first, and the script answers in this order.
     patched: Vec<PatchedColumn>,
     lifetime: Lifetime,
 }
 
 impl Patch {
-    /// A call for a record, which is left alone if one of the seen fields has changed.
-    pub(crate) fn call(&self, target: &Target, key: &[u8], seen: &[Seen]) -> Call {
-        patch_call(target, key, &self.patched, &self.lifetime, seen)
+    /// A call for a record, which is left alone if one of the seen fields has changed. Values that
+    /// are too long for the indexes that are maintained are refused.
+    pub(crate) fn call(&self, target: &Target, key: &[u8], seen: &[Seen]) -> Result<Call> {
+        let schema = target.schema;
+        for PatchedColumn { at, value, .. } in self.patched.iter().filter(|patched| patched.change == Change::Set) {
+            let column = &schema.columns()[*at];
+            column.try_index(value).map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
+        }
+        Ok(patch_call(target, key, &self.patched, &self.lifetime, seen))
     }
 }
 
@@ -306,7 +311,6 @@ pub(crate) fn patch_of(
         (None, Some((milliseconds, true))) => Lifetime::After(milliseconds),
         _ => Lifetime::AsBefore,
     };
-    patched.sort_by_key(|patched| !patched.writes_index(schema));
     Ok(Patch { patched, lifetime })
 }
 
@@ -318,25 +322,23 @@ pub(crate) async fn patch(
     address: Address,
     changes: Vec<(usize, Result<ChangeRequest, ValueError>)>,
 ) -> Result<Vec<(usize, Vec<u8>)>> {
-    let schema = target.schema;
-    let patch = patch_of(schema, changes)?;
+    let patch = patch_of(target.program, changes)?;
     let Patch { patched, lifetime } = &patch;
+    let schema = target.schema;
     if matches!(lifetime, Lifetime::AsBefore)
         && (1..=COUNTERS).contains(&patched.len())
-        && patched.iter().all(|patched| patched.change == Change::Add && !schema.columns()[patched.at].is_indexed())
+        && patched.iter().all(|patched| patched.change == Change::Add && !schema.columns()[patched.at].is_maintained())
     {
-        let call = counter_call(target, &address, patched);
-        let mut values = target.run(db, &COUNTER, &call).await?.into_iter();
+        let mut values =
+            target.run(db, &COUNTER, |target| Ok(counter_call(target, &address, patched))).await?.into_iter();
         if values.next() == Some(Value::Int(1)) && values.len() == patched.len() {
             return Ok(patched.iter().map(|patched| patched.at).zip(values.map(reply::bytes)).collect());
         }
     }
-    let counted: Vec<usize> = patched
-        .iter()
-        .filter(|patched| matches!(patched.change, Change::Add | Change::Version))
-        .map(|patched| patched.at)
-        .collect();
-    let values = target.run(db, &PATCH, &patch.call(target, &address.key, &[])).await?;
+    let (schema, values) = target.run_known(db, &PATCH, |target| patch.call(target, &address.key, &[])).await?;
+    let counts = |patched: &&PatchedColumn| matches!(patched.change, Change::Add | Change::Version);
+    let counted = in_order(schema, patched).into_iter().filter(counts).map(|patched| patched.at);
+    let counted: Vec<usize> = counted.collect();
     if values.len() != 1 + counted.len() {
         return Err(target.unexpected(&values));
     }
@@ -369,9 +371,12 @@ pub(crate) async fn expire(
             bounds: ("", ""),
         });
     }
-    let mut call = patch_call(target, &address.key, &patched, &lifetime, &[]);
-    call.write.operation = operation;
-    target.run(db, &PATCH, &call).await.map(drop)
+    let build = |target: &Target| {
+        let mut call = patch_call(target, &address.key, &patched, &lifetime, &[]);
+        call.write.operation = operation;
+        Ok(call)
+    };
+    target.run(db, &PATCH, build).await.map(drop)
 }
 
 /// The remaining time to live of a record; `None` if it lives for ever.

@@ -45,7 +45,7 @@ pub(crate) struct Saving {
 
 impl Saving {
     pub(crate) fn new(mut writer: RecordWriter, target: &Target, verb: Verb) -> Result<Self> {
-        let schema = target.schema;
+        let schema = target.program;
         let id = writer.id()?;
         let unassigned = schema.has_automatic_key() && id == b"0";
         let key = target.keys.record(if unassigned { b"" } else { &id });
@@ -64,41 +64,51 @@ impl Saving {
         Ok(Self { writer, id, version, write })
     }
 
+    /// Refuses values that are too long for the indexes of other programs. The program's own have
+    /// been looked at.
+    pub(crate) fn check(&self, target: &Target) -> Result<()> {
+        let schema = target.schema;
+        let own = schema.indexed.iter().filter(|&&at| at < schema.all.len());
+        for &at in own.filter(|&&at| !target.program.columns()[at].is_maintained()) {
+            let (column, value) = (&schema.columns()[at], self.value(at).unwrap_or_default());
+            column.try_index(value).map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
+        }
+        Ok(())
+    }
+
     fn value(&self, at: usize) -> Option<&[u8]> {
         self.writer.value(at)
     }
 
     /// The ordinal of the value that the column will have.
-    fn ordinal(&self, at: usize) -> u16 {
-        let schema = self.writer.schema;
+    fn ordinal(&self, schema: &ModelSchema, at: usize) -> u16 {
         match &self.version {
             Some(version) if schema.version == Some(at) => schema.columns()[at].ordinal_of(version).unwrap_or(0),
             _ => self.writer.ordinal(at),
         }
     }
 
-    fn nulls(&self) -> impl Iterator<Item = usize> {
-        self.writer.schema.stored.iter().copied().filter(|&at| self.value(at).is_none())
+    fn nulls(&self, schema: &ModelSchema) -> impl Iterator<Item = usize> {
+        schema.stored.iter().copied().filter(|&at| self.value(at).is_none())
     }
 
     /// The approximate number of bytes of the arguments that [`Saving::push`] adds.
-    pub(crate) fn bytes(&self) -> usize {
-        self.writer.length() + self.writer.schema.names_length + 8 * self.writer.schema.indexed.len() + 64
+    pub(crate) fn bytes(&self, schema: &ModelSchema) -> usize {
+        self.writer.length() + schema.names_length + 8 * schema.indexed.len() + 64
     }
 
     /// The number of arguments that [`Saving::push`] adds.
-    pub(crate) fn arguments(&self) -> usize {
-        let schema = self.writer.schema;
-        let nulls = self.nulls().count();
-        head(schema) + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 2 * (schema.stored.len() - nulls)
+    pub(crate) fn arguments(&self, schema: &ModelSchema) -> usize {
+        let (nulls, defaults) = (self.nulls(schema).count(), foreign_defaults(schema));
+        let values = schema.stored.len() - nulls + defaults;
+        head(schema) + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 2 * values
     }
 
     /// Adds the record's arguments in the order of put.lua. `before` is the number of arguments
     /// that precede them.
-    pub(crate) fn push(&self, command: &mut Cmd, before: usize) {
-        let schema = self.writer.schema;
+    pub(crate) fn push(&self, schema: &ModelSchema, command: &mut Cmd, before: usize) {
         let columns = schema.columns();
-        let nulls = self.nulls().count();
+        let nulls = self.nulls(schema).count();
         // ARGV counts from 1.
         let mut next = before + head(schema) + 2 * schema.indexed.len() + 4 * schema.automatic.len() + nulls + 1;
         let mut position = vec![0; columns.len()];
@@ -106,7 +116,12 @@ impl Saving {
             position[at] = next + 1;
             next += 2;
         }
-        command.arg(id::to_directory(schema, &self.id)).arg(self.arguments()).arg(nulls);
+        let own = columns.len() - schema.foreign;
+        for (at, _) in columns.iter().enumerate().skip(own).filter(|(_, column)| column.foreign_default.is_some()) {
+            position[at] = next + 1;
+            next += 2;
+        }
+        command.arg(id::to_directory(schema, &self.id)).arg(self.arguments(schema)).arg(nulls);
         match (schema.expires_at, schema.ttl) {
             (Some(at), _) => {
                 command.arg(position[at]);
@@ -117,7 +132,12 @@ impl Saving {
             (None, None) => {}
         }
         for &at in &schema.indexed {
-            command.arg(columns[at].index_spec(self.ordinal(at)));
+            let ordinal = match &columns[at].foreign_default {
+                Some((_, ordinal)) => *ordinal,
+                None if at < own => self.ordinal(schema, at),
+                None => 0,
+            };
+            command.arg(columns[at].index_spec(ordinal));
         }
         for &at in &schema.indexed {
             command.arg(position[at]);
@@ -134,7 +154,7 @@ impl Saving {
                 Some(Automatic::Increment) | None => command.arg(column.greatest).arg("increment"),
             };
         }
-        for at in self.nulls() {
+        for at in self.nulls(schema) {
             command.arg(columns[at].name());
         }
         for &at in &schema.stored {
@@ -142,7 +162,17 @@ impl Saving {
                 command.arg(columns[at].name()).arg(value);
             }
         }
+        for column in &columns[own..] {
+            if let Some((default, _)) = &column.foreign_default {
+                command.arg(column.name()).arg(default);
+            }
+        }
     }
+}
+
+/// The number of foreign columns with a default.
+fn foreign_defaults(schema: &ModelSchema) -> usize {
+    schema.foreign().iter().filter(|column| column.foreign_default.is_some()).count()
 }
 
 /// The number of arguments of a record before its index specs.
@@ -166,6 +196,7 @@ pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usiz
         (None, Some((_, renew))) => command.arg(if renew { "renew" } else { "new" }),
         (None, None) => command.arg(""),
     };
+    command.arg(schema.foreign_indexed()).arg(foreign_defaults(schema));
     for &at in schema.indexed.iter().chain(&schema.automatic) {
         command.arg(schema.columns()[at].name());
     }
@@ -174,7 +205,7 @@ pub(crate) fn push_model(target: &Target, verb: Verb, command: &mut Cmd) -> usiz
 
 /// The number of arguments that [`push_model`] adds.
 pub(crate) fn model_arguments(schema: &ModelSchema) -> usize {
-    7 + schema.indexed.len() + schema.automatic.len()
+    9 + schema.indexed.len() + schema.automatic.len()
 }
 
 /// The approximate number of bytes of these arguments.
@@ -208,14 +239,18 @@ impl Saved {
 
 pub(crate) async fn save(db: &Db, target: &Target, record: RecordWriter, verb: Verb) -> Result<Saved> {
     let saving = Saving::new(record, target, verb)?;
-    let (arguments, bytes) =
-        (saving.arguments() + model_arguments(target.schema), saving.bytes() + model_bytes(target));
-    let mut command = SAVE.call_on([&saving.write.key[..]].into_iter(), arguments, bytes);
-    let before = push_model(target, verb, &mut command);
-    saving.push(&mut command, before);
-    let call = Call { command, write: saving.write };
-    let values = target.run(db, &SAVE, &call).await?;
-    Saved::new(target, call.write.key, values)
+    let build = |target: &Target| {
+        saving.check(target)?;
+        let schema = target.schema;
+        let arguments = saving.arguments(schema) + model_arguments(schema);
+        let bytes = saving.bytes(schema) + model_bytes(target);
+        let mut command = SAVE.call_on([&saving.write.key[..]].into_iter(), arguments, bytes);
+        let before = push_model(target, verb, &mut command);
+        saving.push(schema, &mut command, before);
+        Ok(Call { command, write: saving.write.clone() })
+    };
+    let values = target.run(db, &SAVE, build).await?;
+    Saved::new(target, saving.write.key, values)
 }
 
 /// The command that reads a record: its row, then these columns.
@@ -290,13 +325,13 @@ pub(crate) fn seen_form(value: impl AsRef<[u8]>) -> Vec<u8> {
 /// record alone if one of the seen fields has changed.
 pub(crate) fn delete_call(
     target: &Target,
-    key: Vec<u8>,
+    key: &[u8],
     fields: &[usize],
     expected: Option<Vec<u8>>,
     seen: &[Seen],
 ) -> Call {
     let schema = target.schema;
-    let mut command = DELETE.call(&key);
+    let mut command = DELETE.call(key);
     command.arg(&target.keys.prefix).arg(&schema.registration).arg(schema.id_width).arg(schema.indexed.len());
     command.arg(fields.len());
     match (schema.version, &expected) {
@@ -309,7 +344,7 @@ pub(crate) fn delete_call(
         command.arg(schema.columns()[at].name());
     }
     push_seen(&mut command, seen);
-    Call { command, write: Write { key, operation: "delete", repeatable: true, expected } }
+    Call { command, write: Write { key: key.to_vec(), operation: "delete", repeatable: true, expected } }
 }
 
 /// Whether delete.lua found the record.
@@ -318,8 +353,8 @@ pub(crate) fn deleted(values: &[Value]) -> bool {
 }
 
 pub(crate) async fn delete(db: &Db, target: &Target, address: Address, expected: Option<Vec<u8>>) -> Result<bool> {
-    let call = delete_call(target, address.key, &[], expected, &[]);
-    Ok(deleted(&target.run(db, &DELETE, &call).await?))
+    let build = |target: &Target| Ok(delete_call(target, &address.key, &[], expected.clone(), &[]));
+    Ok(deleted(&target.run(db, &DELETE, build).await?))
 }
 
 /// The version of a record, if its model has one.
@@ -328,10 +363,13 @@ pub(crate) fn version(record: &RecordWriter) -> Option<Vec<u8>> {
 }
 
 pub(crate) async fn take<'a>(db: &Db, target: &Target, address: &'a Address) -> Result<Option<RecordReader<'a>>> {
-    let schema = target.schema;
-    let mut call = delete_call(target, address.key.clone(), &schema.stored, None, &[]);
-    (call.write.operation, call.write.repeatable) = ("take", false);
-    let mut values = target.run(db, &DELETE, &call).await?;
+    let schema = target.program;
+    let build = |target: &Target| {
+        let mut call = delete_call(target, &address.key, &schema.stored, None, &[]);
+        (call.write.operation, call.write.repeatable) = ("take", false);
+        Ok(call)
+    };
+    let mut values = target.run(db, &DELETE, build).await?;
     match values.pop() {
         Some(fields @ Value::Array(_)) => found(schema, &address.key, address.id(), fields),
         // A record that consists of its key only has no fields to read.

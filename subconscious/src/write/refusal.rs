@@ -14,12 +14,12 @@ impl Target {
         let named = |name: &[u8]| self.schema.columns().iter().find(|column| column.name().as_bytes() == name);
         let name_of = |name: &[u8]| named(name).map_or("", ColumnSchema::name);
         let key = || write.map_or_else(|| self.keys.prefix.clone(), |write| printable(&write.key));
-        let schema = |difference| Error::Schema { model, difference };
         match refusal {
             Refusal::Exists => Error::AlreadyExists { model, key: key() },
             Refusal::Missing => Error::NotFound { model, key: key() },
             Refusal::Duplicate { column, value } => {
-                Error::Duplicate { model, column: name_of(&column), value: Excerpt(&value).to_string() }
+                let (column, value) = (name_of(&column), Excerpt(&value).to_string());
+                Error::Duplicate { model, column, value, records: Vec::new() }
             }
             Refusal::Conflict(stored) => {
                 let expected = write.and_then(|write| write.expected.as_deref()).unwrap_or_default();
@@ -65,16 +65,11 @@ impl Target {
                 let reason = format!("an indexed value has at most {LONGEST_INDEXED} bytes, that of {key} has more");
                 Error::BadData { model, column: name_of(&column), reason }
             }
-            Refusal::Schema(indexes, types) => schema(self.schema.difference(&indexes, &types)),
-            Refusal::Building(column) if column.contains('#') => schema(format!(
-                "its layout is still being changed. `{model}::migrate` changes it, and goes on where it was stopped"
-            )),
-            Refusal::Building(column) => schema(format!(
-                "the index of {} is still being built. `{model}::migrate` builds it, and goes on where it was stopped",
-                column.trim_matches(':').replace(':', ", ")
-            )),
-            Refusal::Columns(types) => schema(self.schema.conflict(&types).unwrap_or_else(changing)),
-            Refusal::Describe | Refusal::Dropping => schema(changing()),
+            Refusal::Schema(stored) => match stored.lacks(self.program) {
+                Some(difference) => Error::Schema { model, difference },
+                None => self.changing(),
+            },
+            Refusal::Dropping => self.changing(),
             Refusal::Corrupt(reason) => Error::Corrupt { model, column: None, key: key(), reason },
             // The callers that can act on these handle them before. Here they are unexpected.
             other @ (Refusal::Due
@@ -84,9 +79,10 @@ impl Target {
             | Refusal::Unknown(_)) => self.unexpected(&other),
         }
     }
-}
 
-/// The difference to report if a call that was repeated several times still found another schema.
-fn changing() -> String {
-    "another program changes its schema at the same time. Try again".into()
+    /// The error of a call that was repeated several times, and still found another schema.
+    pub(crate) fn changing(&self) -> Error {
+        let difference = "another program changes its schema at the same time. Try again".into();
+        Error::Schema { model: self.schema.name(), difference }
+    }
 }

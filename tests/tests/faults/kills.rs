@@ -124,8 +124,10 @@ async fn a_migrator() {
     println!("\n>");
     loop {
         new::Task::migrate(&db).await.unwrap();
+        new::Task::drop_unused_indexes(&db).await.unwrap();
         println!("<new");
         old::Task::migrate(&db).await.unwrap();
+        old::Task::drop_unused_indexes(&db).await.unwrap();
         println!("<old");
     }
 }
@@ -150,6 +152,7 @@ async fn a_migration_whose_process_is_killed_goes_on_where_it_was() {
         // Whatever it was at, either program can go on.
         if round % 2 == 0 {
             new::Task::migrate(&f.db).await.unwrap();
+            new::Task::drop_unused_indexes(&f.db).await.unwrap();
             indexes::assert_exact::<new::Task>(&f).await;
             assert!(new::Task::check(&f.db).await.unwrap().is_clean());
             let found = new::Task::filter_by(|t| t.at.eq(7)).order_by(|t| t.title.asc()).fetch(&f.db).await.unwrap();
@@ -158,6 +161,7 @@ async fn a_migration_whose_process_is_killed_goes_on_where_it_was() {
             assert_eq!(found.iter().map(|task| &task.title).collect::<Vec<_>>(), titles);
         } else {
             old::Task::migrate(&f.db).await.unwrap();
+            old::Task::drop_unused_indexes(&f.db).await.unwrap();
             indexes::assert_exact::<old::Task>(&f).await;
             let mut found = old::Task::all().fetch(&f.db).await.unwrap();
             found.sort_by_key(|task| task.id);

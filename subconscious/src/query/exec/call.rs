@@ -15,7 +15,7 @@ use crate::value::parse;
 
 /// Begins a call, with the arguments that all of these scripts have.
 pub(super) fn begin(db: &Db, target: &Target, script: &Script) -> redis::Cmd {
-    let Target { schema, keys } = target;
+    let Target { schema, keys, .. } = target;
     // Room for the arguments of most calls.
     let mut command = script.call_on([keys.temporary().as_bytes()].into_iter(), 40, 500);
     command.arg(&keys.prefix).arg(target.reader(db)).arg(db.budget()).arg(schema.id_width);

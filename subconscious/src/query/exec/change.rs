@@ -16,7 +16,7 @@ const STEP: u64 = 500;
 
 /// Makes a call that changes the record with this key, unless one of the seen fields has changed.
 /// Its script answers 1 if it has changed the record, and 2 if one of the fields differs.
-type ChangeCall<'a> = dyn Fn(&Target, &[u8], &[Seen]) -> Call + Sync + 'a;
+type ChangeCall<'a> = dyn Fn(&Target, &[u8], &[Seen]) -> Result<Call> + Sync + 'a;
 
 impl Execution {
     /// Changes the records that match, `limit` at most, and returns how many were changed. Two
@@ -42,9 +42,13 @@ impl Execution {
                     let seen = |hit: &Hit| seen(schema, &columns, hit.fields.as_ref()?);
                     todo.retain(|hit| seen(hit).is_some());
                     let target = &self.context.target;
-                    let calls = todo.iter().filter_map(|hit| Some(call(target, &hit.key, &seen(hit)?))).collect();
+                    let call = |target: &Target, number: usize| {
+                        let hit: &Hit = &todo[number];
+                        call(target, &hit.key, &seen(hit).unwrap_or_default())
+                    };
+                    let replies = target.run_many(&self.context.db, script, todo.len(), call).await?;
                     let mut differ = Vec::new();
-                    for (hit, reply) in todo.into_iter().zip(target.run_many(&self.context.db, script, calls).await?) {
+                    for (hit, reply) in todo.into_iter().zip(replies) {
                         match reply?.first() {
                             Some(Value::Int(1)) => (all, left) = (all + 1, left - 1),
                             Some(Value::Int(2)) => differ.push(hit),

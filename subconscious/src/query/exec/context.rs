@@ -6,6 +6,7 @@ use futures::future::try_join_all;
 use redis::Value;
 
 use crate::error::{Error, Result};
+use crate::model::index::Need;
 use crate::model::target::Target;
 use crate::query::exec::bitmaps::{self, Bitmaps};
 use crate::query::exec::evaluate;
@@ -72,17 +73,22 @@ pub(super) fn size(value: &Value) -> usize {
     }
 }
 
-/// The filter of a request, or the error if it is refused.
-pub(crate) fn filter(target: &Target, request: &Request) -> Result<Node> {
-    match request.condition.refusal(target.schema) {
-        None => Ok(Node::of(target.schema, &request.condition)),
-        Some(reason) => Err(Error::InvalidQuery { model: target.schema.name(), reason }),
+/// The filter of a request, or the error if it is refused. Notes what the request needs.
+pub(crate) fn filter(target: &mut Target, request: &Request) -> Result<Node> {
+    if let Some(reason) = request.condition.refusal(target.schema) {
+        return Err(Error::InvalidQuery { model: target.schema.name(), reason });
     }
+    let schema = target.schema;
+    let filter = Node::of(schema, &request.condition);
+    let of_order = request.order.iter().map(|key| Need::Order(key.column));
+    target.need(filter.leaves().into_iter().map(Leaf::need).chain(of_order));
+    let same = std::ptr::eq(schema, target.schema);
+    Ok(if same { filter } else { Node::of(target.schema, &request.condition) })
 }
 
 impl Context {
-    pub(super) fn new(db: &Db, target: Target, request: Request, from: Position, skip: u64) -> Result<Self> {
-        let filter = filter(&target, &request)?;
+    pub(super) fn new(db: &Db, mut target: Target, request: Request, from: Position, skip: u64) -> Result<Self> {
+        let filter = filter(&mut target, &request)?;
         // Scripts read a single container or sorted set without an intermediate bitmap.
         let alone = matches!(
             filter,

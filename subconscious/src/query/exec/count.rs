@@ -99,8 +99,8 @@ pub(crate) async fn estimate(db: &Db, target: &Target, condition: &Condition) ->
     if context.client_side {
         return Ok(None);
     }
-    let command = call::begin(&context.db, target, &ESTIMATE);
-    match call::run(&context.db, target, &ESTIMATE, command, &context.filter).await {
+    let command = call::begin(&context.db, &context.target, &ESTIMATE);
+    match call::run(&context.db, &context.target, &ESTIMATE, command, &context.filter).await {
         Ok(mut reply) => reply.number().map(Some),
         Err(error) if error.refuses_writes() => Ok(None),
         Err(error) => Err(error),

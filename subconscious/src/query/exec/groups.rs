@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use redis::Value;
 
 use crate::error::{Error, Result};
+use crate::model::index::Need;
 use crate::model::target::Target;
 use crate::query::exec::context::filter;
 use crate::query::exec::hit::Hit;
@@ -58,8 +59,14 @@ impl Tally {
 }
 
 /// The values of the columns that records have together, each with the number of these records.
-pub(crate) async fn count(db: &Db, target: Target, request: Request, columns: &[usize]) -> Result<Vec<(Group, u64)>> {
-    let filter = filter(&target, &request)?;
+pub(crate) async fn count(
+    db: &Db,
+    mut target: Target,
+    request: Request,
+    columns: &[usize],
+) -> Result<Vec<(Group, u64)>> {
+    target.need(columns.iter().map(|&at| Need::Values(at)));
+    let filter = filter(&mut target, &request)?;
     let is_list = |column: &usize| target.schema.columns()[*column].kind == Kind::List;
     // The script keeps intermediate bitmaps, and evaluates the whole filter for a segment.
     let indexed = if columns.iter().any(is_list) || db.is_read_only() || filter.is_long() {
@@ -91,7 +98,7 @@ async fn by_indexes(
         if place > 0 {
             let narrow = |(group, _): (Group, u64)| {
                 let request = among(request, columns, &group);
-                let filter = filter(target, &request)?;
+                let filter = filter(&mut target.clone(), &request)?;
                 Ok((group, request, filter))
             };
             narrowed = counts.drain(..).map(narrow).collect::<Result<_>>()?;

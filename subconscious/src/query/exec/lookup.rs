@@ -16,7 +16,7 @@ const NEAR: u32 = 16;
 /// Finds which records have the rows, in the order of `rows`. One round trip. A row may have got
 /// another record since it was found.
 pub(crate) async fn locate(db: &Db, target: &Target, rows: &[u32]) -> Result<Vec<Hit>> {
-    let Target { schema, keys } = target;
+    let Target { schema, keys, .. } = target;
     let mut sorted = rows.to_vec();
     sorted.sort_unstable();
     let mut pipeline = redis::Pipeline::with_capacity(rows.len());

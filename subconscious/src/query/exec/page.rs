@@ -70,7 +70,7 @@ pub(super) async fn read(
     filter: &Node,
     page: PageRequest<'_>,
 ) -> Result<PageReply> {
-    let Target { schema, keys } = target;
+    let Target { schema, keys, .. } = target;
     let mut command = call::begin(db, target, &QUERY);
     command.arg(if page.columns.is_some() { "page" } else { "ids" });
     command.arg(page.rows).arg(page.skip).arg(page.skip.saturating_add(page.left).min(1 << 40));

@@ -10,6 +10,7 @@ use std::slice;
 
 use redis::Value;
 
+use crate::model::index::Need;
 use crate::model::schema::{ColumnSchema, ModelSchema};
 use crate::query::filter::{Bound, Condition};
 use crate::query::plan::cost;
@@ -309,6 +310,16 @@ impl Leaf {
             | Self::Null { column }
             | Self::Ordinals { column, .. }
             | Self::Range { column, .. } => *column,
+        }
+    }
+
+    /// What the leaf needs of the index of its column.
+    pub(crate) fn need(&self) -> Need {
+        match *self {
+            Self::Equals { column, .. } | Self::In { column, .. } => Need::Values(column),
+            Self::Unique { column, .. } => Need::Owners(column),
+            Self::Null { column } => Need::Nulls(column),
+            Self::Ordinals { column, .. } | Self::Range { column, .. } => Need::Order(column),
         }
     }
 

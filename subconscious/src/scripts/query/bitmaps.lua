@@ -20,7 +20,7 @@ local function run()
   local refusal = not_ready()
   if refusal then return refusal end
   local node = parse_filter(7)
-  refusal = refused()
+  refusal = too_long()
   if refusal then return refusal end
   local filter, residual = split(node)
   local first, last, step = 0, segments - 1, 1

@@ -35,7 +35,7 @@ local function run()
   local refusal = not_ready()
   if refusal then return refusal end
   local n, more, node = 0, false, parse_filter(9)
-  refusal = refused()
+  refusal = too_long()
   if refusal then return refusal end
   local word, first, second, walked = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
   local function visit()

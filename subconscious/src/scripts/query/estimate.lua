@@ -19,7 +19,7 @@ local function run()
   local refusal = not_ready()
   if refusal then return refusal end
   local node = parse_filter(5)
-  refusal = refused()
+  refusal = too_long()
   if refusal then return refusal end
   if node[1] == 'range' then return { node.size } end
   local filter, residual = split(node)

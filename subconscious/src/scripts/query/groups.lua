@@ -145,9 +145,8 @@ local function run()
   local refusal = not_ready()
   if refusal then return refusal end
   if total == 0 then return { 'counted', -1, '', 0 } end
-  needs(name)
   local node = parse_filter(11 + ARGV[10])
-  refusal = refused()
+  refusal = too_long()
   if refusal then return refusal end
   local filter, residual = split(node)
   if residual then

@@ -50,8 +50,6 @@ local function run()
   while at <= #ARGV do
     local operator, name, found, node = ARGV[at], ARGV[at + 1], nil, nil
     node, at = parse_filter(at)
-    refusal = refused(true)
-    if refusal then return refusal end
     if operator == 'equals' or operator == 'null' then
       found = read(node)
     elseif operator == 'unique' then

@@ -30,10 +30,8 @@
 --                                 form of the index. With `divided`, all values are known to be so
 --           parse_filter(first)   the node that begins at ARGV[first], and the position in ARGV
 --                                 after it
---           needs(name)           notes that a column's index is needed
---           refused(by_client)    a refusal if one of the noted indexes is being built, or if the
---                                 posting lists of the filter are so long that the client has to
---                                 evaluate it, and does not do so
+--           too_long()            a refusal if the posting lists of the filter are so long that the
+--                                 client has to evaluate it
 
 local ALL, NONE = { 'all' }, { 'none' }
 
@@ -104,13 +102,8 @@ local function one_of(name, values, as_stored, divided)
   return node
 end
 
-local unbuilt
-local function needs(name)
-  if building and name ~= '' and string.find(building, ':' .. name .. ':', 1, true) then unbuilt = unbuilt or name end
-end
-local function refused(by_client)
-  if unbuilt then return refuse('building', unbuilt) end
-  if not by_client and listed > math.max(budget * 2, 512) then return refuse('lists') end
+local function too_long()
+  if listed > math.max(budget * 2, 512) then return refuse('lists') end
 end
 
 -- One function that compares, not one for each operator: making a function costs a small query
@@ -141,7 +134,6 @@ local function parse()
   end
   local name = ARGV[at]
   at = at + 1
-  if building then needs(name) end
   if operator == 'equals' then
     at = at + 1
     return leaf(name, ARGV[at - 1])

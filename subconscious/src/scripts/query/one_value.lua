@@ -7,7 +7,7 @@
 local function one_value()
   local at = 18 + ARGV[17]
   local usual = ARGV[at] == 'equals' and #ARGV == at + 2 and ARGV[14] == '' and ARGV[13] == 'choose'
-  if not usual or refusal or building or total == 0 or wanted == 0 or index == INDEX_ORDINALS then return nil end
+  if not usual or refusal or total == 0 or wanted == 0 or index == INDEX_ORDINALS then return nil end
   -- A member of these orders always has more than the row, so its score is not found by the row.
   local kind = byte(ARGV[12], 2)
   if kind == KIND_BYTES or kind == KIND_DECIMAL then return nil end

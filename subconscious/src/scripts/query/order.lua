@@ -24,7 +24,7 @@ local function run()
   local refusal = not_ready(true)
   if refusal then return refusal end
   local node, key, mark = parse_filter(11), p .. KEY_SORTED .. ARGV[5], ARGV[7]
-  refusal = refused()
+  refusal = too_long()
   if refusal then return refusal end
   local low, high, count = node.from or 0, node.to or call('ZCARD', key), tonumber(ARGV[9])
   if node == NONE then high = 0 end

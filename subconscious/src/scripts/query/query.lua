@@ -326,9 +326,8 @@ local function run()
   if refusal then return refusal end
   local more = false
   if total > 0 and wanted > 0 then
-    needs(order)
     local node = parse_filter(18 + ARGV[17])
-    refusal = refused()
+    refusal = too_long()
     if refusal then return refusal end
     if order ~= '' then
       more = ordered(node)

@@ -3,11 +3,12 @@
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   prefix of all keys of the model
--- ARGV[2]   fingerprint of the schema
+-- ARGV[2]   the stored fingerprint that the caller saw
 -- ARGV[3]   width in bytes of an entry of the row directory; 0 if the directory is made of hashes
 -- ARGV[4]   number of rows to read
 -- ARGV[5]   n, the number of columns whose indexes are built
 -- ARGV[6]   1 if the row directory gets strings instead of hashes, else 0
+-- ARGV[7]   the fingerprint of the schema when all is built, or "" if more is to be done then
 -- then      n names
 --           n index specs (see index.lua)
 --           n times 0 (positions, set here)
@@ -16,29 +17,28 @@
 --           for the values of columns of few values: name, value, ordinal, and so on
 --
 -- Returns   { next row, number of rows }: all is done if the next row is not below that number
---           or nil, then a reason and its details: { schema, stored schema }, { ordinal, column,
---           value } (the caller adds the ordinal to the arguments), { long, column, key of the
---           record }, { number, column, value, key }, { duplicate, column, value }, { dropping }
---           (see drop.lua)
+--           or nil, then a reason and its details: { schema, .. } (see stored.lua), { ordinal,
+--           column, value } (the caller adds the ordinal to the arguments), { long, column, key of
+--           the record }, { number, column, value, key }, { duplicate, column, value }
 --
 -- A row may be entered twice: entries that exist stay.
 
 -- include shared/rows.lua
 
 local p, width, n = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
-local names, specs, positions, lacking = 6, 6 + n, 6 + 2 * n, 6 + 3 * n
-local meta = call('HMGET', KEYS[1], 'schema', 'dropping', 'built', 'rows', 'due')
-if meta[1] == ARGV[2] then return { 0, 0 } end
-if meta[1] ~= ARGV[2] .. '+' then return refuse('schema', call('HGET', KEYS[1], 'columns') or '') end
-if meta[2] then return refuse('dropping') end
-local due = meta[5]
+local names, specs, positions, lacking = 7, 7 + n, 7 + 2 * n, 7 + 3 * n
+local meta = call('HMGET', KEYS[1], 'schema', 'built', 'rows', 'due')
+if meta[1] ~= ARGV[2] then
+  -- include shared/stored.lua
+end
+local due = meta[4]
 
 local ordinals = {}
 for i = lacking + 2 * n + 1, #ARGV, 3 do ordinals[ARGV[i] .. ':' .. ARGV[i + 1]] = ARGV[i + 2] end
 -- include shared/ids.lua
 
 -- Everything is read and checked before the first write.
-local first, rows = tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+local first, rows = tonumber(meta[2] or 0), tonumber(meta[3] or 0)
 local begun = first
 -- Rows that are not in use are passed by.
 while first < rows do
@@ -105,6 +105,11 @@ for _, record in ipairs(found) do
   end
   -- include write/index.lua
   -- include write/apply.lua
+  for i = 1, n do
+    -- The lists of the value may be older than the order of values.
+    local value = record[i + 1]
+    if value and byte(ARGV[specs + i]) == INDEX_ORDINALS then call('ZADD', p .. KEY_VALUES .. ARGV[names + i], sub(ARGV[specs + i], 4), value) end
+  end
   for name, value in pairs(record.added or {}) do call('HSET', record.key, name, value) end
   if due and call('ZSCORE', p .. KEY_TTL, record[1]) then
     local chunk, slot = p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK
@@ -122,11 +127,11 @@ if ARGV[6] == '1' then
   if floor(begun / CHUNK) < next_chunk then call('UNLINK', p .. KEY_DIRECTORY .. floor(begun / CHUNK)) end
   for chunk = floor(first / CHUNK), next_chunk - 1 do call('UNLINK', p .. KEY_DIRECTORY .. chunk) end
 end
-if last + 1 < rows then
+if last + 1 < rows or ARGV[7] == '' then
   call('HSET', KEYS[1], 'built', text('%d', last + 1))
 else
-  call('HSET', KEYS[1], 'schema', ARGV[2])
-  for program in string.gmatch(call('HGET', KEYS[1], 'programs') or '', '%S+') do call('HSET', KEYS[1], program, '1') end
-  call('HDEL', KEYS[1], 'building', 'built')
+  for program in string.gmatch(call('HGET', KEYS[1], 'programs') or '', '%S+') do call('HDEL', KEYS[1], program) end
+  call('HDEL', KEYS[1], 'building', 'built', 'programs')
+  call('HSET', KEYS[1], 'schema', ARGV[7])
 end
 return { last + 1, rows }

@@ -13,12 +13,13 @@
 --
 -- Returns   a list whose last value is `found`, a list with an entry for each fault: { a word, the
 --           key where it is, the key of the record or "", a detail, 1 if it was repaired, else 0 }
---           or nil, then a reason and its details: { schema, stored schema }, { building, columns }
+--           or nil, then a reason and its details: { schema, .. } (see stored.lua)
 local p, schema, width, repair, n = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local names, specs, rest = 5, 5 + n, 5 + 2 * n
-local meta = call('HMGET', KEYS[1], 'schema', 'due', 'rows', 'count', 'building')
-if meta[1] == schema .. '+' then return refuse('building', meta[5] or '') end
-if meta[1] ~= schema and tonumber(meta[4] or 0) > 0 then return refuse('schema', call('HGET', KEYS[1], 'columns') or '') end
+local meta = call('HMGET', KEYS[1], 'schema', 'due', 'rows', 'count')
+if meta[1] ~= schema and tonumber(meta[4] or 0) > 0 then
+  -- include shared/stored.lua
+end
 local due, rows, clock = meta[2], tonumber(meta[3] or 0), call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
 local found = {}

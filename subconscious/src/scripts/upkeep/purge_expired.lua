@@ -1,5 +1,5 @@
 -- purge_expired.lua: removes what Redis leaves of records that expired: their rows and index
--- entries. This file includes rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
+-- entries. This file includes rows.lua, stored.lua, due.lua, index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the model's meta
 -- ARGV[1]   prefix of all keys of the model
@@ -11,8 +11,7 @@
 --           n index specs (see index.lua)
 --
 -- Returns   { number of records removed, 1 if there are more, else 0 }
---           or nil, then a reason and its details: { schema, stored schema, stored types },
---           { columns, stored types }
+--           or nil, then a reason and its details: { schema, .. } (see stored.lua)
 
 -- include shared/rows.lua
 
@@ -23,7 +22,7 @@ local due, clock = meta[2], call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
 if not due or tonumber(due) > now then return { 0, 0 } end
 if meta[1] ~= '1' then
-  -- include write/schema.lua
+  -- include shared/stored.lua
 end
 -- include write/due.lua
 local left = call('HGET', KEYS[1], 'count') or '0'

@@ -1,5 +1,5 @@
 -- delete.lua: removes one record together with its index entries, and can read it first. This file
--- includes rows.lua, schema.lua, due.lua, index.lua, remove.lua and apply.lua.
+-- includes rows.lua, stored.lua, due.lua, index.lua, remove.lua and apply.lua.
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   prefix of all keys of the model
@@ -18,8 +18,8 @@
 -- Returns   { 1 } if there was such a record, else { 0 }
 --           if f > 0: { 1, { row, the f fields } } or { 0 }
 --           { 2 } if one of the c fields has changed
---           or nil, then a reason and its details: { schema, stored schema, stored types },
---           { columns, stored types }, { conflict, version }, { corrupt, why }
+--           or nil, then a reason and its details: { schema, .. } (see stored.lua), { conflict,
+--           version }, { corrupt, why }
 
 -- include shared/rows.lua
 
@@ -30,7 +30,7 @@ local known = old[1]
 if not known then return { 0 } end
 local meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
 if meta[1] ~= '1' then
-  -- include write/schema.lua
+  -- include shared/stored.lua
 end
 local due = meta[2]
 if due then

@@ -1,14 +1,14 @@
--- describe.lua: stores the schema of a model without records.
+-- describe.lua: stores the schema of a model without records. This file includes switch.lua.
 --
 -- KEYS[1]   the model's meta
--- ARGV[1]   registration of the program: see ModelSchema::registration
--- ARGV[2]   what indexes depend on: see ModelSchema::description
--- ARGV[3]   all columns and their types: see ModelSchema::types
+-- ARGV[1]   the stored fingerprint that the caller saw, or ""
+-- ARGV[2]   the stored types that the caller saw, or ""
+-- ARGV[3]   registration of the program: see ModelSchema::registration
+-- ARGV[4]   the new values of the fields schema, columns, types, defaults, dropping and building;
+--           "" for no field
 --
--- Returns   1 if it was stored, 0 if there are records
+-- Returns   1 if it was stored; 0 if there are records, or if the stored schema was another one
 local call, meta = redis.call, KEYS[1]
-if tonumber(call('HGET', meta, 'count') or 0) > 0 then return 0 end
-for program in string.gmatch(call('HGET', meta, 'programs') or '', '%S+') do call('HDEL', meta, program) end
-call('HSET', meta, 'schema', string.sub(ARGV[1], 1, 16), 'columns', ARGV[2], 'types', ARGV[3], 'programs', ARGV[1], ARGV[1], '1')
-call('HDEL', meta, 'dropping', 'building', 'built')
-return 1
+local stored = call('HMGET', meta, 'schema', 'types', 'programs', 'count')
+if (stored[1] or '') ~= ARGV[1] or (stored[2] or '') ~= ARGV[2] or tonumber(stored[4] or 0) > 0 then return 0 end
+-- include write/switch.lua

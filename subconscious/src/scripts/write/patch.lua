@@ -1,5 +1,5 @@
 -- patch.lua: changes some columns of one record, or how long it lives, together with its index
--- entries. This file includes rows.lua, schema.lua, index.lua, apply.lua and expire.lua.
+-- entries. This file includes rows.lua, stored.lua, index.lua, apply.lua and expire.lua.
 --
 -- KEYS[1]   the record's hash
 -- ARGV[1]   prefix of all keys of the model
@@ -33,10 +33,10 @@
 --
 -- Returns   { 1, new value of each column with add or version }
 --           { 2 } if one of the c fields has changed, or if there is no such record any more
---           or nil, then a reason and its details: { schema, stored schema, stored types },
---           { columns, stored types }, { missing }, { conflict, version }, { unexpected, column,
---           value expected, value found }, { duplicate, column, value }, { overflow, column, value,
---           least, greatest }, { lacks, column }, { number, column, value }, { corrupt, why }
+--           or nil, then a reason and its details: { schema, .. } (see stored.lua), { missing },
+--           { conflict, version }, { unexpected, column, value expected, value found },
+--           { duplicate, column, value }, { overflow, column, value, least, greatest }, { lacks,
+--           column }, { number, column, value }, { corrupt, why }
 
 -- include shared/rows.lua
 
@@ -94,7 +94,7 @@ if not known then
 end
 local meta = call('HMGET', p .. KEY_META, schema, 'due')
 if meta[1] ~= '1' then
-  -- include write/schema.lua
+  -- include shared/stored.lua
 end
 local row = tonumber(known)
 if not row or row < 0 or row >= 2147483648 or row % 1 ~= 0 then return refuse('corrupt', 'the row number in field # is not one of this model\'s') end

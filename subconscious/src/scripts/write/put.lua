@@ -2,7 +2,7 @@
 -- this file. KEYS and ARGV are those of the including script. This file ends with a return, so it
 -- is the last part of a script or of a function. This file uses these locals of that script:
 --
--- p, mode, schema, width, n, a, life: ARGV[1] to ARGV[7] of save.lua
+-- p, mode, schema, width, n, a, life, x, d: ARGV[1] to ARGV[9] of save.lua
 -- names     where the names begin in ARGV, less one
 -- meta      the program's registration, due, rows and count in meta, if they are known, else nil
 -- several   whether the including script writes rows and count in meta
@@ -23,13 +23,13 @@
 --               created_at, updated_at: the parameter is ns or ms
 --             z names of columns that are null
 --             name and value of every other column
+--             d times: name and value of a foreign column, if the record is new
 --
 -- Returns   1 if the record is new, else 0; if a > 0, this and then the a assigned values
---           or nil, then a reason and its details: { schema, stored schema, stored types },
---           { columns, stored types }, { describe }, { exists }, { missing }, { conflict,
---           version }, { duplicate, column, value }, { assigned, column, value }, { overflow,
---           column, value, least, greatest } (a version without least and greatest), { corrupt,
---           why }
+--           or nil, then a reason and its details: { schema, .. } (see stored.lua), { exists },
+--           { missing }, { conflict, version }, { duplicate, column, value }, { assigned, column,
+--           value }, { overflow, column, value, least, greatest } (a version without least and
+--           greatest), { corrupt, why }
 --
 -- If a record does not exist, but Redis has assigned its number, the record was deleted:
 -- { missing }. If Redis has not assigned the number, or the mode is insert, the reason is
@@ -60,7 +60,7 @@ if not meta then
   end
 end
 if meta[1] ~= '1' then
-  -- include write/schema.lua
+  -- include shared/stored.lua
 end
 
 local due, clock, now = meta[2], nil, nil
@@ -184,6 +184,19 @@ if life == 'ns' or life == 'ms' then
   end
 elseif life == 'renew' or life == 'new' and not known then
   deadline = now + ARGV[at + 4]
+end
+
+if known and x ~= '0' then
+  -- The foreign columns of a record stay as they are stored.
+  last = last - 2 * d
+  for i = n - x + 1, n do
+    if old[i + 1] then
+      ARGV[#ARGV + 1] = old[i + 1]
+      ARGV[positions + i] = #ARGV
+    else
+      ARGV[positions + i] = '0'
+    end
+  end
 end
 
 local segment, offset

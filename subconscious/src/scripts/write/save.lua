@@ -1,5 +1,5 @@
 -- save.lua: inserts or replaces one record together with its index entries. This file includes
--- rows.lua, put.lua, schema.lua, due.lua, index.lua, apply.lua and expire.lua.
+-- rows.lua, put.lua, stored.lua, due.lua, index.lua, apply.lua and expire.lua.
 --
 -- KEYS[1]   the record's hash; if Redis assigns the id, the part of the key before the id
 -- ARGV[1]   prefix of all keys of the model
@@ -14,6 +14,9 @@
 --           ns, ms    until the time in one of its columns, in nanoseconds or milliseconds
 --           new       a number of milliseconds, if the record is new
 --           renew     a number of milliseconds from now
+-- ARGV[8]   x, the number of foreign columns: only other programs have them, and their indexes are
+--           maintained. They are the last of the n columns
+-- ARGV[9]   d, the number of foreign columns that a new record has
 -- then      n names of indexed columns
 --           a names of columns that Redis assigns
 --           the record's arguments: see put.lua
@@ -23,5 +26,6 @@
 -- include shared/rows.lua
 
 local p, mode, schema, width, n, a, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local key, names, at, meta, several = KEYS[1], 7, 7 + n + a, nil, false
+local x, d = ARGV[8], ARGV[9]
+local key, names, at, meta, several = KEYS[1], 9, 9 + n + a, nil, false
 -- include write/put.lua

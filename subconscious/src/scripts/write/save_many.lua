@@ -1,5 +1,5 @@
 -- save_many.lua: inserts or replaces several records, one after the other, each as save.lua does.
--- This file includes rows.lua, put.lua, schema.lua, due.lua, index.lua, apply.lua and expire.lua.
+-- This file includes rows.lua, put.lua, stored.lua, due.lua, index.lua, apply.lua and expire.lua.
 --
 -- KEYS[1]..KEYS[r]   the records' hashes; if Redis assigns the id, the part of the key before the
 --                    id
@@ -15,6 +15,9 @@
 --           ns, ms    until the time in one of its columns, in nanoseconds or milliseconds
 --           new       a number of milliseconds, if the record is new
 --           renew     a number of milliseconds from now
+-- ARGV[8]   x, the number of foreign columns: only other programs have them, and their indexes are
+--           maintained. They are the last of the n columns
+-- ARGV[9]   d, the number of foreign columns that a new record has
 -- then      n names of indexed columns
 --           a names of columns that Redis assigns
 --           each record's arguments: see put.lua
@@ -27,7 +30,8 @@
 -- include shared/rows.lua
 
 local p, mode, schema, width, n, a, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local names, at, replies = 7, 7 + n + a, {}
+local x, d = ARGV[8], ARGV[9]
+local names, at, replies = 9, 9 + n + a, {}
 local meta = call('HMGET', p .. KEY_META, schema, 'due', 'rows', 'count')
 local before = meta[4]
 -- If no record expires, only the records saved here change meta.

@@ -1,28 +1,49 @@
 //! The trial before a migration changes anything: whether the new types can read the stored values,
 //! and whether the values can be indexed.
 
+use std::collections::{HashMap, HashSet};
+
 use redis::{Pipeline, Value};
 
 use super::Migration;
 use crate::error::{Error, Result};
-use crate::model::schema::ColumnSchema;
+use crate::model::schema::{ColumnSchema, fnv};
 use crate::model::target::{Target, wrong_type_at};
 use crate::query::exec::{Hit, lookup};
 use crate::server::Db;
 use crate::text::{Excerpt, printable};
+use crate::value::index_form;
 
 /// Rows that are looked up at a time.
 const STEP: u32 = 1000;
 /// Records that are read in one pipeline. They are few, as their values may be long.
 const RECORDS: usize = 100;
 
-/// Tries the stored values of these columns in all rows. Eleven round trips for 1,000 rows.
+/// A column whose stored values are tried.
+pub(super) struct Trial<'a> {
+    pub(super) column: &'a ColumnSchema,
+    /// Whether no two records may have the same value.
+    pub(super) unique: bool,
+}
+
+/// What was found so far.
+struct Found {
+    /// For each column that is to be unique: hashes of its values.
+    values: Vec<HashSet<u64>>,
+    /// Values whose hashes were met before, with the number of the column: the keys of the records
+    /// that have them.
+    again: HashMap<(usize, Vec<u8>), Vec<String>>,
+}
+
+/// Tries the stored values of these columns in all rows. Eleven round trips for 1,000 rows. Unique
+/// columns take 8 to 16 bytes of memory for each row, and as many round trips again if two hashes
+/// of 64 bits are equal.
 ///
 /// Values that other programs write meanwhile are not tried.
 pub(super) async fn try_values(
     target: &Target,
     db: &Db,
-    columns: &[&ColumnSchema],
+    columns: &[Trial<'_>],
     rows: u32,
     migration: &mut Migration,
     progress: &mut (dyn FnMut(&Migration) + Send),
@@ -30,13 +51,58 @@ pub(super) async fn try_values(
     if columns.is_empty() {
         return Ok(());
     }
+    let mut found = Found { values: columns.iter().map(|_| HashSet::new()).collect(), again: HashMap::new() };
+    each_record(target, db, columns, rows, migration, progress, &mut |hit, values| {
+        for (number, (trial, value)) in columns.iter().zip(values).enumerate() {
+            let stored = if let Value::BulkString(stored) = value { Some(&stored[..]) } else { None };
+            try_value(target, trial.column, &hit.key, stored)?;
+            if let (true, Some(stored)) = (trial.unique, stored) {
+                let form = index_form(trial.column.kind, stored);
+                if !found.values[number].insert(fnv(form)) {
+                    found.again.insert((number, form.to_vec()), Vec::new());
+                }
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    if found.again.is_empty() {
+        return Ok(());
+    }
+    each_record(target, db, columns, rows, migration, progress, &mut |hit, values| {
+        for (number, (trial, value)) in columns.iter().zip(values).enumerate() {
+            let (true, Value::BulkString(stored)) = (trial.unique, value) else { continue };
+            let form = index_form(trial.column.kind, stored);
+            let Some(owners) = found.again.get_mut(&(number, form.to_vec())) else { continue };
+            owners.push(printable(&hit.key));
+            if owners.len() > 1 {
+                let (model, column) = (target.program.name(), trial.column.name());
+                let (value, records) = (Excerpt(stored).to_string(), std::mem::take(owners));
+                return Err(Error::Duplicate { model, column, value, records });
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Calls a function for each record, with the values of these columns.
+async fn each_record(
+    target: &Target,
+    db: &Db,
+    columns: &[Trial<'_>],
+    rows: u32,
+    migration: &mut Migration,
+    progress: &mut (dyn FnMut(&Migration) + Send),
+    call: &mut (dyn FnMut(&Hit, &[Value]) -> Result<()> + Send),
+) -> Result<()> {
     (migration.tried, migration.rows) = (0, u64::from(rows));
     let mut first = 0;
     while first < rows {
         let end = rows.min(first.saturating_add(STEP));
         let hits = lookup::locate(db, target, &(first..end).collect::<Vec<_>>()).await?;
         for hits in hits.chunks(RECORDS) {
-            try_records(target, db, columns, hits).await?;
+            read_records(target, db, columns, hits, call).await?;
         }
         first = end;
         migration.tried = u64::from(end);
@@ -45,13 +111,19 @@ pub(super) async fn try_values(
     Ok(())
 }
 
-/// Tries the values of some records. One round trip.
-async fn try_records(target: &Target, db: &Db, columns: &[&ColumnSchema], hits: &[Hit]) -> Result<()> {
+/// Reads some records. One round trip.
+async fn read_records(
+    target: &Target,
+    db: &Db,
+    columns: &[Trial<'_>],
+    hits: &[Hit],
+    call: &mut (dyn FnMut(&Hit, &[Value]) -> Result<()> + Send),
+) -> Result<()> {
     let mut pipeline = Pipeline::with_capacity(hits.len());
     for hit in hits {
         pipeline.cmd("HMGET").arg(&hit.key).arg("#");
-        for column in columns {
-            pipeline.arg(column.name());
+        for trial in columns {
+            pipeline.arg(trial.column.name());
         }
     }
     for (hit, reply) in hits.iter().zip(db.send_all(&pipeline).await?) {
@@ -59,12 +131,8 @@ async fn try_records(target: &Target, db: &Db, columns: &[&ColumnSchema], hits: 
         let Value::Array(fields) = reply else { return Err(target.unexpected(&reply)) };
         // Otherwise the row is free, and the record was deleted or has another row by now.
         let row = hit.row.to_string();
-        if !matches!(fields.first(), Some(Value::BulkString(stored)) if *stored == row.as_bytes()) {
-            continue;
-        }
-        for (column, value) in columns.iter().zip(&fields[1..]) {
-            let value = if let Value::BulkString(value) = value { Some(&value[..]) } else { None };
-            try_value(target, column, &hit.key, value)?;
+        if matches!(fields.first(), Some(Value::BulkString(stored)) if *stored == row.as_bytes()) {
+            call(hit, &fields[1..])?;
         }
     }
     Ok(())
