@@ -777,6 +777,41 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         })
     }
 
+    /// Changes all records, each as the function says, and returns how many were changed: for a
+    /// column that is replaced by another one, or whose values get another form.
+    ///
+    /// ```no_run
+    /// # use subconscious::{Db, RedisModel};
+    /// # #[derive(RedisModel)]
+    /// # struct User { #[column(primary_key)] id: u64, name: Option<String>, #[column(index)] first_name: Option<String> }
+    /// # async fn run(db: Db) -> subconscious::Result<()> {
+    /// let changed: u64 = User::rewrite(&db, |user| {
+    ///     user.first_name = user.first_name.take().or(user.name.take());
+    /// })
+    /// .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It works in steps of 500 records, of three or four round trips, beside other writers. Each
+    /// record is changed together with its index entries in one atomic step, as by a
+    /// [`patch`](Self::patch) of the columns that differ, and only if nobody has changed it since it
+    /// was read. Otherwise it is read again, and the function is called once more. Records that stay
+    /// as they are, are not written. A record that is saved meanwhile for the first time may be left
+    /// out. The call as a whole is not atomic.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::fetch`] and [`patch`](Self::patch);
+    /// [`Error::BadData`](crate::Error::BadData) if the function changes a key or a column that
+    /// Redis fills. What was changed before the error stays changed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some of the records are changed and the others are not.
+    fn rewrite(db: &Db, change: impl Fn(&mut Self) + Send + Sync) -> impl Future<Output = Result<u64>> + Send {
+        async move { Query::<Self>::new().rewrite(db, change).await }
+    }
+
     /// A query for all records. Nothing is sent until one of its verbs runs it.
     fn all() -> Query<Self> {
         Query::new()
@@ -811,7 +846,7 @@ fn address<M: RedisModel>(target: &Target, id: &M::Id) -> Result<Address> {
     target.address(|key| id.encode(target.schema, key))
 }
 
-fn encoded<M: RedisModel>(record: &M) -> Result<RecordWriter> {
+pub(crate) fn encoded<M: RedisModel>(record: &M) -> Result<RecordWriter> {
     let mut writer = RecordWriter::new(M::schema());
     record.write(&mut writer)?;
     Ok(writer)

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::model::RedisModel;
 use crate::model::id::ModelId;
 use crate::model::target::Target;
+use crate::model::{RedisModel, encoded};
 use crate::scripts::{DELETE, PATCH};
 use crate::server::Db;
 use crate::trace::{self, Operation};
@@ -556,6 +556,22 @@ impl<M: RedisModel> Query<M> {
             execution.change(&PATCH, &call, self.limit.unwrap_or(u64::MAX)).await
         };
         operation.run(patched).await
+    }
+
+    /// See [`RedisModel::rewrite`].
+    pub(crate) async fn rewrite(&self, db: &Db, change: impl Fn(&mut M) + Send + Sync) -> Result<u64> {
+        let schema = M::schema();
+        let patch = |hit: &Hit| {
+            let fields = hit.fields.clone().unwrap_or(redis::Value::Nil);
+            let Some(mut found) = record::found(schema, &hit.key, &hit.id, fields)? else { return Ok(None) };
+            let mut record = M::read(&mut found)?;
+            let before = encoded(&record)?;
+            change(&mut record);
+            patch::between(&before, &encoded(&record)?)
+        };
+        let (operation, stats) = self.operation(db, "rewrite");
+        let rewritten = async { self.forwards(db)?.with_stats(stats).rewrite(&schema.stored, &patch).await };
+        operation.run(rewritten).await
     }
 
     /// The number of records, as limited by `limit` and `offset`. The order does not matter. One

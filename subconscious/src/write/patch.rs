@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::error::{Error, Result};
+use crate::model::codec::RecordWriter;
 use crate::model::schema::{Automatic, ColumnSchema, ModelSchema};
 use crate::model::target::{Address, Target};
 use crate::scripts::{COUNTER, PATCH};
@@ -312,6 +313,32 @@ pub(crate) fn patch_of(
         _ => Lifetime::AsBefore,
     };
     Ok(Patch { patched, lifetime })
+}
+
+/// What turns one record into another one with the same id; `None` if they are the same.
+pub(crate) fn between(before: &RecordWriter, after: &RecordWriter) -> Result<Option<Patch>> {
+    let schema = before.schema;
+    let mut changes = Vec::new();
+    for at in 0..schema.columns().len() {
+        let (column, value) = (&schema.columns()[at], after.value(at));
+        if value == before.value(at) {
+            continue;
+        }
+        if column.is_key() || column.automatic.is_some() {
+            let reason = if column.is_key() {
+                "a key can't be rewritten. Save the record under its new key, and delete the old one"
+            } else {
+                "Redis fills the column. Leave it as it is"
+            };
+            return Err(Error::bad_data(schema.name(), column.name(), ValueError::new(reason)));
+        }
+        let request = match value {
+            Some(value) => ChangeRequest::Set { stored: value.to_vec(), ordinal: after.ordinal(at) },
+            None => ChangeRequest::Clear,
+        };
+        changes.push((at, Ok(request)));
+    }
+    if changes.is_empty() { Ok(None) } else { patch_of(schema, changes).map(Some) }
 }
 
 /// Changes columns, each given by its position. Returns the new values of the columns that were

@@ -29,6 +29,7 @@ mod readme;
 mod refused;
 mod replica;
 mod requests;
+mod rewrite;
 mod rights;
 mod scores;
 mod segments;

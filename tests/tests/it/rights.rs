@@ -238,6 +238,8 @@ async fn write(db: &Db, served: &Served) -> Result<()> {
     User::repair(db).await?;
     newer::User::migrate(db).await?;
     User::migrate(db).await?;
+    User::drop_unused_indexes(db).await?;
+    User::rewrite(db, |_| ()).await?;
     // The last record takes all with it.
     User::all().delete(db).await?;
     Ok(())

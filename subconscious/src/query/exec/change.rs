@@ -7,8 +7,9 @@ use crate::model::schema::ModelSchema;
 use crate::model::target::Target;
 use crate::query::exec::hit::Hit;
 use crate::query::exec::{Execution, IN_SCRIPT};
-use crate::scripts::Script;
+use crate::scripts::{PATCH, Script};
 use crate::write::call::Call;
+use crate::write::patch::Patch;
 use crate::write::record::Seen;
 
 /// Records that are found at a time, if there are many.
@@ -57,6 +58,46 @@ impl Execution {
                     }
                     todo = self.context.read(differ, &columns).await?;
                 }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The changes of a record that was read; `None` if it stays as it is.
+type RecordPatch<'a> = dyn Fn(&Hit) -> Result<Option<Patch>> + Sync + 'a;
+
+impl Execution {
+    /// Changes each record that matches as `patch` says, and returns how many were changed. For
+    /// each 500 records: two or three round trips to read them, one to change them, and two more
+    /// if somebody changes one of them in between.
+    pub(crate) async fn rewrite(&mut self, columns: &[usize], patch: &RecordPatch<'_>) -> Result<u64> {
+        let schema = self.context.target.program;
+        let mut all = 0;
+        while self.position().is_some() {
+            let mut found = self.next(STEP as usize, u64::MAX, Some(columns)).await?;
+            while !found.is_empty() {
+                let mut todo = Vec::with_capacity(found.len());
+                for hit in found {
+                    let seen = hit.fields.as_ref().and_then(|fields| seen(schema, columns, fields));
+                    if let (Some(seen), Some(patch)) = (seen, patch(&hit)?) {
+                        todo.push((hit, seen, patch));
+                    }
+                }
+                let call = |target: &Target, number: usize| {
+                    let (hit, seen, patch) = &todo[number];
+                    patch.call(target, &hit.key, seen)
+                };
+                let replies = self.context.target.run_many(&self.context.db, &PATCH, todo.len(), call).await?;
+                let mut differ = Vec::new();
+                for ((hit, ..), reply) in todo.into_iter().zip(replies) {
+                    match reply?.first() {
+                        Some(Value::Int(1)) => all += 1,
+                        Some(Value::Int(2)) => differ.push(hit),
+                        _ => {}
+                    }
+                }
+                found = self.context.read(differ, columns).await?;
             }
         }
         Ok(all)
