@@ -138,10 +138,12 @@ pub(crate) fn changed<'a>(types: &'a str, ours: &'a str) -> Vec<(Line<'a>, Line<
     lines(ours).filter_map(changed).collect()
 }
 
-/// All types of both sides.
+/// All types of both sides. A column is nullable if it is so on either.
 pub(crate) fn merged(types: &str, ours: &str) -> String {
-    let all: BTreeMap<(&str, &str, char), Line<'_>> =
-        lines(types).chain(lines(ours)).map(|line| ((line.name, line.type_name, line.kind), line)).collect();
+    let mut all = BTreeMap::<(&str, &str, char), Line<'_>>::new();
+    for line in lines(types).chain(lines(ours)) {
+        all.entry((line.name, line.type_name, line.kind)).or_insert(line).null |= line.null;
+    }
     all.into_values().map(|line| line.to_string()).collect::<Vec<_>>().join("\n")
 }
 
@@ -168,7 +170,7 @@ mod tests {
         let [(old, new)] = changed(stored, ours)[..] else { panic!("{:?}", changed(stored, ours)) };
         assert_eq!((old.name, old.type_text(), new.type_text()), ("name", "text".into(), "list of text".into()));
         let both = merged(stored, ours);
-        assert_eq!(both, "at:naive datetime:n\nid:u32:i key\nname:text:l\nname:text:t\nsize:u16:i\ntags:text:l");
+        assert_eq!(both, "at:naive datetime:n\nid:u32:i key\nname:text:l\nname:text:t\nsize:u16:i null\ntags:text:l");
         assert_eq!((changed(&both, ours), changed(&both, stored)), (vec![], vec![]));
         assert_eq!(replaced(&both, ours), "at:naive datetime:n\nid:u32:i key\nname:text:l\nsize:u16:i\ntags:text:l");
         assert_eq!((merged("", ours), changed("", ours)), (ours.into(), vec![]));

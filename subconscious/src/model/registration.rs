@@ -84,14 +84,13 @@ impl Target {
     /// The model with the stored schema that a call was refused with. Registers the program, or
     /// stores its schema if the model has no records. One round trip.
     pub(crate) async fn learn(&self, db: &Db, stored: StoredSchema) -> Result<Self> {
-        let lacking = if stored.is_stored() { stored.lacks(self.program) } else { None };
-        match lacking {
-            Some(difference) if stored.count > 0 => Err(self.schema_error(difference)),
-            None if stored.is_stored() => {
+        match stored.lacks(self.program) {
+            None => {
                 self.register(db, &stored).await?;
                 Ok(self.with(db, &stored, false))
             }
-            _ => self.describe(db, stored).await,
+            Some(difference) if stored.count > 0 => Err(self.schema_error(difference)),
+            Some(_) => self.describe(db, stored).await,
         }
     }
 

@@ -346,6 +346,9 @@ impl StoredSchema {
 
     /// Says what this program needs that the stored schema lacks; `None` if it lacks nothing.
     pub(crate) fn lacks(&self, schema: &ModelSchema) -> Option<String> {
+        if !self.is_stored() {
+            return Some("there are records, but no schema in `meta`. Restore the key from a backup".into());
+        }
         let layout = self.columns.lines().next().unwrap_or_default();
         if layout != LAYOUT {
             return Some(format!("the records have {layout}, this program has {LAYOUT}. {}", schema.advice()));
@@ -421,4 +424,95 @@ pub(crate) fn defaults(text: &str) -> impl Iterator<Item = StoredDefault<'_>> {
         let mut parts = line.split(':');
         Some(StoredDefault { name: parts.next()?, ordinal: parts.next()?.parse().ok()?, hex: parts.next()? })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PartList, StoredSchema};
+    use crate::model::schema::{ColumnSchema, ModelSchema};
+
+    fn schema(column: ColumnSchema) -> ModelSchema {
+        ModelSchema::new("Thing", vec![ColumnSchema::new::<u32>("id").key::<u32>(), column])
+    }
+
+    fn stored(column: ColumnSchema) -> StoredSchema {
+        let mut stored = StoredSchema { count: 7, rows: 7, ..StoredSchema::first(&schema(column)) };
+        stored.fingerprint = stored.state();
+        stored
+    }
+
+    fn narrow() -> ColumnSchema {
+        ColumnSchema::new::<u16>("size")
+    }
+
+    /// What is dropped and built, or why not.
+    fn change(stored: &StoredSchema, column: ColumnSchema) -> Result<Option<(String, String)>, String> {
+        let next = stored.with(&schema(column))?;
+        Ok(next.map(|next| (next.dropping.to_string(), next.building.to_string())))
+    }
+
+    #[test]
+    fn a_program_adds_what_is_lacking_and_drops_nothing() {
+        let before = stored(narrow().index::<u16>());
+        let both = narrow().index::<u16>().sort::<u16>();
+        assert_eq!(change(&before, both.clone()), Ok(Some((String::new(), ":size/sorted:".into()))));
+        assert_eq!(change(&stored(both.clone()), narrow()), Ok(None));
+        assert_eq!(change(&stored(both), narrow().sort::<u16>()), Ok(None));
+        let unique = narrow().unique::<u16>();
+        assert_eq!(change(&before, unique), Ok(Some((String::new(), ":size/owners:".into()))));
+        // A wider type has the same index, and both types are accepted.
+        let wide = schema(ColumnSchema::new::<u64>("size").index::<u64>());
+        assert!(before.lacks(&wide).is_some_and(|why| why.contains("stored as u16")));
+        let next = before.with(&wide).unwrap().unwrap();
+        assert!(next.is_finished() && next.columns.ends_with("size:u64:i index"), "{}", next.columns);
+        assert_eq!((next.lacks(&wide), next.lacks(&schema(narrow().index::<u16>()))), (None, None));
+        assert_eq!(next.with(&schema(narrow())), Ok(None));
+    }
+
+    #[test]
+    fn an_order_of_another_kind_is_built_anew_and_older_programs_do_not_go_back() {
+        let byte = ColumnSchema::new::<u8>("size").sort::<u8>();
+        let before = stored(byte.clone());
+        let wide = schema(ColumnSchema::new::<u32>("size").sort::<u32>());
+        let next = before.with(&wide).unwrap().unwrap();
+        let parts = (next.dropping.to_string(), next.building.to_string());
+        assert_eq!(parts, (":size/lists:size/ordinals:".into(), ":size/sorted:".into()));
+        assert!(next.lacks(&schema(byte.clone())).is_some_and(|why| why.contains("stored is `size:u32:i sort`")));
+        assert!(change(&next, byte).is_err_and(|why| why.contains("an older one. Update it")));
+        // An index by value alone is the same for both.
+        let next = stored(ColumnSchema::new::<u8>("size").index::<u8>())
+            .with(&schema(ColumnSchema::new::<u32>("size").index::<u32>()));
+        assert!(next.unwrap().unwrap().is_finished());
+    }
+
+    #[test]
+    fn what_is_not_used_is_dropped_and_what_was_to_be_built_of_it_is_forgotten() {
+        let mut before = stored(narrow().index::<u16>().sort::<u16>().unique::<u16>());
+        before.building = PartList::parse(":size/sorted:size/owners:");
+        let next = before.without_unused(&schema(narrow().index::<u16>().unique::<u16>())).unwrap();
+        assert_eq!(
+            (next.dropping.to_string(), next.building.to_string()),
+            (":size/sorted:".into(), ":size/owners:".into())
+        );
+        assert!(next.columns.ends_with("size:u16:i index unique"));
+        assert_eq!(next.without_unused(&schema(narrow().index::<u16>().unique::<u16>())), None);
+        // Taken up again before its keys are deleted, it is dropped first, and then built.
+        let again = next.with(&schema(narrow().sort::<u16>())).unwrap().unwrap();
+        let parts = (again.dropping.to_string(), again.building.to_string());
+        assert_eq!(parts, (":size/sorted:".into(), ":size/sorted:size/owners:".into()));
+        let none = before.without_unused(&schema(narrow())).unwrap();
+        assert_eq!(
+            (none.dropping.to_string(), none.building.is_empty()),
+            (":size/lists:size/sorted:size/owners:".into(), true)
+        );
+    }
+
+    #[test]
+    fn the_state_depends_on_what_is_unfinished() {
+        let stored = stored(narrow().sort::<u16>());
+        let building = StoredSchema { building: PartList::parse(":size/sorted:#:"), ..stored.clone() };
+        assert!(building.building.directory && building.state() != stored.state());
+        assert_eq!(building.building.to_string(), ":size/sorted:#:");
+        assert_eq!(stored.state(), schema(narrow().sort::<u16>()).fingerprint);
+    }
 }
