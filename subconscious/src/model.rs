@@ -178,12 +178,12 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         operation(Self::schema(), "insert", save(self, db, Verb::Insert))
     }
 
-    /// Replaces the record with the same id. One round trip.
+    /// Replaces the record with the same id. A `created_at` column keeps its value. One round trip.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if no record has the id; otherwise as
-    /// [`save`](Self::save).
+    /// [`Error::NotFound`](crate::Error::NotFound) if no record has the id, whatever its `version`
+    /// is; otherwise as [`save`](Self::save).
     ///
     /// # Cancel safety
     ///
@@ -643,6 +643,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// If the future is dropped, each record was removed with all its index entries or not at all.
+    #[cfg_attr(not(doc), doc(hidden))]
     fn purge_expired(db: &Db) -> impl Future<Output = Result<u64>> + Send {
         operation(Self::schema(), "purge_expired", async move { purge::purge_expired(db, &target::<Self>(db)).await })
     }
@@ -660,6 +661,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// [`Error::Schema`](crate::Error::Schema) if the stored indexes or the types of columns are
     /// those of another version of the model, or indexes are still being built. The report lists
     /// what is wrong with keys and records.
+    #[cfg_attr(not(doc), doc(hidden))]
     fn check(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
         operation(Self::schema(), "check", check::check(db, target::<Self>(db), try_to_read::<Self>, false))
     }
@@ -676,6 +678,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// If the future is dropped, what was repaired stays repaired; the rest stays as it was.
+    #[cfg_attr(not(doc), doc(hidden))]
     fn repair(db: &Db) -> impl Future<Output = Result<CheckReport>> + Send {
         operation(Self::schema(), "repair", check::check(db, target::<Self>(db), try_to_read::<Self>, true))
     }
@@ -730,6 +733,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// If the future is dropped, the migration stops where it is, and the next call continues it.
+    #[cfg_attr(not(doc), doc(hidden))]
     fn migrate(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
         Self::migrate_with(db, |_| ())
     }
@@ -744,6 +748,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// As [`migrate`](Self::migrate).
+    #[cfg_attr(not(doc), doc(hidden))]
     fn migrate_with(
         db: &Db,
         progress: impl FnMut(&Migration) + Send,
@@ -771,6 +776,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     ///
     /// If the future is dropped, the indexes are not used any more, and the next call of this or
     /// [`migrate`](Self::migrate) removes what is left of their keys.
+    #[cfg_attr(not(doc), doc(hidden))]
     fn drop_unused_indexes(db: &Db) -> impl Future<Output = Result<Migration>> + Send {
         operation(Self::schema(), "drop_unused_indexes", async move {
             migrate::drop_unused_indexes(db, &target::<Self>(db)).await
@@ -808,6 +814,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// If the future is dropped, some of the records are changed and the others are not.
+    #[cfg_attr(not(doc), doc(hidden))]
     fn rewrite(db: &Db, change: impl Fn(&mut Self) + Send + Sync) -> impl Future<Output = Result<u64>> + Send {
         async move { Query::<Self>::new().rewrite(db, change).await }
     }

@@ -33,13 +33,13 @@ pub(crate) mod total;
 pub(crate) mod way;
 
 use column::{Column, Sorted};
-use cursor::Cursor;
 pub(crate) use cursor::Page;
+use cursor::{Cursor, IntoCursor};
 use exec::{Delivery, Execution, Hit, Position};
 pub(crate) use explain::{Plan, WatchedQuery};
 use filter::{Condition, IntoFilter};
 use group_by::Groups;
-use order::Order;
+use order::{IntoOrder, Order};
 use request::Request;
 use select::{Selected, Selection};
 pub(crate) use stats::Stats;
@@ -135,8 +135,8 @@ impl<M: RedisModel> Query<M> {
     /// columns, all records that match are found first, and this program holds and sorts their rows
     /// and their values of these columns; with a limit, the values of at most twice as many as are
     /// wanted, and of 1,000 more.
-    pub fn order_by(mut self, order: impl FnOnce(M::Columns) -> Order<M>) -> Self {
-        self.request.order.push(order(M::columns()).key);
+    pub fn order_by<O: IntoOrder<M>>(mut self, order: impl FnOnce(M::Columns) -> O) -> Self {
+        self.request.order.push(order(M::columns()).into_order().key);
         self
     }
 
@@ -156,8 +156,8 @@ impl<M: RedisModel> Query<M> {
     /// it, by one of the cursors of that page. Without a cursor, the query starts from the
     /// beginning. A cursor of another query is refused when the query is run. A cursor that leads
     /// back is refused by all verbs except `page`.
-    pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
-        self.after = cursor.into();
+    pub fn after(mut self, cursor: impl IntoCursor) -> Self {
+        self.after = cursor.into_cursor();
         self
     }
 

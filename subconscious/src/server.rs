@@ -92,7 +92,9 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// [`Error::Redis`] if no server answers, or if the server refuses the password.
+    /// [`Error::Redis`] if no server answers, or if the server refuses the password. A program that
+    /// may start before its server calls it again, as long as
+    /// [`is_unavailable`](Error::is_unavailable) is true.
     /// [`Error::UnsupportedServer`] if the server is older than Redis 7.0 or Valkey 7.2.
     /// [`Error::Configuration`] if the address can't be read (for example because its password is
     /// not percent-encoded), or if it needs a feature that is off.

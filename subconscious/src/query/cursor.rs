@@ -1,6 +1,6 @@
 //! Pages of a query, and cursors between them.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
@@ -9,6 +9,8 @@ use crate::query::exec::entry::{SortEntry, read_keys, write_keys};
 use crate::query::exec::position::{Member, Position};
 use crate::query::plan::Node;
 use crate::query::request::Request;
+use crate::sealed::Sealed;
+use crate::text::Excerpt;
 use crate::value::{SortKey, parse};
 
 /// One page of a query, made by [`Query::page`](crate::Query::page).
@@ -45,6 +47,34 @@ impl<M> Page<M> {
 /// order the query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
+
+/// What [`Query::after`](crate::Query::after) takes: a [`Cursor`], or an `Option` of one.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is no cursor",
+    label = "expected `Cursor` or `Option<Cursor>`",
+    note = "a cursor is read from text by `parse`: `text.parse::<Cursor>()?`"
+)]
+pub trait IntoCursor: Sealed {
+    /// The cursor, or `None` for the beginning.
+    fn into_cursor(self) -> Option<Cursor>;
+}
+
+impl Sealed for Cursor {}
+impl Sealed for Option<Cursor> {}
+
+#[diagnostic::do_not_recommend]
+impl IntoCursor for Cursor {
+    fn into_cursor(self) -> Option<Cursor> {
+        Some(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoCursor for Option<Cursor> {
+    fn into_cursor(self) -> Self {
+        self
+    }
+}
 
 /// Bytes of the tag that a cursor begins with. The tag is a hash of the query and the position.
 const TAG: usize = 8;
@@ -167,10 +197,9 @@ impl FromStr for Cursor {
         };
         let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
         bytes.filter(|bytes| bytes.len() > TAG).map(Self).ok_or_else(|| {
-            let mut shown = String::new();
-            let _ = write!(shown, "{}", text.chars().take(40).collect::<String>().escape_debug());
+            let text = Excerpt(text.as_bytes());
             Error::InvalidCursor {
-                reason: format!("\"{shown}\" is not a cursor. Use the text of one that came with a page"),
+                reason: format!("{text} is not a cursor. Use the text of one that came with a page"),
             }
         })
     }

@@ -1,6 +1,7 @@
 //! Plans: how a query was answered.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::model::schema::ModelSchema;
@@ -53,8 +54,8 @@ pub struct Plan {
     pub round_trips: u64,
     /// The number of commands sent. The call of a script is one command.
     pub commands: u64,
-    /// Microseconds that the scripts kept the server busy.
-    pub script_microseconds: u64,
+    /// How long the scripts kept the server busy.
+    pub script_time: Duration,
     /// Bytes that came back: of ids, fields, bitmaps, and members of sorted sets.
     pub bytes: u64,
     /// The filter, with the number of records that match each part of it; `None` for all records.
@@ -132,7 +133,7 @@ impl Plan {
             looked_at: spent.looked_at,
             round_trips: traffic.round_trips(),
             commands: traffic.commands(),
-            script_microseconds: spent.script_microseconds,
+            script_time: spent.script_time,
             bytes: spent.bytes,
             filter: None,
         }
@@ -229,7 +230,7 @@ impl fmt::Display for Plan {
         write!(f, ", {} looked at one by one", self.looked_at)?;
         let trips = count_of(self.round_trips, "round trip");
         let (commands, bytes) = (count_of(self.commands, "command"), count_of(self.bytes, "byte"));
-        write!(f, "\n  {trips}, {commands}, {} us of scripts, {bytes}", self.script_microseconds)?;
+        write!(f, "\n  {trips}, {commands}, {} us of scripts, {bytes}", self.script_time.as_micros())?;
         match &self.filter {
             Some(filter) => {
                 write!(f, "\n  filter")?;

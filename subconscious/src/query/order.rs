@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::error::Result;
 use crate::model::RedisModel;
 use crate::query::request::OrderKey;
+use crate::sealed::Sealed;
 use crate::value::ValueError;
 
 /// The direction of an order. As text, and in serde (feature `serde`), it is `asc` or `desc`.
@@ -103,6 +104,27 @@ impl<M: RedisModel> Order<M> {
     pub fn by_name(name: &str, direction: Direction) -> Result<Self> {
         let (at, _) = M::schema().named(name, ("Order by", "`sort`"), |column| column.has_sort())?;
         Ok(Self::new(at, direction))
+    }
+}
+
+/// What the closure of [`Query::order_by`](crate::Query::order_by) answers: an [`Order`].
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is no order",
+    label = "expected `Order<{M}>`",
+    note = "say in which direction: `.order_by(|u| u.age.asc())` or `.desc()`; for a name from a request: \
+            `Order::by_name(name, direction)?`"
+)]
+pub trait IntoOrder<M>: Sealed {
+    /// The order.
+    fn into_order(self) -> Order<M>;
+}
+
+impl<M> Sealed for Order<M> {}
+
+#[diagnostic::do_not_recommend]
+impl<M> IntoOrder<M> for Order<M> {
+    fn into_order(self) -> Self {
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a query costs, noted while it runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::query::way::{PlanStep, PlanWay};
 use crate::server::Traffic;
@@ -19,7 +20,7 @@ pub(crate) struct QueryStats {
     pub(crate) steps: Vec<PlanStep>,
     pub(crate) estimated: Option<u64>,
     pub(crate) looked_at: u64,
-    pub(crate) script_microseconds: u64,
+    pub(crate) script_time: Duration,
     pub(crate) bytes: u64,
 }
 
@@ -58,7 +59,7 @@ impl QueryStats {
             _ => self.steps.push(PlanStep { way, calls: 1, why: None }),
         }
         self.looked_at += looked_at;
-        self.script_microseconds += microseconds;
+        self.script_time += Duration::from_micros(microseconds);
         self.bytes += bytes as u64;
     }
 }
