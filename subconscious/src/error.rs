@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::server::cluster;
 use crate::server::reply::{IN_SCRIPT, lacks_rights};
 use crate::value::ValueError;
 
@@ -441,8 +442,8 @@ const REFUSALS: [&str; 9] =
     ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "WRONGTYPE", "BUSY", "LOADING"];
 
 /// The codes by which a server refuses calls for a while.
-const FOR_A_WHILE: [&str; 9] =
-    ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "CLUSTERDOWN", "TRYAGAIN"];
+const FOR_A_WHILE: [&str; 10] =
+    ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "ASK"];
 
 /// The first word of a server's error. If a script caught the error and raised it again, another
 /// word precedes it.
@@ -477,6 +478,17 @@ impl From<redis::RedisError> for Error {
                 Some("the server is busy with a script that takes too long. Try again, or end it by `SCRIPT KILL`")
             }
             (_, Some("LOADING")) => Some("the server is still loading its data. Try again in a while"),
+            (_, Some("CLUSTERDOWN")) => Some(
+                "the cluster has no master for the keys of the model. See by `CLUSTER INFO` and `CLUSTER NODES` which are down, \
+                 or try again after a failover",
+            ),
+            (_, Some("TRYAGAIN" | "ASK")) => Some(
+                "the keys of the model are being moved to another node of the cluster, for longer than a call waits. Try again \
+                 when they have arrived",
+            ),
+            (_, Some("MOVED")) => Some(
+                "the server is a node of a cluster, and another one has the keys of the model. Open the cluster by `Db::open`",
+            ),
             _ if is_without_primary(&source) => Some(
                 "the sentinels know no primary of that name that is up. Check the name in the address, or try again after \
                  a failover",
@@ -491,7 +503,11 @@ impl From<redis::RedisError> for Error {
             _ if source.is_connection_dropped() => Some("the connection broke. The next call makes another"),
             _ => None,
         };
-        let hint = hint.map(str::to_owned).or_else(|| lacks_rights(&source).then(|| rights_hint(&source)));
+        let hint = hint.map(|hint| match cluster::unreachable_node(&source) {
+            Some(node) => format!("{node}: {hint}"),
+            None => hint.to_owned(),
+        });
+        let hint = hint.or_else(|| lacks_rights(&source).then(|| rights_hint(&source)));
         Error::Redis(RedisFailure { hint, source })
     }
 }

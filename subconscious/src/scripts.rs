@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use redis::{Arg, Cmd};
 
-use crate::model::{index, keys, layout};
+use crate::model::keys::{self, guard};
+use crate::model::{index, layout};
 use crate::query::plan::cost;
 use crate::value::Kind;
 
@@ -202,7 +203,8 @@ impl Script {
         Self { text, hash }
     }
 
-    /// A command that calls the script on one key. Its arguments are added later.
+    /// A command that calls the script on one key, and on the key that never exists: see
+    /// [`guard`]. Its arguments are added later.
     pub(crate) fn call(&self, key: &[u8]) -> Cmd {
         self.call_on([key].into_iter(), 0, 0)
     }
@@ -215,11 +217,16 @@ impl Script {
         arguments: usize,
         bytes: usize,
     ) -> Cmd {
-        let mut call = Cmd::with_capacity(arguments + keys.len() + 3, bytes + 64 * keys.len() + 64);
-        call.arg("EVALSHA").arg(&self.hash).arg(keys.len());
+        let count = keys.len();
+        let mut keys = keys.peekable();
+        let guard = keys.peek().and_then(|key| guard(key));
+        let mut call = Cmd::with_capacity(arguments + count + 4, bytes + 64 * count + 96);
+        call.arg("EVALSHA").arg(&self.hash).arg(count + usize::from(guard.is_some()));
         for key in keys {
             call.arg(key);
         }
+        // Last, so that it is not taken for a key of the call.
+        call.arg(guard);
         call
     }
 

@@ -14,12 +14,14 @@ use crate::model::keys::Keys;
 use crate::model::registration::Registrations;
 
 mod builder;
+pub(crate) mod cluster;
 mod connection;
 mod node;
 pub(crate) mod reply;
 mod script;
 #[cfg(feature = "sentinel")]
 mod sentinel;
+mod slot;
 mod traffic;
 
 pub use builder::DbBuilder;
@@ -37,8 +39,8 @@ const BYTES_IN_FLIGHT: usize = 2 << 20;
 /// The default time after which a query counts as slow.
 const SLOW_QUERY: Duration = Duration::from_millis(100);
 
-/// A database: a connection to a Redis-compatible server, and the namespace that this program's
-/// models live in.
+/// A database: a connection to a Redis-compatible server or cluster, and the namespace that this
+/// program's models live in.
 ///
 /// ```no_run
 /// # async fn run() -> subconscious::Result<()> {
@@ -76,9 +78,13 @@ pub struct Db {
 
 impl Db {
     /// Connects to the server at `redis://[user:password@]host[:port][/database]`, `rediss://..`
-    /// (TLS, feature `tls`) or `redis+unix:///path[?db=1&user=..&pass=..]`. One round trip, in
-    /// addition to those of the connection itself. [`Db::builder`] has settings other than the
-    /// defaults.
+    /// (TLS, feature `tls`) or `redis+unix:///path[?db=1&user=..&pass=..]`, or to the cluster at
+    /// `redis-cluster://[user:password@]host[:port],host[:port]..` or `rediss-cluster://..`. One
+    /// round trip, in addition to those of the connection itself. [`Db::builder`] has settings
+    /// other than the defaults.
+    ///
+    /// Of a cluster, any of its nodes is enough, also as `redis://host`. The chapter "On a cluster"
+    /// of the guide says what calls do while it changes.
     ///
     /// `?protocol=resp3` selects the newer protocol, and changes nothing else.
     ///
@@ -119,7 +125,7 @@ impl Db {
     ///
     /// As [`Db::open`].
     pub async fn from_connection_manager(manager: ConnectionManager) -> Result<Self> {
-        Server::checked(Connection::Manager(manager)).await.map(Self::over)
+        Server::single(Connection::Manager(manager)).await.map(|(server, _)| Self::over(server))
     }
 
     /// Uses a multiplexed connection of the caller. If the connection is lost, all further calls
@@ -129,7 +135,7 @@ impl Db {
     ///
     /// As [`Db::open`].
     pub async fn from_multiplexed_connection(connection: MultiplexedConnection) -> Result<Self> {
-        Server::checked(Connection::Multiplexed(connection)).await.map(Self::over)
+        Server::single(Connection::Multiplexed(connection)).await.map(|(server, _)| Self::over(server))
     }
 
     fn over(server: Server) -> Self {
@@ -228,11 +234,7 @@ impl Db {
     /// If the future is dropped, nothing happens.
     pub async fn ping(&self) -> Result<()> {
         for server in std::iter::once(&self.server).chain(&self.replica) {
-            match server.send(&redis::cmd("PING")).await {
-                // The refusal of a user who may not ask is an answer, too.
-                Err(error) if error.code() != Some("NOPERM") => return Err(error.into()),
-                _ => {}
-            }
+            server.ping().await?;
         }
         Ok(())
     }
@@ -246,6 +248,11 @@ impl Db {
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         traffic::count(self.traffic.as_deref(), 1);
         self.server.send(command).await
+    }
+
+    /// The node of a cluster that has the key; `None` if there is only one server.
+    pub(crate) async fn place(&self, key: &[u8]) -> Result<Option<Arc<cluster::Node>>, RedisError> {
+        self.server.place(key).await
     }
 
     /// Sends many commands at once, and returns one result for each.

@@ -21,6 +21,7 @@ documents! {
     Schema "../../docs/src/schema.md"
     Testing "../../docs/src/testing.md"
     Production "../../docs/src/production.md"
+    OnCluster "../../docs/src/cluster.md"
     Inside "../../docs/src/inside.md"
     Architecture "../../docs/src/architecture.md"
     FromRedisRs "../../docs/src/from-redis-rs.md"

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod child;
+pub mod cluster;
 pub mod door;
 #[cfg(doctest)]
 mod guide;
@@ -14,11 +15,11 @@ pub mod proxy;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::AsyncConnectionConfig;
-use redis::aio::MultiplexedConnection;
 use subconscious::testing::TestServer;
 use subconscious::{Db, DbBuilder};
 use tokio::sync::OnceCell;
+
+use crate::cluster::{Cluster, Plain};
 
 /// The address with the protocol that `SUBCONSCIOUS_TEST_PROTOCOL` asks for (`resp2` or `resp3`),
 /// for a [`Db`]. Plain connections that look behind it stay as they are.
@@ -32,18 +33,28 @@ pub fn with_protocol(url: &str) -> String {
     }
 }
 
-/// The address of the server for all tests of this process: `REDIS_URL`, or one that is started and
-/// ends with the process.
+/// Whether the tests run on a cluster of three masters: `SUBCONSCIOUS_TEST_CLUSTER` is set.
+pub fn on_cluster() -> bool {
+    std::env::var("SUBCONSCIOUS_TEST_CLUSTER").is_ok_and(|value| !value.is_empty())
+}
+
+/// The address of the server or the cluster for all tests of this process: `REDIS_URL`, or one that
+/// is started and ends with the process.
 pub async fn server_url() -> &'static str {
-    static SERVER: OnceCell<(Option<TestServer>, String)> = OnceCell::const_new();
-    let (_, url) = SERVER
+    static SERVER: OnceCell<(Option<TestServer>, Option<Cluster>, String)> = OnceCell::const_new();
+    let (_, _, url) = SERVER
         .get_or_init(|| async {
             if let Ok(url) = std::env::var("REDIS_URL") {
-                return (None, url);
+                return (None, None, url);
+            }
+            if on_cluster() {
+                let cluster = Cluster::start(3, false, Duration::from_secs(15)).await;
+                let url = cluster.url();
+                return (None, Some(cluster), url);
             }
             let server = TestServer::start().await.unwrap_or_else(|error| panic!("{error}"));
             let url = server.url().to_owned();
-            (Some(server), url)
+            (Some(server), None, url)
         })
         .await;
     url
@@ -79,8 +90,8 @@ pub async fn replica(primary: &TestServer) -> TestServer {
 pub struct Fixture {
     /// The database.
     pub db: Db,
-    /// A plain connection to the same server.
-    pub redis: MultiplexedConnection,
+    /// A plain connection to the same server or cluster.
+    pub redis: Plain,
 }
 
 impl Fixture {
@@ -116,16 +127,11 @@ impl Fixture {
         let open =
             builder.namespace(namespace).response_timeout(Duration::from_secs(30)).open(&with_protocol(url)).await;
         let db = open.unwrap_or_else(|error| panic!("{error}"));
-        let redis = redis::Client::open(url);
-        let redis = match redis {
-            Ok(client) => {
-                // Longer than a replica takes to follow.
-                let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
-                client.get_multiplexed_async_connection_with_config(&config).await
-            }
-            Err(error) => Err(error),
+        let nodes: Vec<String> = match url.strip_prefix("redis-cluster://") {
+            Some(nodes) => nodes.split(',').map(|node| format!("redis://{node}")).collect(),
+            None => vec![url.to_owned()],
         };
-        Self { db, redis: redis.unwrap_or_else(|error| panic!("{error}")) }
+        Self { db, redis: Plain::open(nodes.iter().map(String::as_str)).await }
     }
 
     /// The key of this test's that ends with `rest`, such as `{User}:meta`.

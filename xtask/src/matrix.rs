@@ -1,4 +1,4 @@
-//! All tests on every server that is supported, under both protocols.
+//! All tests on every server that is supported, under both protocols and on a cluster.
 //!
 //! The servers are unpacked into a folder of their own. Nothing is installed, and nothing of the
 //! machine's package manager is changed.
@@ -15,9 +15,13 @@ use crate::say;
 use fetch::Fetcher;
 use table::{Row, Tests};
 
-/// Asks the tests for a protocol: see `with_protocol` in `tests/src/lib.rs`.
-const PROTOCOL_VARIABLE: &str = "SUBCONSCIOUS_TEST_PROTOCOL";
-const PROTOCOLS: [&str; 2] = ["resp2", "resp3"];
+/// How the tests are run on each server: by name, and the variable that asks the tests for it, which
+/// `tests/src/lib.rs` reads.
+const RUNS: [(&str, (&str, &str)); 3] = [
+    ("resp2", ("SUBCONSCIOUS_TEST_PROTOCOL", "resp2")),
+    ("resp3", ("SUBCONSCIOUS_TEST_PROTOCOL", "resp3")),
+    ("cluster", ("SUBCONSCIOUS_TEST_CLUSTER", "1")),
+];
 /// The tests that need a server. Those that only compile, of the compiler's messages and of the
 /// README, are left out: they do the same on all.
 const TESTS: [&str; 8] =
@@ -93,7 +97,7 @@ pub(crate) fn run(only: &[String], args: &[String], folder: &Path) -> Result<Exi
     for kind in kinds {
         let row = match fetcher.fetch(&kind) {
             Ok((binary, version)) => {
-                let runs = PROTOCOLS.map(|protocol| run_tests(&tests, &binary, &kind, protocol, args));
+                let runs = RUNS.map(|run| run_tests(&tests, &binary, &kind, run, args));
                 Row { name: kind.name, outcome: Ok((version, runs)) }
             }
             Err(reason) => {
@@ -154,10 +158,16 @@ fn executable(messages: &str) -> Option<String> {
     paths.next_back().map(str::to_owned)
 }
 
-fn run_tests(tests: &Path, binary: &Path, kind: &Kind, protocol: &str, args: &[String]) -> Result<Tests, String> {
-    let log = tests.with_file_name(format!("{}-{protocol}.log", kind.name));
-    let outcome = run_logged(tests, binary, protocol, args, &log);
-    let name = format!("{}, {protocol}", kind.name);
+fn run_tests(
+    tests: &Path,
+    binary: &Path,
+    kind: &Kind,
+    (run, variable): (&str, (&str, &str)),
+    args: &[String],
+) -> Result<Tests, String> {
+    let log = tests.with_file_name(format!("{}-{run}.log", kind.name));
+    let outcome = run_logged(tests, binary, variable, args, &log);
+    let name = format!("{}, {run}", kind.name);
     match &outcome {
         Ok(done) => say(&format!("{name}: {} passed, {} failed, {} s", done.passed, done.failed, done.seconds)),
         Err(reason) => say(&format!("{name}: {reason}")),
@@ -172,7 +182,13 @@ fn run_tests(tests: &Path, binary: &Path, kind: &Kind, protocol: &str, args: &[S
     outcome
 }
 
-fn run_logged(tests: &Path, binary: &Path, protocol: &str, args: &[String], log: &Path) -> Result<Tests, String> {
+fn run_logged(
+    tests: &Path,
+    binary: &Path,
+    (variable, value): (&str, &str),
+    args: &[String],
+    log: &Path,
+) -> Result<Tests, String> {
     let problem = |error: std::io::Error| format!("{}: {error}", log.display());
     let file = File::create(log).map_err(problem)?;
     let status = Command::new(tests)
@@ -181,7 +197,7 @@ fn run_logged(tests: &Path, binary: &Path, protocol: &str, args: &[String], log:
         // As cargo would: some tests read files of their package.
         .current_dir(repository().join("tests"))
         .env(BINARY_VARIABLE, binary)
-        .env(PROTOCOL_VARIABLE, protocol)
+        .env(variable, value)
         .env_remove("REDIS_URL")
         .stdin(Stdio::null())
         .stdout(file.try_clone().map_err(problem)?)

@@ -123,6 +123,14 @@ pub(crate) enum Key<'a> {
     Temporary,
 }
 
+/// The key of the same model that never exists: see [`Keys::temporary`]. `None` if the key is that
+/// one, or no key of a model.
+pub(crate) fn guard(key: &[u8]) -> Option<Vec<u8>> {
+    let prefix = key.windows(2).position(|bytes| bytes == b"}:")? + 2;
+    let guard = [&key[..prefix], TEMPORARY.as_bytes(), b"0"].concat();
+    (guard != key).then_some(guard)
+}
+
 /// The keys of one model in one namespace.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
@@ -204,8 +212,8 @@ impl Keys {
         format!("{}{TTL}", self.prefix)
     }
 
-    /// The key that scripts of queries are called on. It never exists. Users who may write no other
-    /// key may write this one.
+    /// The key that scripts of queries are called on, and that all other scripts declare besides
+    /// their own. It never exists. Users who may write no other key may write this one.
     pub(crate) fn temporary(&self) -> String {
         format!("{}{TEMPORARY}0", self.prefix)
     }

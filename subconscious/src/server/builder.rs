@@ -8,14 +8,15 @@ use redis::io::tcp::TcpSettings;
 use redis::sentinel::SentinelClientBuilder;
 #[cfg(feature = "sentinel")]
 use redis::sentinel::SentinelServerType::{Master, Replica};
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError};
 #[cfg(feature = "tls")]
-use redis::{ClientTlsConfig, ConnectionAddr, TlsCertificates};
+use redis::{ClientTlsConfig, TlsCertificates};
 #[cfg(feature = "tls")]
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 #[cfg(feature = "sentinel")]
 use tokio::sync::Mutex;
 
+use super::cluster::{Access, Address, Cluster};
 use super::connection::{Endpoint, Link, Source};
 use super::node::{Connection, Server};
 #[cfg(feature = "sentinel")]
@@ -91,7 +92,9 @@ impl DbBuilder {
     }
 
     /// How often a failed attempt to connect is repeated before the call fails. The next call has
-    /// all its attempts again. Default: 3.
+    /// all its attempts again. On a cluster, a call waits as long as all these attempts may take
+    /// ([`connection_timeout`](Self::connection_timeout) times one more than this) for a slot that
+    /// moves, or that has no master at the moment. Default: 3.
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;
         self
@@ -140,7 +143,7 @@ impl DbBuilder {
     }
 
     /// Sends loads and queries to the server at this address, which must be a replica of the server
-    /// that is opened. Default: none.
+    /// that is opened. The address of the cluster stands for all its replicas. Default: none.
     ///
     /// A replica lags a little behind its primary: what was just written may not be there yet, and
     /// what was just deleted may still be there. So all writes use the primary,
@@ -216,15 +219,58 @@ impl DbBuilder {
     }
 
     async fn connect(&self, url: &str, replica: bool) -> Result<Server> {
+        let seeds = nodes(url);
+        if !seeds.is_empty() {
+            let seeds = seeds.iter().map(|url| parse(url)).collect::<Result<Vec<_>>>()?;
+            return self.cluster(seeds, replica).await;
+        }
         let info = parse(url)?;
         let address = info.addr().clone();
-        let endpoint = self.endpoint(info, replica)?;
+        let endpoint = self.endpoint(info.clone(), replica)?;
         let named = endpoint.named(&address);
-        let config = AsyncConnectionConfig::new()
+        let source = Source { endpoint, config: self.config(), retries: self.retries, of_replica: false };
+        let link = Link::open(source).await.map_err(|error| Error::connecting(error, &named))?;
+        let (server, in_cluster) = Server::single(Connection::Own(Arc::new(link))).await?;
+        if in_cluster && address_of(&info).is_some() { self.cluster(vec![info], replica).await } else { Ok(server) }
+    }
+
+    async fn cluster(&self, seeds: Vec<ConnectionInfo>, replicas: bool) -> Result<Server> {
+        if seeds.iter().any(|seed| seed.redis_settings().db() != 0) {
+            return Err(Error::configuration(
+                "on a cluster, only database 0 can be used. Leave the database out of the address, and use a namespace instead",
+            ));
+        }
+        let addresses: Vec<Address> = seeds.iter().filter_map(address_of).collect();
+        let named = addresses.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>().join(", ");
+        let Some(seed) = seeds.into_iter().next() else { return Err(unknown_form()) };
+        self.client(seed.clone())?;
+        let builder = self.clone();
+        let client = move |(host, port): &Address| {
+            let address = match seed.addr() {
+                #[cfg(feature = "tls")]
+                ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+                    host: host.clone(),
+                    port: *port,
+                    insecure: *insecure,
+                    tls_params: tls_params.clone(),
+                },
+                _ => ConnectionAddr::Tcp(host.clone(), *port),
+            };
+            builder.client(seed.clone().set_addr(address)).map_err(|error| {
+                RedisError::from((ErrorKind::InvalidClientConfig, "a node cannot be reached", error.to_string()))
+            })
+        };
+        let access = Access { client: Box::new(client), config: self.config(), replicas };
+        let attempts = u32::try_from(self.retries).unwrap_or(u32::MAX).saturating_add(1);
+        let patience = self.connection_timeout.saturating_mul(attempts);
+        let cluster = Cluster::open(access, addresses, patience).await;
+        Server::cluster(cluster.map_err(|error| Error::connecting(error, &named))?).await
+    }
+
+    fn config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connection_timeout))
-            .set_response_timeout(Some(self.response_timeout));
-        let link = Link::open(Source { endpoint, config, retries: self.retries }).await;
-        Server::checked(Connection::Own(Arc::new(link.map_err(|error| Error::connecting(error, &named))?))).await
+            .set_response_timeout(Some(self.response_timeout))
     }
 
     #[cfg(not(feature = "sentinel"))]
@@ -297,8 +343,30 @@ impl DbBuilder {
 
 /// The form of an address, for errors. Errors do not quote the address itself, as it may hold a
 /// password.
-const FORM: &str =
-    "redis://[user:password@]host[:port][/database], rediss:// (the same) or redis+unix:///path[?db=1&user=..&pass=..]";
+const FORM: &str = "redis://[user:password@]host[:port][/database], rediss:// (the same), redis-cluster://[user:password@]host[:port],host[:port].., \
+     rediss-cluster:// (the same) or redis+unix:///path[?db=1&user=..&pass=..]";
+
+fn unknown_form() -> Error {
+    Error::configuration(format!("the address begins in no way that is known. Write {FORM}"))
+}
+
+/// The address of each node that the address of a cluster names; none if it is no such address.
+fn nodes(url: &str) -> Vec<String> {
+    let Some((scheme @ ("redis-cluster" | "rediss-cluster"), rest)) = url.split_once("://") else { return Vec::new() };
+    let scheme = scheme.strip_suffix("-cluster").unwrap_or(scheme);
+    let login = rest.rfind('@').map_or(0, |at| at + 1);
+    let (login, rest) = rest.split_at(login);
+    let (hosts, settings) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    hosts.split(',').map(|host| format!("{scheme}://{login}{host}{settings}")).collect()
+}
+
+/// The host and port; `None` if the address is that of a unix socket.
+fn address_of(info: &ConnectionInfo) -> Option<Address> {
+    match info.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
+        _ => None,
+    }
+}
 
 fn parse(url: &str) -> Result<ConnectionInfo> {
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
@@ -328,7 +396,7 @@ fn parse(url: &str) -> Result<ConnectionInfo> {
                  and %25"
             ))
         }
-        _ => Error::configuration(format!("the address begins in no way that is known. Write {FORM}")),
+        _ => unknown_form(),
     })?;
     #[cfg(feature = "tls")]
     if url.starts_with("rediss:") && rustls::crypto::CryptoProvider::get_default().is_none() {

@@ -35,6 +35,8 @@ pub(super) struct Source {
     pub(super) endpoint: Endpoint,
     pub(super) config: AsyncConnectionConfig,
     pub(super) retries: usize,
+    /// Whether the server is a replica in a cluster, which has to be told that it is read from.
+    pub(super) of_replica: bool,
 }
 
 pub(super) enum Endpoint {
@@ -76,13 +78,21 @@ impl Source {
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         let (mut pause, longest) = PAUSES;
         for _ in 0..self.retries {
-            if let Ok(connection) = self.endpoint.connect(&self.config).await {
+            if let Ok(connection) = self.attempt().await {
                 return Ok(connection);
             }
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(longest);
         }
-        self.endpoint.connect(&self.config).await
+        self.attempt().await
+    }
+
+    async fn attempt(&self) -> Result<MultiplexedConnection, RedisError> {
+        let mut connection = self.endpoint.connect(&self.config).await?;
+        if self.of_replica {
+            connection.req_packed_command(&redis::cmd("READONLY")).await?.extract_error()?;
+        }
+        Ok(connection)
     }
 }
 
@@ -119,12 +129,19 @@ pub(super) struct Line {
 }
 
 impl Link {
+    /// A connection that the first request makes.
+    pub(super) fn new(source: Source) -> Self {
+        let source = Arc::new(source);
+        let current = Current::new(&source, 0).into();
+        Self { source, current, made: Instant::now(), heard: AtomicU64::new(0) }
+    }
+
     /// Makes the first connection.
     pub(super) async fn open(source: Source) -> Result<Self, RedisError> {
-        let source = Arc::new(source);
-        let current = Current::new(&source, 0);
-        current.connection.clone().await?;
-        Ok(Self { source, current: current.into(), made: Instant::now(), heard: AtomicU64::new(0) })
+        let link = Self::new(source);
+        let connection = link.current().connection.clone();
+        connection.await?;
+        Ok(link)
     }
 
     fn now(&self) -> u64 {

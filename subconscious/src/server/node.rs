@@ -1,4 +1,4 @@
-//! A server, and what is known about it.
+//! A server or a cluster, and what is known about it.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::sync::OnceCell;
 
+use super::cluster::{Cluster, Node};
 use super::connection::{Line, Link};
 use crate::error::{self, Error, Result};
 use crate::model::keys::Keys;
@@ -21,11 +22,18 @@ const ANY_KEY: &[u8] = b"t:0";
 
 #[derive(Clone)]
 pub(super) struct Server {
-    connection: Connection,
-    /// Whether the server was a read-only replica when the connection was made.
+    topology: Topology,
+    /// Whether the server was a read-only replica when the connection was made, or replicas of a
+    /// cluster are asked.
     read_only: bool,
     /// The rights to write that the user lacks, once they are known.
     lacks: Arc<OnceCell<Option<RedisError>>>,
+}
+
+#[derive(Clone)]
+enum Topology {
+    Single(Connection),
+    Cluster(Arc<Cluster>),
 }
 
 #[derive(Clone)]
@@ -38,7 +46,7 @@ pub(super) enum Connection {
 }
 
 /// A handle of a connection for one request, and the link that the connection belongs to.
-struct Request<'a> {
+pub(super) struct Request<'a> {
     connection: Box<dyn ConnectionLike + Send + Sync>,
     link: Option<(&'a Link, Line)>,
 }
@@ -46,17 +54,33 @@ struct Request<'a> {
 impl Connection {
     async fn request(&self) -> Result<Request<'_>, RedisError> {
         Ok(match self {
-            Self::Own(link) => {
-                let (connection, line) = link.line().await?;
-                Request { connection: Box::new(connection), link: Some((link, line)) }
-            }
+            Self::Own(link) => return Request::over(link).await,
             Self::Manager(manager) => Request { connection: Box::new(manager.clone()), link: None },
             Self::Multiplexed(connection) => Request { connection: Box::new(connection.clone()), link: None },
         })
     }
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    pub(super) async fn over(link: &'a Link) -> Result<Self, RedisError> {
+        let (connection, line) = link.line().await?;
+        Ok(Self { connection: Box::new(connection), link: Some((link, line)) })
+    }
+
+    /// Sends one command. An error reply becomes an `Err`.
+    pub(super) async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        let reply = self.connection.req_packed_command(command).await;
+        self.note_outcome(&reply);
+        reply?.extract_error()
+    }
+
+    /// Sends many commands at once, and returns one result for each.
+    pub(super) async fn send_all(&mut self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
+        let replies = self.connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
+        self.note_outcome(&replies);
+        Ok(replies?.into_iter().map(Value::extract_error).collect())
+    }
+
     fn note_outcome<T>(&self, reply: &Result<T, RedisError>) {
         if let Some((link, line)) = &self.link {
             link.note_outcome(line, reply);
@@ -74,9 +98,19 @@ impl Request<'_> {
 }
 
 impl Server {
+    /// A connection to one server. Also says whether that is a node of a cluster.
+    pub(super) async fn single(connection: Connection) -> Result<(Self, bool)> {
+        Self::checked(Topology::Single(connection), false).await
+    }
+
+    pub(super) async fn cluster(cluster: Cluster) -> Result<Self> {
+        let read_only = cluster.asks_replicas();
+        Self::checked(Topology::Cluster(Arc::new(cluster)), read_only).await.map(|(server, _)| server)
+    }
+
     /// Refuses a server that is too old. Otherwise, a script would fail later without saying so.
-    pub(super) async fn checked(connection: Connection) -> Result<Self> {
-        let mut server = Self { connection, read_only: false, lacks: Arc::default() };
+    async fn checked(topology: Topology, read_only: bool) -> Result<(Self, bool)> {
+        let mut server = Self { topology, read_only, lacks: Arc::default() };
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("INFO").add_command(scripts::rights_to_write(ANY_KEY));
         let mut replies = server.send_all(&pipeline).await?.into_iter();
@@ -87,12 +121,13 @@ impl Server {
             Err(error) => return Err(error.into()),
         };
         check_version(&info)?;
-        server.read_only = field(&info, "slave_read_only") == Some("1");
+        let in_cluster = field(&info, "cluster_enabled") == Some("1");
+        server.read_only |= !in_cluster && field(&info, "slave_read_only") == Some("1");
         // If the user has no right to `ANY_KEY`, the first write asks again, on a key of the model.
         if let Some(Ok(answer)) = replies.next() {
             server.lacks = Arc::new(OnceCell::new_with(Some(reply::lacking(answer))));
         }
-        Ok(server)
+        Ok((server, in_cluster))
     }
 
     /// Returns an error if the user lacks a right that writes need. A script can't undo its writes,
@@ -115,22 +150,51 @@ impl Server {
 
     /// Sends one command. An error reply becomes an `Err`.
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let mut request = self.connection.request().await?;
-        let reply = request.connection.req_packed_command(command).await;
-        request.note_outcome(&reply);
-        let reply = reply?.extract_error();
+        let connection = match &self.topology {
+            Topology::Single(connection) => connection,
+            Topology::Cluster(cluster) => return cluster.send(command).await,
+        };
+        let mut request = connection.request().await?;
+        let reply = request.send(command).await;
         request.detect_failover(self, &reply);
         reply
     }
 
-    /// Sends many commands at once, and returns one result for each.
+    /// Sends many commands at once, and returns one result for each, or an error if nothing was
+    /// answered.
     pub(super) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
-        let mut request = self.connection.request().await?;
-        let replies = request.connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
-        request.note_outcome(&replies);
-        let replies: Vec<_> = replies?.into_iter().map(Value::extract_error).collect();
+        let connection = match &self.topology {
+            Topology::Single(connection) => connection,
+            Topology::Cluster(cluster) => return cluster.send_all(pipeline).await,
+        };
+        let mut request = connection.request().await?;
+        let replies = request.send_all(pipeline).await?;
         replies.iter().for_each(|reply| request.detect_failover(self, reply));
         Ok(replies)
+    }
+
+    /// The node of a cluster that has the key; `None` if there is only one server.
+    pub(super) async fn place(&self, key: &[u8]) -> Result<Option<Arc<Node>>, RedisError> {
+        match &self.topology {
+            Topology::Single(_) => Ok(None),
+            Topology::Cluster(cluster) => cluster.place(key).await.map(Some),
+        }
+    }
+
+    /// Asks the server, or each master of the cluster, whether it answers.
+    pub(super) async fn ping(&self) -> Result<(), RedisError> {
+        match &self.topology {
+            Topology::Single(_) => answered(self.send(&redis::cmd("PING")).await),
+            Topology::Cluster(cluster) => cluster.ping().await,
+        }
+    }
+}
+
+/// Whether a `PING` was answered. The refusal of a user who may not ask is an answer, too.
+pub(super) fn answered(reply: Result<Value, RedisError>) -> Result<(), RedisError> {
+    match reply {
+        Err(error) if error.code() != Some("NOPERM") => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -552,11 +552,13 @@ impl Walk<'_> {
     async fn values(&mut self, values: &mut BTreeSet<(usize, Option<Vec<u8>>)>) -> Result<()> {
         for number in 1..=self.target.schema.indexed.len() {
             let Some(column) = self.column(number).filter(|column| column.has_lists()) else { continue };
-            let divided = scan::members(self.db, "HSCAN", &self.target.keys.divided(column.name())).await?;
+            let divided =
+                scan::members(self.db, &self.target, "HSCAN", &self.target.keys.divided(column.name())).await?;
             // A field is `:` and a value, or empty for null.
             values.extend(divided.into_iter().map(|field| (number, field.get(1..).map(<[u8]>::to_vec))));
             if column.has_values() {
-                let ordered = scan::members(self.db, "ZSCAN", &self.target.keys.values(column.name())).await?;
+                let ordered =
+                    scan::members(self.db, &self.target, "ZSCAN", &self.target.keys.values(column.name())).await?;
                 values.extend(ordered.into_iter().map(|value| (number, Some(value))));
             }
             let mine: Vec<Option<&[u8]>> =

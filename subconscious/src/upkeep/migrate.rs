@@ -194,7 +194,7 @@ async fn drop_indexes(
     }
     for name in stored.dropping.names().filter(|name| stored.dropping.of(name).has(Part::Lists) && keeps_nulls(name)) {
         let divided = keys.divided(name);
-        for values in scan::members(db, "HSCAN", &divided).await?.chunks(100) {
+        for values in scan::members(db, target, "HSCAN", &divided).await?.chunks(100) {
             let values = values.iter().filter(|value| !value.is_empty()).cloned();
             if !call("values", &std::iter::once(divided.clone().into_bytes()).chain(values).collect::<Vec<_>>()).await?
             {

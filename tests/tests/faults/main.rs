@@ -9,6 +9,7 @@
 mod chaos;
 mod churn;
 mod clock;
+mod cluster;
 mod deployment;
 mod histories;
 mod hostile;

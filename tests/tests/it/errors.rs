@@ -139,7 +139,7 @@ async fn a_key_of_another_type_is_named_as_such_and_nothing_is_half_written() {
     assert!(touched.len() >= 13, "{touched:?}");
     for key in touched {
         let whole = [f.key("").into_bytes(), key.clone()].concat();
-        let aside = f.key("aside");
+        let aside = f.key("{Account}aside");
         let () = f.run(redis::cmd("RENAME").arg(&whole).arg(&aside)).await;
         let kind: String = f.run(redis::cmd("TYPE").arg(&aside)).await;
         let () = match kind.as_str() {
@@ -202,7 +202,7 @@ async fn a_new_record_leaves_nothing_if_a_later_sorted_set_is_of_another_type() 
     }
     assert!(event(3).delete(&f.db).await.unwrap());
     for key in ["s:begins", "s:ends", "s:title", "c:ends:0"] {
-        let (key, aside) = (f.key(&format!("{{Event}}:{key}")), f.key("aside"));
+        let (key, aside) = (f.key(&format!("{{Event}}:{key}")), f.key("{Event}aside"));
         let () = f.run(redis::cmd("RENAME").arg(&key).arg(&aside)).await;
         let () = f.run(redis::cmd("HSET").arg(&key).arg("stray").arg(1)).await;
         let before = snapshot(&f).await;
@@ -390,11 +390,12 @@ async fn a_server_without_tls_is_an_error_and_no_panic() {
 
 #[tokio::test]
 async fn a_connection_of_the_callers_is_used() {
-    let client = redis::Client::open(with_protocol(subconscious_tests::server_url().await)).unwrap();
-    let namespace = Fixture::new().await.db.namespace().to_owned();
+    let server = TestServer::start().await.unwrap();
+    let client = redis::Client::open(with_protocol(server.url())).unwrap();
+    let namespace = "of the caller";
     let manager = Db::from_connection_manager(client.get_connection_manager().await.unwrap()).await.unwrap();
     let multiplexed = client.get_multiplexed_async_connection().await.unwrap();
     let multiplexed = Db::from_multiplexed_connection(multiplexed).await.unwrap();
-    account("a").save(&manager.with_namespace(&namespace).unwrap()).await.unwrap();
-    assert!(Account::exists(&multiplexed.with_namespace(&namespace).unwrap(), "a").await.unwrap());
+    account("a").save(&manager.with_namespace(namespace).unwrap()).await.unwrap();
+    assert!(Account::exists(&multiplexed.with_namespace(namespace).unwrap(), "a").await.unwrap());
 }

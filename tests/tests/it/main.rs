@@ -5,6 +5,7 @@
 
 mod changes;
 mod check;
+mod cluster;
 mod counters;
 mod errors;
 mod expected;

@@ -17,10 +17,10 @@ impl Tests {
     }
 }
 
-/// A server, and either its exact version and a run for each protocol or why there are none.
+/// A server, and either its exact version and the runs or why there are none.
 pub(super) struct Row {
     pub(super) name: &'static str,
-    pub(super) outcome: Result<(String, [Result<Tests, String>; 2]), String>,
+    pub(super) outcome: Result<(String, [Result<Tests, String>; 3]), String>,
 }
 
 impl Row {
@@ -55,16 +55,16 @@ pub(super) fn failed(said: &str) -> Vec<&str> {
 /// The table as markdown.
 pub(super) fn markdown(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| server | version | RESP2: passed / failed | seconds | RESP3: passed / failed | seconds |\n\
-         | --- | --- | ---: | ---: | ---: | ---: |\n",
+        "| server | version | RESP2: passed / failed | seconds | RESP3: passed / failed | seconds | cluster: passed / failed | seconds |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for Row { name, outcome } in rows {
         let written = match outcome {
-            Ok((version, [two, three])) => {
-                writeln!(table, "| {name} | {version} | {} | {} |", cells(two), cells(three))
+            Ok((version, runs)) => {
+                writeln!(table, "| {name} | {version} | {} |", runs.each_ref().map(cells).join(" | "))
             }
             // A bar would begin another cell.
-            Err(reason) => writeln!(table, "| {name} | not run: {} | | | | |", reason.replace('|', "/")),
+            Err(reason) => writeln!(table, "| {name} | not run: {} | | | | | | |", reason.replace('|', "/")),
         };
         // A text takes all that is written.
         debug_assert!(written.is_ok());
@@ -111,19 +111,22 @@ mod test {
     fn a_server_that_is_not_here_is_a_row_and_no_failure() {
         let good = || Ok(tests(GOOD).unwrap());
         let rows = [
-            Row { name: "one", outcome: Ok(("1.2.3".to_owned(), [good(), good()])) },
+            Row { name: "one", outcome: Ok(("1.2.3".to_owned(), [good(), good(), good()])) },
             Row { name: "two", outcome: Err("no a|b".to_owned()) },
-            Row { name: "three", outcome: Ok(("3".to_owned(), [good(), Ok(tests(BAD).unwrap())])) },
-            Row { name: "four", outcome: Ok(("4".to_owned(), [good(), Err("the tests did not end".to_owned())])) },
+            Row { name: "three", outcome: Ok(("3".to_owned(), [good(), Ok(tests(BAD).unwrap()), good()])) },
+            Row {
+                name: "four",
+                outcome: Ok(("4".to_owned(), [good(), good(), Err("the tests did not end".to_owned())])),
+            },
         ];
         assert_eq!(rows.each_ref().map(Row::is_good), [true, true, false, false]);
         let table = markdown(&rows);
         let lines: Vec<_> = table.lines().skip(2).collect();
         let expected = [
-            "| one | 1.2.3 | 151 / 0 | 85 | 151 / 0 | 85 |",
-            "| two | not run: no a/b | | | | |",
-            "| three | 3 | 151 / 0 | 85 | 149 / 2 | 7 |",
-            "| four | 4 | 151 / 0 | 85 | the tests did not end |  |",
+            "| one | 1.2.3 | 151 / 0 | 85 | 151 / 0 | 85 | 151 / 0 | 85 |",
+            "| two | not run: no a/b | | | | | | |",
+            "| three | 3 | 151 / 0 | 85 | 149 / 2 | 7 | 151 / 0 | 85 |",
+            "| four | 4 | 151 / 0 | 85 | 151 / 0 | 85 | the tests did not end |  |",
         ];
         assert_eq!(lines, expected);
     }

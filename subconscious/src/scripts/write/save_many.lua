@@ -2,7 +2,7 @@
 -- This file includes rows.lua, put.lua, stored.lua, due.lua, index.lua, apply.lua and expire.lua.
 --
 -- KEYS[1]..KEYS[r]   the records' hashes; if Redis assigns the id, the part of the key before the
---                    id
+--                    id. The key after them never exists: see Script::call_on
 -- ARGV[1]   prefix of all keys of the model
 -- ARGV[2]   save: insert or replace; insert: insert only; update: replace only; import: insert or
 --           replace, and keep what Redis would assign, unless it is 0 or, as a version, is any
@@ -42,7 +42,7 @@ zones = several and {} or nil
 local function put(key)
   -- include write/put.lua
 end
-for r = 1, #KEYS do
+for r = 1, #KEYS - 1 do
   local ok, reply = pcall(put, KEYS[r])
   if not ok then reply = refuse('failed', type(reply) == 'table' and reply.err or tostring(reply)) end
   replies[r] = reply
