@@ -143,11 +143,27 @@ impl ClusterNode {
         command.query_async(&mut self.redis.clone()).await
     }
 
+    /// The ranges of slots that this node knows: first, last, and of each of its nodes the host, the
+    /// port and the id, the master first.
+    pub async fn ranges(&self) -> Vec<(u16, u16, Vec<(String, u16, String)>)> {
+        let ranges: Vec<Vec<Value>> = self.run(redis::cmd("CLUSTER").arg("SLOTS")).await;
+        let text = |value: &Value| redis::from_redis_value::<String>(value.clone()).unwrap();
+        let number = |value: &Value| redis::from_redis_value::<u16>(value.clone()).unwrap();
+        let node = |node: &Value| match node {
+            Value::Array(node) => (text(&node[0]), number(&node[1]), text(&node[2])),
+            other => panic!("{other:?}"),
+        };
+        ranges
+            .iter()
+            .map(|range| (number(&range[0]), number(&range[1]), range[2..].iter().map(node).collect()))
+            .collect()
+    }
+
     /// Whether the node takes calls, and knows the slots of so many masters, and their replicas.
     async fn knows(&self, masters: usize, nodes: usize) -> bool {
         let info: String = self.run(redis::cmd("CLUSTER").arg("INFO")).await;
-        let ranges: Vec<Vec<Value>> = self.run(redis::cmd("CLUSTER").arg("SLOTS")).await;
-        let known: usize = ranges.iter().map(|range| range.len() - 2).sum();
+        let ranges = self.ranges().await;
+        let known: usize = ranges.iter().map(|(.., nodes)| nodes.len()).sum();
         info.contains("cluster_state:ok") && ranges.len() == masters && known == nodes
     }
 }
@@ -201,27 +217,11 @@ impl Cluster {
         format!("redis-cluster://{}", hosts.join(","))
     }
 
-    /// The master that has a key.
-    pub async fn master_of(&self, key: &str) -> &ClusterNode {
-        for node in &self.nodes {
-            if node.attempt::<redis::Value>(redis::cmd("GET").arg(key)).await.is_ok() {
-                return node;
-            }
-        }
-        panic!("no node has {key}")
-    }
-}
-
-impl Cluster {
     /// The number of the master that has the slot.
     pub async fn owner_of(&self, slot: u16) -> usize {
-        let ranges: Vec<Vec<redis::Value>> = self.nodes[0].run(redis::cmd("CLUSTER").arg("SLOTS")).await;
-        let number =
-            |value: &redis::Value| if let redis::Value::Int(number) = value { *number as u16 } else { panic!() };
-        let range = ranges.iter().find(|range| (number(&range[0])..=number(&range[1])).contains(&slot)).unwrap();
-        let redis::Value::Array(master) = &range[2] else { panic!("{range:?}") };
-        let port = number(&master[1]);
-        self.nodes.iter().position(|node| node.port() == port).unwrap()
+        let ranges = self.nodes[0].ranges().await;
+        let (.., masters) = ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot)).unwrap();
+        self.nodes.iter().position(|node| node.id == masters[0].2).unwrap()
     }
 
     /// Moves a slot from one node to another key by key, as `redis-cli --cluster reshard` does.

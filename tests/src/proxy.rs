@@ -27,6 +27,11 @@ impl Proxy {
         Self { door, cut, cuts }
     }
 
+    /// The port for clients.
+    pub fn port(&self) -> u16 {
+        self.door.port
+    }
+
     /// The address for clients.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.door.port)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use subconscious::{Db, RedisModel};
 use subconscious_tests::cluster::{Cluster, ClusterNode};
+use subconscious_tests::proxy::Proxy;
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Account {
@@ -124,4 +125,43 @@ async fn what_a_cluster_lacks_is_said() {
     assert!(gone.is_unavailable() && !gone.is_outcome_unknown(), "{gone:?}");
     assert!(gone.to_string().starts_with(&format!("127.0.0.1:{port}: no server answers")), "{gone}");
     assert!(db.ping().await.unwrap_err().to_string().contains(&format!(":{port}: ")));
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_not_asked_for_again() {
+    let cluster = Cluster::start(3, false, Duration::from_secs(5)).await;
+    // A proxy before each node, whose port the nodes name.
+    let proxies = join_all(cluster.nodes.iter().map(|node| Proxy::start(&node.server))).await;
+    let ports: Vec<u16> = proxies.iter().map(Proxy::port).collect();
+    for (node, port) in cluster.nodes.iter().zip(&ports) {
+        let () = node.run(redis::cmd("CONFIG").arg("SET").arg("cluster-announce-port").arg(*port)).await;
+    }
+    for node in &cluster.nodes {
+        while !node.ranges().await.iter().all(|(.., nodes)| ports.contains(&nodes[0].1)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let db = Db::open(&proxies[0].url()).await.unwrap();
+    let mut accounts: Vec<Account> = (0..100).map(account).collect();
+    Account::save_many(&db, &mut accounts).await.unwrap().into_result().unwrap();
+    let slot: u16 = cluster.nodes[0].run(redis::cmd("CLUSTER").arg("KEYSLOT").arg("{Account}:meta")).await;
+    let proxy = &proxies[cluster.owner_of(slot).await];
+
+    let id = accounts[0].id;
+    let add = async || Account::patch(&db, id, |a| a.balance.incr(1)).await;
+    add().await.unwrap();
+    for round in 1..=5 {
+        proxy.cut_the_next_reply();
+        let unknown = add().await.unwrap_err();
+        assert!(unknown.is_outcome_unknown(), "{unknown:?}");
+        // The connection is made anew, and the call was made once.
+        assert_eq!(Account::load(&db, id).await.unwrap().unwrap().balance, 1 + round);
+    }
+    // In a pipeline, each record is told of.
+    proxy.cut_the_next_reply();
+    let report = Account::save_many(&db, &mut accounts[1..]).await.unwrap();
+    assert!(report.failures > 0);
+    assert!(report.failed.iter().all(|(_, error)| error.is_outcome_unknown()), "{report:?}");
+    assert_eq!(proxies.iter().map(Proxy::cuts).sum::<usize>(), 6);
+    assert!(Account::check(&db).await.unwrap().is_clean());
 }
