@@ -11,6 +11,9 @@ use tokio::time::sleep;
 /// Slots of a cluster.
 const SLOTS: u16 = 16_384;
 
+/// How often a node is started until its ports are free.
+const ATTEMPTS: usize = 5;
+
 /// A plain connection to one server, or to the masters of a cluster.
 #[derive(Clone)]
 pub struct Plain(Vec<MultiplexedConnection>);
@@ -115,13 +118,20 @@ pub struct ClusterNode {
 
 impl ClusterNode {
     async fn start(timeout: Duration) -> Self {
-        // The bus has a port of its own, by default one that may be beyond the last.
-        let bus = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port().to_string();
         let timeout = timeout.as_millis().to_string();
-        let arguments = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", &timeout];
-        let more = ["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"];
-        let server = TestServer::builder().tcp().args(arguments).args(more).start().await;
-        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        let mut attempt = 1;
+        let server = loop {
+            // The bus has a port of its own, by default one that may be beyond the last. A port can't
+            // be reserved for another process: if another process took it, another port is tried.
+            let bus = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port().to_string();
+            let arguments = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", &timeout];
+            let more = ["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"];
+            match TestServer::builder().tcp().args(arguments).args(more).start().await {
+                Ok(server) => break server,
+                Err(error) => assert!(attempt < ATTEMPTS, "{error}"),
+            }
+            attempt += 1;
+        };
         let redis = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
         let mut node = Self { server, redis, id: String::new() };
         node.id = node.run(redis::cmd("CLUSTER").arg("MYID")).await;

@@ -10,6 +10,7 @@
 //! Each script declares such a key ([`guard`](crate::model::keys::guard)), so it runs before
 //! the move or after it, never on a part of its keys.
 
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,9 @@ const MOVES: usize = 2;
 
 /// The host and port of a node.
 pub(super) type Address = (String, u16);
+
+/// Ranges of slots: the first, the last, and the nodes that have them, the master first.
+type Ranges = Vec<(u16, u16, Vec<Address>)>;
 
 /// Makes a client for the node at an address.
 type MakeClient = dyn Fn(&Address) -> Result<Client, RedisError> + Send + Sync;
@@ -79,7 +83,7 @@ impl Node {
 
     /// The ranges of slots that this node knows, and the addresses of the nodes that have each:
     /// first the master, then its replicas.
-    async fn ranges(&self) -> Result<Vec<(u16, u16, Vec<Address>)>, RedisError> {
+    async fn ranges(&self) -> Result<Ranges, RedisError> {
         let reply = self.send(redis::cmd("CLUSTER").arg("SLOTS")).await?;
         let range = |range: Value| {
             let Value::Array(range) = range else { return None };
@@ -127,6 +131,11 @@ struct SlotMap {
 }
 
 impl SlotMap {
+    /// All nodes that this map knows, some of them several times.
+    fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.ranges.iter().map(|(_, _, node)| node).chain(&self.masters)
+    }
+
     fn node(&self, slot: u16) -> Option<&Arc<Node>> {
         self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot)).map(|(_, _, node)| node)
     }
@@ -136,11 +145,13 @@ impl SlotMap {
 pub(super) struct Cluster {
     access: Access,
     seeds: Vec<Address>,
+    /// The nodes in use, so that there is one connection to each.
+    nodes: std::sync::Mutex<HashMap<Address, Arc<Node>>>,
     /// How long a call waits for a slot that has no node at the moment.
     patience: Duration,
     map: RwLock<Arc<SlotMap>>,
-    /// Held by the task that reads the map anew.
-    reading: Mutex<()>,
+    /// Held by the task that reads the map anew. Has when that failed last, and why.
+    reading: Mutex<Option<(Instant, RedisError)>>,
 }
 
 /// What became of a command.
@@ -166,7 +177,14 @@ impl Cluster {
     pub(super) async fn open(access: Access, seeds: Vec<Address>, patience: Duration) -> Result<Self, RedisError> {
         let map =
             SlotMap { number: 0, ranges: Vec::new(), masters: Vec::new(), stale: true.into(), read_at: Instant::now() };
-        let cluster = Self { access, seeds, patience, map: RwLock::new(Arc::new(map)), reading: Mutex::default() };
+        let cluster = Self {
+            access,
+            seeds,
+            nodes: std::sync::Mutex::default(),
+            patience,
+            map: RwLock::new(Arc::new(map)),
+            reading: Mutex::default(),
+        };
         cluster.read(0).await?;
         Ok(cluster)
     }
@@ -194,35 +212,49 @@ impl Cluster {
     }
 
     /// Reads the map anew from the node that answers first, unless that was done since the map with
-    /// this number.
+    /// this number. If no node that the map knows answers, the seeds are asked.
     async fn read(&self, number: u64) -> Result<(), RedisError> {
-        let _reading = self.reading.lock().await;
+        let asked_at = Instant::now();
+        let mut failed = self.reading.lock().await;
         let old = self.map();
         if old.number != number {
             return Ok(());
         }
-        let mut asked: Vec<Arc<Node>> = old.ranges.iter().map(|(_, _, node)| Arc::clone(node)).collect();
-        asked.sort_by(|one, other| one.address.cmp(&other.address));
-        asked.dedup_by(|one, other| one.address == other.address);
-        for seed in &self.seeds {
-            if asked.iter().all(|node| node.address != *seed) {
-                asked.push(self.access.node(seed.clone())?);
+        // Of many tasks that wait for the same map, one asks.
+        if let Some((at, error)) = &*failed
+            && *at >= asked_at
+        {
+            return Err(error.clone());
+        }
+        match self.ask_for_map(&old).await {
+            Ok(map) => {
+                *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+                Ok(())
+            }
+            Err(error) => {
+                *failed = Some((Instant::now(), error.clone()));
+                Err(error)
             }
         }
-        let known = asked.clone();
-        let answers = asked.iter().map(|node| node.ranges().boxed());
-        let (ranges, _) = select_ok(answers).await?;
-        let mut nodes = known;
-        let mut node = |address: &Address| match nodes.iter().find(|node| node.address == *address) {
-            Some(node) => Ok(Arc::clone(node)),
-            None => {
-                let node = self.access.node(address.clone())?;
-                nodes.push(Arc::clone(&node));
-                Ok::<_, RedisError>(node)
+    }
+
+    async fn ask_for_map(&self, old: &SlotMap) -> Result<SlotMap, RedisError> {
+        let mut known: Vec<Arc<Node>> = Vec::new();
+        for node in old.nodes() {
+            if known.iter().all(|other| other.address != node.address) {
+                known.push(Arc::clone(node));
+            }
+        }
+        let ranges = match first_answer(&known).await {
+            Some(Ok(ranges)) => ranges,
+            Some(Err(_)) | None => {
+                let seeds = self.seeds.iter().map(|seed| self.node(seed)).collect::<Result<Vec<_>, _>>()?;
+                let answer = first_answer(&seeds).await;
+                answer.unwrap_or_else(|| Err((ErrorKind::Client, "a cluster was given no node").into()))?
             }
         };
         let mut map = SlotMap {
-            number: number + 1,
+            number: old.number + 1,
             ranges: Vec::new(),
             masters: Vec::new(),
             stale: false.into(),
@@ -230,10 +262,10 @@ impl Cluster {
         };
         for (first, last, addresses) in ranges {
             let [master, replicas @ ..] = &addresses[..] else { continue };
-            let master = node(master)?;
+            let master = self.node(master)?;
             let asked = match replicas {
-                // Programs that start at different times take different replicas.
-                [_, ..] if self.access.replicas => node(&replicas[usize::from(first) % replicas.len()])?,
+                // Ranges of one master are spread over its replicas.
+                [_, ..] if self.access.replicas => self.node(&replicas[usize::from(first) % replicas.len()])?,
                 _ => Arc::clone(&master),
             };
             map.ranges.push((first, last, asked));
@@ -241,8 +273,20 @@ impl Cluster {
                 map.masters.push(master);
             }
         }
-        *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
-        Ok(())
+        let in_use = |address: &Address| map.nodes().any(|node| node.address == *address);
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| in_use(address));
+        Ok(map)
+    }
+
+    /// The node at an address.
+    fn node(&self, address: &Address) -> Result<Arc<Node>, RedisError> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(node) = nodes.get(address) {
+            return Ok(Arc::clone(node));
+        }
+        let node = self.access.node(address.clone())?;
+        nodes.insert(address.clone(), Arc::clone(&node));
+        Ok(node)
     }
 
     /// Notes that the slot is at this node.
@@ -251,11 +295,7 @@ impl Cluster {
         if map.node(slot).is_some_and(|node| node.address == address) {
             return Ok(());
         }
-        let known = map.ranges.iter().map(|(_, _, node)| node).chain(&map.masters).find(|node| node.address == address);
-        let node = match known {
-            Some(node) => Arc::clone(node),
-            None => self.access.node(address)?,
-        };
+        let node = self.node(&address)?;
         let mut masters = map.masters.clone();
         if masters.iter().all(|master| master.address != node.address) {
             masters.push(Arc::clone(&node));
@@ -317,7 +357,7 @@ impl Cluster {
                             continue;
                         }
                         Outcome::Ask(address) if !is_script(command) => {
-                            return self.access.node(address)?.ask(command).await;
+                            return self.node(&address)?.ask(command).await;
                         }
                         Outcome::Moved | Outcome::Ask(_) | Outcome::Wait => answer,
                     }
@@ -379,7 +419,7 @@ impl Cluster {
                 }
             }
             for (at, address) in asked {
-                answers[at] = match self.access.node(address) {
+                answers[at] = match self.node(&address) {
                     Ok(node) => node.ask(commands[at]).await,
                     Err(error) => Err(error),
                 };
@@ -493,6 +533,12 @@ pub(crate) fn unreachable_node(error: &RedisError) -> Option<&str> {
     let error = error.source()?.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>()?;
     let error = error.downcast_ref::<io::Error>()?.get_ref()?;
     error.downcast_ref::<Unreachable>().map(|error| error.node.as_str())
+}
+
+/// The slots as the first node knows them that answers; `None` if there is no node.
+async fn first_answer(nodes: &[Arc<Node>]) -> Option<Result<Ranges, RedisError>> {
+    let asked: Vec<_> = nodes.iter().map(|node| node.ranges().boxed()).collect();
+    if asked.is_empty() { None } else { Some(select_ok(asked).await.map(|(ranges, _)| ranges)) }
 }
 
 /// The slot of a command. One without a key goes to any node.
