@@ -136,7 +136,9 @@ impl SlotMap {
         self.ranges.iter().map(|(_, _, node)| node).chain(&self.masters)
     }
 
-    fn node(&self, slot: u16) -> Option<&Arc<Node>> {
+    /// The node that has the slot; without a slot, any.
+    fn node(&self, slot: Option<u16>) -> Option<&Arc<Node>> {
+        let Some(slot) = slot else { return self.masters.first() };
         self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot)).map(|(_, _, node)| node)
     }
 }
@@ -292,7 +294,7 @@ impl Cluster {
     /// Notes that the slot is at this node.
     fn moved(&self, slot: u16, address: Address) -> Result<(), RedisError> {
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        if map.node(slot).is_some_and(|node| node.address == address) {
+        if map.node(Some(slot)).is_some_and(|node| node.address == address) {
             return Ok(());
         }
         let node = self.node(&address)?;
@@ -356,9 +358,10 @@ impl Cluster {
                             moves += 1;
                             continue;
                         }
-                        Outcome::Ask(address) if !is_script(command) => {
-                            return self.node(&address)?.ask(command).await;
-                        }
+                        Outcome::Ask(address) if !is_script(command) => match self.ask(&map, address, command).await {
+                            (answer, true) => return answer,
+                            (answer, false) => answer,
+                        },
                         Outcome::Moved | Outcome::Ask(_) | Outcome::Wait => answer,
                     }
                 }
@@ -373,7 +376,7 @@ impl Cluster {
     /// Sends many commands at once, and returns one result for each.
     pub(super) async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
         let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
-        let slots: Vec<u16> = commands.iter().map(|command| slot_of(command)).collect();
+        let slots: Vec<Option<u16>> = commands.iter().map(|command| slot_of(command)).collect();
         let mut answers: Vec<Result<Value, RedisError>> = commands.iter().map(|_| Ok(Value::Nil)).collect();
         let mut left: Vec<usize> = (0..commands.len()).collect();
         let (mut pauses, mut moves) = (Pauses::new(), 0);
@@ -419,10 +422,11 @@ impl Cluster {
                 }
             }
             for (at, address) in asked {
-                answers[at] = match self.node(&address) {
-                    Ok(node) => node.ask(commands[at]).await,
-                    Err(error) => Err(error),
-                };
+                let (answer, last) = self.ask(&map, address, commands[at]).await;
+                answers[at] = answer;
+                if !last {
+                    waiting.push(at);
+                }
             }
             moves += 1;
             // What is answered at once should not wait for the rest, but order is kept.
@@ -436,10 +440,22 @@ impl Cluster {
         Ok(answers)
     }
 
+    /// Sends a command for a key that is at this node before its slot. Also returns whether the
+    /// answer is final: it is not if the slot has gone elsewhere meanwhile.
+    async fn ask(&self, map: &SlotMap, address: Address, command: &Cmd) -> (Result<Value, RedisError>, bool) {
+        let node = match self.node(&address) {
+            Ok(node) => node,
+            Err(error) => return (Err(error), true),
+        };
+        let answer = node.ask(command).await.map_err(|error| node.named(error));
+        let last = matches!(self.judge(map, &node, &answer), Outcome::Final);
+        (answer, last)
+    }
+
     /// The node that has the key, for commands that have to reach the same node one after the
     /// other.
     pub(super) async fn place(&self, key: &[u8]) -> Result<Arc<Node>, RedisError> {
-        let slot = slot(key);
+        let slot = Some(slot(key));
         let mut pauses = Pauses::new();
         loop {
             let map = self.current().await;
@@ -541,9 +557,9 @@ async fn first_answer(nodes: &[Arc<Node>]) -> Option<Result<Ranges, RedisError>>
     if asked.is_empty() { None } else { Some(select_ok(asked).await.map(|(ranges, _)| ranges)) }
 }
 
-/// The slot of a command. One without a key goes to any node.
-fn slot_of(command: &Cmd) -> u16 {
-    routing_key(command).map_or(0, slot)
+/// The slot of a command; `None` for a command without a key.
+fn slot_of(command: &Cmd) -> Option<u16> {
+    routing_key(command).map(slot)
 }
 
 fn is_script(command: &Cmd) -> bool {
@@ -551,8 +567,11 @@ fn is_script(command: &Cmd) -> bool {
 }
 
 /// The error for a slot that no node has.
-fn without_node(map: &SlotMap, slot: u16) -> RedisError {
+fn without_node(map: &SlotMap, slot: Option<u16>) -> RedisError {
     map.stale.store(true, Ordering::Relaxed);
-    let said = format!("CLUSTERDOWN no node has the slot {slot}");
+    let said = match slot {
+        Some(slot) => format!("CLUSTERDOWN no node has the slot {slot}"),
+        None => "CLUSTERDOWN there is no master".to_owned(),
+    };
     reply::raised(said.as_bytes())
 }

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use subconscious::{Db, RedisModel};
 use subconscious_tests::cluster::{Cluster, ClusterNode};
 use subconscious_tests::proxy::Proxy;
+use subconscious_tests::with_protocol;
 
 #[derive(Debug, Clone, PartialEq, RedisModel)]
 struct Account {
@@ -30,7 +31,7 @@ async fn a_model_works_as_on_one_server() {
     // By the address of a cluster, and by that of a single node.
     for url in [cluster.url(), cluster.nodes[2].server.url().to_owned()] {
         for namespace in ["", "staging"] {
-            let db = Db::builder().namespace(namespace).open(&url).await.unwrap();
+            let db = Db::builder().namespace(namespace).open(&with_protocol(&url)).await.unwrap();
             db.ping().await.unwrap();
             let mut accounts: Vec<Account> = (0..300).map(account).collect();
             for account in Account::all().fetch(&db).await.unwrap() {
