@@ -200,6 +200,17 @@ impl StoredSchema {
                 columns.push_str(&format!("\n{line}"));
             }
         }
+        // Nobody has maintained the nulls that are being dropped. Indexes share them, so all that
+        // have nulls wait until the old ones are gone.
+        for line in description::lines(&columns) {
+            let dropped = self.dropping.of(line.name).has_nulls();
+            let stored = description::line(&self.columns, line.name);
+            if dropped && !stored.is_some_and(|stored| self.maintained(&stored).has_nulls()) {
+                let parts = line.parts().without([Part::Owners].into_iter().collect());
+                next.dropping.add(line.name, parts);
+                next.building.add(line.name, parts);
+            }
+        }
         next.columns = columns;
         next.defaults = next.defaults_with(schema);
         let same = next.columns == self.columns && next.types == *known && next.building == self.building;
@@ -260,7 +271,12 @@ impl StoredSchema {
         let mut building = PartList::default();
         for line in description::lines(&next.columns) {
             let left = next.dropping.of(line.name);
-            building.add(line.name, line.parts().iter().filter(|part| left.has(*part)).collect());
+            // Indexes share nulls: see `with`.
+            let waits = |part: &Part| left.has(*part) || left.has_nulls() && *part != Part::Owners;
+            building.add(line.name, line.parts().iter().filter(waits).collect());
+        }
+        for name in building.names() {
+            next.dropping.add(name, building.of(name));
         }
         next.building = building;
         next
@@ -273,7 +289,9 @@ impl StoredSchema {
         for stored in self.lines() {
             let ours = description::line(&schema.description, stored.name);
             let (index, sort, unique) = ours.map_or((false, false, false), |ours| (ours.index, ours.sort, ours.unique));
-            let (index, sort, unique) = (stored.index && index, stored.sort && sort, stored.unique && unique);
+            // An order of few values has lists, too, which serve a program that has `index` alone.
+            let index = index && stored.parts().has(Part::Lists);
+            let (sort, unique) = (stored.sort && sort, stored.unique && unique);
             let mut line = Line { index, sort, unique, ..stored };
             let same_form = |part| ours.is_some_and(|ours| same_form(part, line.kind, ours.kind));
             if !line.parts().iter().all(same_form) {

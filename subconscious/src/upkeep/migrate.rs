@@ -58,7 +58,11 @@ pub(crate) async fn migrate(
             let mut next = stored.of_no_records(schema);
             next.fingerprint = next.state();
             if next == stored || target.switch(db, &stored, &next).await? {
-                return Ok(Migration::default());
+                if next.dropping.is_empty() {
+                    return Ok(Migration::default());
+                }
+                // Entries of an earlier time may be left, and records may come.
+                drop_indexes(target, db, &next, &mut || progress(&migration)).await?;
             }
             continue;
         }
@@ -296,8 +300,12 @@ async fn build(
                     }
                     // The same fingerprint, but as if the orders were complete.
                     let stored = StoredSchema { fingerprint: stored.fingerprint.clone(), ..finished.clone() };
-                    check::add_ordinals(db, target, target.program.ordered(&stored)).await?;
-                    ordered = true;
+                    match check::add_ordinals(db, target, target.program.ordered(&stored)).await {
+                        Ok(()) => ordered = true,
+                        // Another process was faster.
+                        Err(Error::Schema { .. }) => return Ok(()),
+                        Err(error) => return Err(error),
+                    }
                 }
             }
             Answer::Refused(Refusal::Ordinal { column, value }) => {

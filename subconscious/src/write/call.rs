@@ -154,12 +154,13 @@ impl Target {
             for number in numbers {
                 let write = writes[number];
                 results[number] = match &mut answers {
-                    Ok(answers) => match Answer::of(answers.next().unwrap_or(Value::Nil)) {
-                        Answer::Refused(Refusal::Failed(error)) => {
+                    Ok(answers) => match answers.next().map(Answer::of) {
+                        Some(Answer::Refused(Refusal::Failed(error))) => {
                             let error = raised(&error);
                             Err(self.failure(write, script.named(db, &write.key, error).await))
                         }
-                        answer => target.done(write, answer),
+                        Some(answer) => target.done(write, answer),
+                        None => Err(target.unexpected(&"fewer answers than records")),
                     },
                     Err(error) => Err(self.failure(write, error.clone())),
                 };
@@ -195,8 +196,14 @@ impl Target {
                 db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
             }
             let (numbers, commands): (Vec<_>, Vec<_>) = groups(&target, &left).into_iter().unzip();
-            let replies = script.run_many(db, &pipeline(commands)).await;
-            let replies = replies.map_err(|error| self.failure(first, error))?;
+            // None is left if each was refused before it was sent.
+            let replies = match commands.is_empty() {
+                true => Vec::new(),
+                false => {
+                    let replies = script.run_many(db, &pipeline(commands)).await;
+                    replies.map_err(|error| self.failure(first, error))?
+                }
+            };
             left.clear();
             let mut stored = None;
             for (numbers, reply) in numbers.into_iter().zip(replies) {

@@ -42,6 +42,7 @@ mod types;
 mod ui;
 mod unknown;
 mod values;
+mod versions;
 mod writes;
 
 /// A runtime for the tests that are not async themselves.

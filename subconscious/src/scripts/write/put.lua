@@ -186,8 +186,8 @@ elseif life == 'renew' or life == 'new' and not known then
   deadline = now + ARGV[at + 4]
 end
 
-if known and x ~= '0' then
-  -- The foreign columns of a record stay as they are stored.
+if known then
+  -- The foreign columns of a record stay as they are stored, those without an index, too.
   last = last - 2 * d
   for i = n - x + 1, n do
     if old[i + 1] then
