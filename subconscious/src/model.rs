@@ -703,7 +703,7 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
     /// ms of the server's time.
     ///
     /// It removes nothing: older programs go on reading and writing meanwhile and afterwards, and
-    /// maintain the new indexes as well. An older program that calls it changes nothing.
+    /// maintain the new indexes as well. An older program that calls it removes nothing, either.
     /// [`drop_unused_indexes`](Self::drop_unused_indexes) removes what no program needs any more. A
     /// query that needs an index that is still being built is refused. If the migration is stopped,
     /// the next call continues it. Several callers at the same time share the work.
@@ -761,16 +761,18 @@ pub trait RedisModel: Sized + Send + Sync + 'static {
         )
     }
 
-    /// Removes the indexes that this model does not have, and the `unique` of columns where this
-    /// model has none. Call it when no program needs them any more: programs that do are refused
-    /// from then on, until one of them calls [`migrate`](Self::migrate). Loads still work.
+    /// Removes the indexes that this model does not have, and the `unique` and the stored `default`
+    /// of columns where this model has none. Call it when no program needs them any more: programs
+    /// that do are refused from then on, until one of them calls [`migrate`](Self::migrate). Loads
+    /// still work.
     ///
     /// One round trip, and if there is anything to remove, one for 500 keys of the whole database
     /// and one for 100 keys of the indexes.
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`](crate::Error::Schema) if the layout is an older one.
+    /// [`Error::Schema`](crate::Error::Schema) if the layout is an older one, or if the key or the
+    /// type of a column is another one than any stored; then nothing is dropped.
     ///
     /// # Cancel safety
     ///

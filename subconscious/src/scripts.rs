@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use redis::{Arg, Cmd};
 
 use crate::model::keys::{self, guard};
-use crate::model::{index, layout};
+use crate::model::{index, layout, stored};
 use crate::query::plan::cost;
 use crate::value::Kind;
 
@@ -112,8 +112,8 @@ fn expand(text: &str, within: &[&str]) -> Result<String, String> {
     Ok(out)
 }
 
-/// The values of the names in capitals that the scripts use but do not define: numbers and parts of
-/// keys that Rust also uses.
+/// The values of the names in capitals that the scripts use but do not define: numbers, parts of
+/// keys and names of fields that Rust also uses.
 fn constants() -> HashMap<&'static str, String> {
     let layout = [
         ("SEGMENT", layout::SEGMENT.into()),
@@ -153,8 +153,11 @@ fn constants() -> HashMap<&'static str, String> {
         ("SEGMENT_ZONE_END", layout::ZONES - 1),
     ];
     let zones = zones.map(|(name, byte)| (name, format!("'{byte}'")));
+    let quoted = |fields: &[&str]| fields.iter().map(|field| format!("'{field}'")).collect::<Vec<_>>().join(", ");
+    let fields =
+        [("STORED_FIELDS", quoted(&stored::FIELDS)), ("SWITCHED_FIELDS", quoted(&stored::FIELDS[..stored::SWITCHED]))];
     let costs = cost::SCRIPTS.into_iter().map(|(name, cost)| (name, cost.to_string()));
-    numbers.chain(codes).chain(keys).chain(zones).chain(costs).collect()
+    numbers.chain(codes).chain(keys).chain(zones).chain(fields).chain(costs).collect()
 }
 
 /// A text in which the names of constants are replaced by their values.

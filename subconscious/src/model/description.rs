@@ -59,6 +59,33 @@ impl<'a> Line<'a> {
         same_shape && (self.type_name == other.type_name || holds(self.type_name, other.type_name))
     }
 
+    /// Whether this part of an index has the same keys and members for the values of both columns.
+    pub(crate) fn same_form(&self, part: Part, other: &Line<'_>) -> bool {
+        match part {
+            // The ordinals of two types are different numbers.
+            Part::Ordinals => self.has_type_of(other),
+            Part::Sorted => self.kind == other.kind,
+            Part::Lists | Part::Owners => self.kind == other.kind || self.is_of_texts() && other.is_of_texts(),
+        }
+    }
+
+    /// Whether this part of the column's index is right if a program whose column is `other`
+    /// writes values.
+    pub(crate) fn takes(&self, part: Part, other: &Line<'_>) -> bool {
+        let takes_texts = match part {
+            Part::Ordinals => return self.has_type_of(other),
+            Part::Sorted => self.kind == Kind::Bytes.code(),
+            Part::Lists | Part::Owners => self.is_of_texts(),
+        };
+        self.same_form(part, other) || self.holds(other) || takes_texts && other.kind != Kind::List.code()
+    }
+
+    /// Whether a value of the column is one text. Equal values of other kinds may be stored in
+    /// several forms, or a column has several values.
+    fn is_of_texts(&self) -> bool {
+        ![Kind::Decimal, Kind::Float, Kind::List].map(Kind::code).contains(&self.kind)
+    }
+
     /// The line without the attributes of indexes.
     pub(crate) fn without_index(&self) -> Self {
         Self { index: false, sort: false, unique: false, ..*self }
@@ -107,14 +134,6 @@ fn holds(wide: &str, narrow: &str) -> bool {
         (_, Some(wide), Some(narrow), _) => wide > narrow,
         _ => matches!((wide, narrow), ("f64", "f32") | ("text", "enum")),
     }
-}
-
-/// Whether a part of an index has the same keys and members for both kinds of values.
-pub(crate) fn same_form(part: Part, one: char, other: char) -> bool {
-    // Equal values of these kinds may be stored in several forms, or a column has several values.
-    let own_form = [Kind::Decimal, Kind::Float, Kind::List].map(Kind::code);
-    let of_texts = matches!(part, Part::Lists | Part::Owners);
-    one == other || of_texts && !own_form.contains(&one) && !own_form.contains(&other)
 }
 
 /// The columns of a description. Lines that are not about a column are skipped.

@@ -83,9 +83,7 @@ impl Parts {
         let unique = if self.has(Part::Owners) { UNIQUE } else { NOT_UNIQUE };
         format!("{}{kind}{unique}0", index.code())
     }
-}
 
-impl Parts {
     /// The index spec to build these parts with. An order of values is built with their lists,
     /// where entries that exist stay.
     pub(crate) fn spec_to_build(self, kind: char) -> String {

@@ -104,7 +104,7 @@ impl Target {
     /// Stores the schema of a model that has no records. If another program was faster, the next
     /// call says so.
     async fn describe(&self, db: &Db, stored: StoredSchema) -> Result<Self> {
-        let mut next = stored.of_no_records(self.program);
+        let mut next = stored.of_no_records(self.program, false);
         next.fingerprint = next.state();
         self.switch(db, &stored, &next).await?;
         Ok(self.with(db, &next, false))
@@ -159,6 +159,20 @@ impl Target {
         if stored.count > 0 && stored.is_stored() {
             if let Some(difference) = stored.lacks(self.program) {
                 return Err(self.schema_error(difference));
+            }
+            let model = self.program.name();
+            if stored.building.is_empty() && !stored.dropping.is_empty() {
+                let what = "unused indexes are still being dropped";
+                return Err(
+                    self.schema_error(format!("{what}. `{model}::drop_unused_indexes` goes on where it was stopped"))
+                );
+            }
+            if !stored.is_finished() && !stored.builds_for(self.program) {
+                let names = stored.building.names().collect::<Vec<_>>().join(", ");
+                return Err(self.schema_error(format!(
+                    "the index of {names} is still being built, which this program does not need. Call `{model}::migrate` in \
+                     a program that does. If none is left, call `drop_unused_indexes` in this one"
+                )));
             }
             if !stored.is_finished() {
                 return Err(self.unfinished(&stored.building));

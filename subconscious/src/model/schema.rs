@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::description::{self, Line};
 use crate::model::id;
 use crate::model::index::{self, Part, Parts};
-use crate::model::stored::{StoredDefault, StoredSchema, defaults};
+use crate::model::stored::{StoredDefault, StoredSchema, default_of, defaults};
 use crate::text::Excerpt;
 use crate::value::{
     AutoIncrementValue, ColumnType, ColumnValue, IndexValue, Indexable, IntegerValue, KeyValue, Kind, SortKey,
@@ -135,6 +135,11 @@ impl ModelSchema {
             let order = [Part::Sorted, Part::Ordinals].into_iter().any(|part| complete.has(part));
             column.sort = (sort || all && line.sort) && order;
             column.unique = (unique || all && line.unique) && complete.has(Part::Owners);
+            if all && column.kind.code() != line.kind {
+                // The index of another type, which takes the values of this one.
+                column.kind = Kind::of(line.kind);
+            }
+            column.refuses_null = column.nullable && default_of(&stored.defaults, column.name).is_some();
             column.maintain(stored.maintained(&line), line.kind);
         }
         let foreign = |line: &Line<'_>| columns.iter().all(|column| column.name != line.name);
@@ -193,6 +198,22 @@ impl ModelSchema {
             Some(StoredDefault::line(column.name, column.ordinal_of(&stored).unwrap_or_default(), &stored))
         };
         self.indexed.iter().filter_map(default).collect()
+    }
+
+    /// Stored defaults, in which that of this column has the ordinal that it has in this program.
+    pub(crate) fn with_ordinal(&self, stored: &str, name: &str) -> String {
+        let line = |default: StoredDefault<'_>| {
+            let stored = default.stored();
+            let column = self.columns.iter().find(|column| column.name == name && default.name == name);
+            let ordinal = column.map_or(default.ordinal, |column| column.ordinal_of(&stored).unwrap_or(u16::MAX));
+            StoredDefault::line(default.name, ordinal, &stored)
+        };
+        defaults(stored).map(line).collect()
+    }
+
+    /// The line of this program's column: that of the description, or else that of the types.
+    pub(crate) fn line_of(&self, name: &str) -> Option<Line<'_>> {
+        description::line(&self.description, name).or_else(|| description::line(&self.types, name))
     }
 
     /// The names in the order in which the columns are declared. Those of other columns come last.
@@ -306,6 +327,8 @@ pub struct ColumnSchema {
     spec: String,
     /// Of a foreign column: what a record has that is saved without it, and its ordinal.
     pub(crate) foreign_default: Option<(Vec<u8>, u16)>,
+    /// Whether another program has the column with a default and an index, where null is no value.
+    refuses_null: bool,
 }
 
 impl ColumnSchema {
@@ -334,6 +357,7 @@ impl ColumnSchema {
             parts: Parts::NONE,
             spec: String::new(),
             foreign_default: None,
+            refuses_null: false,
         }
     }
 
@@ -350,9 +374,7 @@ impl ColumnSchema {
             index: all && line.index && complete.has(Part::Lists),
             sort: all && line.sort && order,
             unique: all && line.unique && complete.has(Part::Owners),
-            foreign_default: defaults(&stored.defaults)
-                .find(|default| default.name == line.name)
-                .map(|default| (default.stored(), default.ordinal)),
+            foreign_default: default_of(&stored.defaults, line.name).map(|default| (default.stored(), default.ordinal)),
             ordinal: |_| None,
             read: |_| Ok(()),
             ..Self::new::<Vec<u8>>("")
@@ -589,6 +611,17 @@ impl ColumnSchema {
     /// Refuses a stored value that is too long for the column's index, if it has one.
     pub(crate) fn try_index(&self, stored: &[u8]) -> Result<(), ValueError> {
         if self.is_maintained() { self.kind.check_indexed(stored) } else { Ok(()) }
+    }
+
+    /// Refuses null where another program has a default instead.
+    pub(crate) fn try_null(&self) -> Result<(), ValueError> {
+        if !self.refuses_null {
+            return Ok(());
+        }
+        Err(ValueError::new(
+            "null is no value any more: another version of this program has an index of the column, and a default for \
+             records without it. Save a value. If no such program is left, call `drop_unused_indexes` in this one",
+        ))
     }
 
     /// The type in words.

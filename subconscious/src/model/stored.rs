@@ -9,16 +9,18 @@ use std::fmt;
 
 use redis::Value;
 
-use crate::model::description::{self, Line, same_form};
+use crate::model::description::{self, Line};
 use crate::model::id;
 use crate::model::index::{Part, Parts};
 use crate::model::schema::{LAYOUT, ModelSchema, fingerprint};
 use crate::server::reply;
 
-/// The fields of `meta` that a stored schema is read from, in the order in which scripts answer
-/// them: see `scripts/shared/stored.lua`.
+/// The fields of `meta` that a stored schema is read from.
 pub(crate) const FIELDS: [&str; 8] =
     ["schema", "columns", "types", "defaults", "dropping", "building", "count", "rows"];
+
+/// The number of these that a change of the schema sets. They come first.
+pub(crate) const SWITCHED: usize = 6;
 
 /// The layout that a migration turns into this one.
 const OLDER_LAYOUT: &str = "layout 2";
@@ -71,6 +73,12 @@ impl PartList {
             let all = self.of(column).iter().chain(parts.iter()).collect();
             self.columns.insert(column.to_owned(), all);
         }
+    }
+
+    fn remove(&mut self, column: &str, parts: Parts) {
+        let left = self.of(column).without(parts);
+        self.columns.remove(column);
+        self.add(column, left);
     }
 }
 
@@ -168,6 +176,12 @@ impl StoredSchema {
         self.maintained(line).without(self.building.of(line.name))
     }
 
+    /// Whether something is being built that this program needs.
+    pub(crate) fn builds_for(&self, schema: &ModelSchema) -> bool {
+        let needs = |ours: Line<'_>| ours.parts().iter().any(|part| self.building.of(ours.name).has(part));
+        self.building.directory || description::lines(&schema.description).any(needs)
+    }
+
     /// The schema that also has what this program needs. `None` if the stored one has it already.
     pub(crate) fn with(&self, schema: &ModelSchema) -> Result<Option<Self>, String> {
         if !self.is_stored() {
@@ -186,12 +200,23 @@ impl StoredSchema {
         }
         let (known, mut next) = (self.known_types(), self.clone());
         next.types = description::merged(&known, &schema.types);
+        next.defaults = self.defaults_with(schema);
         let mut columns = String::from(LAYOUT);
         for stored in self.lines() {
-            let line = match description::line(&schema.description, stored.name) {
+            let mut line = match schema.line_of(stored.name) {
                 Some(ours) => next.widen(&known, &stored, &ours)?,
                 None => stored,
             };
+            if !line.has_type_of(&stored) {
+                next.defaults = schema.with_ordinal(&next.defaults, line.name);
+            }
+            if default_of(&next.defaults, line.name).is_some() {
+                line.null = false;
+                if stored.null || default_of(&self.defaults, line.name).is_none() {
+                    // Records without the column get the default, and their nulls go.
+                    next.building.add(line.name, line.parts());
+                }
+            }
             columns.push_str(&format!("\n{line}"));
         }
         for line in description::lines(&schema.description) {
@@ -212,8 +237,7 @@ impl StoredSchema {
             }
         }
         next.columns = columns;
-        next.defaults = next.defaults_with(schema);
-        let same = next.columns == self.columns && next.types == *known && next.building == self.building;
+        let same = Self { types: next.types.clone(), ..self.clone() } == next && next.types == *known;
         Ok((!same).then_some(next))
     }
 
@@ -227,15 +251,16 @@ impl StoredSchema {
             unique: stored.unique || ours.unique,
             ..*stored
         };
-        let fits = serves(&attributes, ours);
+        let fits = serves(&attributes, ours) && attributes.parts().iter().all(|part| attributes.takes(part, ours));
         let is_known = description::lines(types).any(|line| line.name == ours.name && line.has_type_of(ours));
         if !fits && is_known {
             return Err(format!(
-                "the index of `{0}` was changed from {1} to {2}, and this program is an older one. Update it. To go back \
-                 instead, stop all other programs, call `drop_unused_indexes` in this one, and then `migrate`",
+                "the index of `{0}` is one of {1} by now, which is not that of {2}, and this program is an older one. \
+                 Update it. To go back instead, stop all other programs, call `drop_unused_indexes` in this one, and \
+                 then `migrate`",
                 ours.name,
-                ours.type_text(),
-                stored.type_text()
+                stored.type_text(),
+                ours.type_text()
             ));
         }
         let line = if fits && (is_known || stored.holds(ours)) {
@@ -244,13 +269,14 @@ impl StoredSchema {
             Line { type_name: ours.type_name, kind: ours.kind, ..attributes }
         };
         let (before, after) = (stored.parts(), line.parts());
-        let other_form = |part: &Part| after.has(*part) && !same_form(*part, stored.kind, line.kind);
+        let other_form = |part: &Part| after.has(*part) && !stored.same_form(*part, &line);
         let mut changed: Parts = before.iter().filter(other_form).collect();
         if changed.has(Part::Lists) && before.has(Part::Ordinals) {
             changed = changed.iter().chain([Part::Ordinals]).collect();
         }
         let name = line.name;
         let unfinished = self.dropping.of(name);
+        self.building.remove(name, before.without(after));
         self.dropping.add(name, before.without(after));
         self.dropping.add(name, changed);
         self.building.add(name, after.without(before));
@@ -260,10 +286,12 @@ impl StoredSchema {
     }
 
     /// The schema of a model that has no records. If the stored one can't get what this program
-    /// needs, this program's own takes its place.
-    pub(crate) fn of_no_records(&self, schema: &ModelSchema) -> Self {
+    /// needs, this program's own takes its place. So does it if the types of columns differ, unless
+    /// this program `may_retype` them: another struct may have the same name.
+    pub(crate) fn of_no_records(&self, schema: &ModelSchema, may_retype: bool) -> Self {
+        let fits = may_retype || description::changed(&self.known_types(), &schema.types).is_empty();
         let mut next = match self.with(schema) {
-            Ok(Some(next)) if description::changed(&self.known_types(), &schema.types).is_empty() => next,
+            Ok(Some(next)) if fits => next,
             Ok(None) => self.clone(),
             _ => Self { dropping: self.dropping.clone(), ..Self::first(schema) },
         };
@@ -282,6 +310,33 @@ impl StoredSchema {
         next
     }
 
+    /// Says why this program can't remove what other programs need: it has another key, or types
+    /// that no migration has tried. They may be those of another struct of the same name.
+    pub(crate) fn untried(&self, schema: &ModelSchema) -> Option<String> {
+        let mut untried = self.other_key(schema);
+        untried.extend(self.other_types(schema));
+        if untried.is_empty() {
+            return None;
+        }
+        Some(format!("nothing was dropped, as {}. {}", untried.join("; "), schema.advice()))
+    }
+
+    fn other_key(&self, schema: &ModelSchema) -> Vec<String> {
+        let (stored, ours) = (key(&self.columns), key(&schema.description));
+        if stored == ours {
+            return Vec::new();
+        }
+        vec![format!("the key is `{}`, this program's is `{}`", stored.join("`, `"), ours.join("`, `"))]
+    }
+
+    fn other_types(&self, schema: &ModelSchema) -> Vec<String> {
+        let say = |(stored, ours): (Line<'_>, Line<'_>)| {
+            let (name, stored, ours) = (ours.name, stored.type_text(), ours.type_text());
+            format!("`{name}` is stored as {stored}, and is {ours} in this program")
+        };
+        description::changed(&self.known_types(), &schema.types).into_iter().map(say).collect()
+    }
+
     /// The schema without the indexes that this program does not have. `None` if there are none.
     pub(crate) fn without_unused(&self, schema: &ModelSchema) -> Option<Self> {
         let mut next = self.clone();
@@ -292,8 +347,10 @@ impl StoredSchema {
             // An order of few values has lists, too, which serve a program that has `index` alone.
             let index = index && stored.parts().has(Part::Lists);
             let (sort, unique) = (stored.sort && sort, stored.unique && unique);
-            let mut line = Line { index, sort, unique, ..stored };
-            let same_form = |part| ours.is_some_and(|ours| same_form(part, line.kind, ours.kind));
+            // Where this program has no default, there can be nulls from now on.
+            let null = stored.null || schema.line_of(stored.name).is_some_and(|ours| ours.null);
+            let mut line = Line { null, index, sort, unique, ..stored };
+            let same_form = |part| ours.is_some_and(|ours| line.same_form(part, &ours));
             if !line.parts().iter().all(same_form) {
                 line = line.without_index();
             }
@@ -307,12 +364,12 @@ impl StoredSchema {
         building.directory = self.building.directory;
         (next.columns, next.building) = (columns, building);
         next.types = description::replaced(&self.known_types(), &schema.types);
+        let ours = schema.stored_defaults();
         let is_indexed = |name: &str| next.lines().any(|line| line.name == name && line.is_indexed());
-        next.defaults = defaults(&self.defaults)
-            .filter(|default| is_indexed(default.name))
-            .map(|default| format!("{default}\n"))
-            .collect();
-        (next.columns != self.columns || next.types != self.types).then_some(next)
+        let is_kept = |name: &str| default_of(&ours, name).is_some() && is_indexed(name);
+        let kept = defaults(&self.defaults).filter(|default| is_kept(default.name));
+        next.defaults = kept.map(|default| format!("{default}\n")).collect();
+        (next != *self).then_some(next)
     }
 
     /// What turns an older layout into this one: all posting lists, containers and sorted sets are
@@ -358,7 +415,7 @@ impl StoredSchema {
     /// The stored defaults, and those of this program for columns that have none yet.
     fn defaults_with(&self, schema: &ModelSchema) -> String {
         let ours = schema.stored_defaults();
-        let new = defaults(&ours).filter(|new| defaults(&self.defaults).all(|stored| stored.name != new.name));
+        let new = defaults(&ours).filter(|new| default_of(&self.defaults, new.name).is_none());
         defaults(&self.defaults).chain(new).map(|default| format!("{default}\n")).collect()
     }
 
@@ -371,22 +428,27 @@ impl StoredSchema {
         if layout != LAYOUT {
             return Some(format!("the records have {layout}, this program has {LAYOUT}. {}", schema.advice()));
         }
-        let (stored, ours) = (key(&self.columns), key(&schema.description));
-        let mut lacking = Vec::new();
-        if stored != ours {
-            lacking.push(format!("the key is `{}`, this program's is `{}`", stored.join("`, `"), ours.join("`, `")));
-        }
-        for (stored, ours) in description::changed(&self.known_types(), &schema.types) {
-            let (name, stored, ours) = (ours.name, stored.type_text(), ours.type_text());
-            lacking.push(format!("`{name}` is stored as {stored}, and is {ours} in this program"));
-        }
-        for ours in description::lines(&schema.description).filter(Line::is_indexed) {
-            match description::line(&self.columns, ours.name) {
-                Some(stored) if serves(&stored, &ours) => {}
-                Some(stored) if stored.is_indexed() => {
+        let mut lacking = self.other_key(schema);
+        lacking.extend(self.other_types(schema));
+        let defaults = schema.stored_defaults();
+        for ours in description::lines(&schema.types).filter_map(|line| schema.line_of(line.name)) {
+            let name = ours.name;
+            let stored = description::line(&self.columns, name).filter(Line::is_indexed);
+            let is_new = |text: &str| default_of(text, name).is_none();
+            match stored {
+                None if ours.is_indexed() => lacking.push(format!("this program has `{ours}`, which is not indexed")),
+                Some(stored) if !serves(&stored, &ours) => {
                     lacking.push(format!("this program has `{ours}`, stored is `{stored}`"));
                 }
-                _ => lacking.push(format!("this program has `{ours}`, which is not indexed")),
+                Some(stored) if !stored.parts().iter().all(|part| stored.takes(part, &ours)) => {
+                    let text = ours.type_text();
+                    lacking
+                        .push(format!("`{name}` is {text} in this program, which the index `{stored}` does not take"));
+                }
+                Some(_) if is_new(&self.defaults) && !is_new(&defaults) => {
+                    lacking.push(format!("`{name}` has a default in this program, and null in its index"));
+                }
+                _ => {}
             }
         }
         if lacking.is_empty() {
@@ -399,7 +461,7 @@ impl StoredSchema {
 
 /// Whether the index of the stored line has all that a program with the line `ours` needs of it.
 fn serves(stored: &Line<'_>, ours: &Line<'_>) -> bool {
-    let has = |part| stored.parts().has(part) && same_form(part, stored.kind, ours.kind);
+    let has = |part| stored.parts().has(part) && stored.same_form(part, ours);
     ours.parts().iter().all(has)
 }
 
@@ -434,6 +496,11 @@ impl fmt::Display for StoredDefault<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.name, self.ordinal, self.hex)
     }
+}
+
+/// The stored default of the column with this name.
+pub(crate) fn default_of<'a>(text: &'a str, name: &str) -> Option<StoredDefault<'a>> {
+    defaults(text).find(|default| default.name == name)
 }
 
 /// The stored defaults in a text.

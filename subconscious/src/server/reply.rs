@@ -19,8 +19,6 @@ pub(crate) enum Answer {
 pub(crate) enum Refusal {
     /// The program is not registered: the stored schema is this one, or there is none.
     Schema(Box<StoredSchema>),
-    /// Old indexes are still being dropped.
-    Dropping,
     /// The posting lists of a filter are too long for a script.
     Lists,
     /// Expired records have not been removed yet.
@@ -86,7 +84,6 @@ impl Refusal {
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
         let parts: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         match parts[..] {
-            [b"dropping"] => Self::Dropping,
             [b"lists"] => Self::Lists,
             [b"due"] => Self::Due,
             [b"exists"] => Self::Exists,

@@ -8,7 +8,7 @@ use crate::model::description;
 use crate::model::index::Part;
 use crate::model::keys::Key;
 use crate::model::schema::ColumnSchema;
-use crate::model::stored::{PartList, StoredSchema};
+use crate::model::stored::{PartList, StoredSchema, default_of};
 use crate::model::target::Target;
 use crate::scripts::{BUILD, DROP};
 use crate::server::Db;
@@ -55,7 +55,7 @@ pub(crate) async fn migrate(
     loop {
         let stored = target.stored(db).await?;
         if stored.count == 0 {
-            let mut next = stored.of_no_records(schema);
+            let mut next = stored.of_no_records(schema, true);
             next.fingerprint = next.state();
             if next == stored || target.switch(db, &stored, &next).await? {
                 if next.dropping.is_empty() {
@@ -71,14 +71,11 @@ pub(crate) async fn migrate(
             begin(db, target, &stored, next, &mut migration, progress).await?;
             continue;
         }
-        let unfinished: Vec<&str> = stored.building.names().collect();
-        let needs = |name: &&str| schema.columns().iter().any(|column| column.is_indexed() && column.name() == *name);
-        let needed = stored.building.directory || unfinished.iter().any(needs);
         if !stored.dropping.is_empty() {
             drop_indexes(target, db, &stored, &mut || progress(&migration)).await?;
-        } else if needed {
+        } else if stored.builds_for(schema) {
             if migration.built.is_empty() {
-                migration.built = unfinished.into_iter().map(str::to_owned).collect();
+                migration.built = stored.building.names().map(str::to_owned).collect();
             }
             build(target, db, &stored, &mut migration, progress).await?;
         } else {
@@ -107,7 +104,8 @@ async fn begin(
         let parts = new_parts(column.name());
         let other_type = other_types.iter().any(|(_, ours)| ours.name == column.name());
         if !column.is_key() && (other_type || !parts.is_empty()) {
-            trials.push(Trial { column, unique: parts.has(Part::Owners) });
+            let default = default_of(&next.defaults, column.name()).map(|default| default.stored());
+            trials.push(Trial { column, unique: parts.has(Part::Owners), default });
         }
     }
     trial::try_values(target, db, &trials, stored.rows, migration, progress).await?;
@@ -136,6 +134,9 @@ pub(crate) async fn drop_unused_indexes(db: &Db, target: &Target) -> Result<Migr
         }
         if stored.has_older_layout() {
             return Err(refuse(stored.lacks(schema).unwrap_or_default()));
+        }
+        if let Some(difference) = stored.untried(schema) {
+            return Err(refuse(difference));
         }
         if let Some(mut next) = stored.without_unused(schema) {
             next.fingerprint = next.state();
@@ -238,9 +239,8 @@ impl Building<'_> {
             command.arg(0);
         }
         for column in columns {
-            let default = column.default.and_then(|default| default());
-            match default.or_else(|| column.foreign_default.clone().map(|(default, _)| default)) {
-                Some(default) => command.arg("default").arg(default),
+            match default_of(&stored.defaults, column.name()) {
+                Some(default) => command.arg("default").arg(default.stored()),
                 None if column.is_key() && target.program.key.len() == 1 => command.arg("id").arg(""),
                 None => command.arg("").arg(""),
             };
@@ -271,7 +271,7 @@ async fn build(
         if foreign && stored.building.of(name).has(Part::Ordinals) {
             let difference = format!(
                 "the index of {name} is being built, whose order only the programs know that have this column. Call \
-                 `{model}::migrate` in one of them"
+                 `{model}::migrate` in one of them. If none is left, call `drop_unused_indexes` in this one"
             );
             return Err(Error::Schema { model, difference });
         }

@@ -64,11 +64,21 @@ impl Target {
         script: &Script,
         build: impl Fn(&Self) -> Result<Call>,
     ) -> Result<(&'static ModelSchema, Vec<Value>)> {
-        let mut target = Cow::Borrowed(self);
-        for attempt in 0..ATTEMPTS {
-            let Call { command, write } = build(&target)?;
-            if attempt == 0 {
+        let (mut target, mut may_write) = (Cow::Borrowed(self), false);
+        for _ in 0..ATTEMPTS {
+            let Call { command, write } = match build(&target) {
+                Ok(call) => call,
+                Err(error) => match target.newer(db).await? {
+                    Some(newer) => {
+                        target = Cow::Owned(newer);
+                        continue;
+                    }
+                    None => return Err(error),
+                },
+            };
+            if !may_write {
                 db.may_write(&self.keys).await.map_err(|error| self.failure(&write, error))?;
+                may_write = true;
             }
             let reply = script.run(db, &command).await.map_err(|error| self.failure(&write, error))?;
             match refused(&reply) {
@@ -89,8 +99,16 @@ impl Target {
         build: impl Fn(&Self, usize) -> Result<Call>,
     ) -> Result<Vec<Result<Vec<Value>>>> {
         let (mut commands, mut writes, mut out) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::new());
-        for number in 0..count {
-            match build(self, number) {
+        let all = |target: &Self| (0..count).map(|number| build(target, number)).collect::<Vec<_>>();
+        let (mut target, mut calls) = (Cow::Borrowed(self), all(self));
+        if calls.iter().any(Result::is_err)
+            && let Some(newer) = self.newer(db).await?
+        {
+            calls = all(&newer);
+            target = Cow::Owned(newer);
+        }
+        for (number, call) in calls.into_iter().enumerate() {
+            match call {
                 Ok(Call { command, write }) => {
                     commands.push((vec![number], command));
                     writes.push(write);
@@ -114,7 +132,7 @@ impl Target {
             first.take().unwrap_or_else(|| numbers.iter().filter_map(again).collect())
         };
         let Replies { target, replies, refused } =
-            self.replies(db, script, &writes, |_, _| Ok(()), groups, refused).await?;
+            target.replies(db, script, &writes, |_, _| Ok(()), groups, refused).await?;
         let mut results = results(count, refused.into_iter().chain(out));
         for (numbers, reply) in replies {
             let Some(&number) = numbers.first() else { continue };
@@ -138,12 +156,12 @@ impl Target {
         check: impl Fn(&Self, usize) -> Result<()>,
         groups: impl FnMut(&Self, &[usize]) -> Vec<(Vec<usize>, Cmd)>,
     ) -> Result<Vec<Result<Vec<Value>>>> {
-        // A call that is refused in this way for its first record has written none of its records.
-        let of_first = |reply: &Value| match reply {
-            Value::Array(answers) => answers.first().and_then(refused),
+        // A call that is refused in this way for one record has written none of its records.
+        let of_any = |reply: &Value| match reply {
+            Value::Array(answers) => answers.iter().find_map(refused),
             _ => None,
         };
-        let Replies { target, replies, refused } = self.replies(db, script, writes, check, groups, of_first).await?;
+        let Replies { target, replies, refused } = self.replies(db, script, writes, check, groups, of_any).await?;
         let mut results = results(writes.len(), refused);
         for (numbers, reply) in replies {
             let mut answers = match reply {
@@ -184,13 +202,21 @@ impl Target {
         let (mut target, mut left) = (Cow::Borrowed(self), (0..writes.len()).collect::<Vec<_>>());
         let mut why = self.changing();
         for attempt in 0..ATTEMPTS {
-            left.retain(|&number| match check(&target, number) {
-                Ok(()) => true,
-                Err(error) => {
-                    out.push((number, error));
-                    false
+            let checks = |target: &Self| left.iter().map(|&number| (number, check(target, number))).collect::<Vec<_>>();
+            let mut checked = checks(&target);
+            if checked.iter().any(|(_, checked)| checked.is_err())
+                && let Some(newer) = target.newer(db).await?
+            {
+                checked = checks(&newer);
+                target = Cow::Owned(newer);
+            }
+            left.clear();
+            for (number, checked) in checked {
+                match checked {
+                    Ok(()) => left.push(number),
+                    Err(error) => out.push((number, error)),
                 }
-            });
+            }
             let Some(first) = left.first().map(|&number| writes[number]) else { break };
             if attempt == 0 {
                 db.may_write(&self.keys).await.map_err(|error| self.failure(first, error))?;
@@ -227,6 +253,20 @@ impl Target {
         }
         out.extend(left.into_iter().map(|number| (number, why.clone())));
         Ok(Replies { target, replies: answered, refused: out })
+    }
+
+    /// The model with the schema that is stored now, for a call that can't be built for the one that
+    /// was known: a value may have to fit an index of another program that is gone by now. `None`
+    /// if nothing has changed. One round trip, and one more if something has.
+    async fn newer(&self, db: &Db) -> Result<Option<Self>> {
+        if std::ptr::eq(self.schema, self.program) {
+            return Ok(None);
+        }
+        let stored = self.stored(db).await?;
+        if stored.fingerprint == self.schema.fingerprint {
+            return Ok(None);
+        }
+        self.learn(db, stored).await.map(Some)
     }
 
     fn done(&self, write: &Write, answer: Answer) -> Result<Vec<Value>> {

@@ -269,13 +269,18 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    /// A call for a record, which is left alone if one of the seen fields has changed. Values that
-    /// are too long for the indexes that are maintained are refused.
+    /// A call for a record, which is left alone if one of the seen fields has changed. Refuses what
+    /// the indexes that are maintained can't hold: null, or a value that is too long.
     pub(crate) fn call(&self, target: &Target, key: &[u8], seen: &[Seen]) -> Result<Call> {
         let schema = target.schema;
-        for PatchedColumn { at, value, .. } in self.patched.iter().filter(|patched| patched.change == Change::Set) {
+        for PatchedColumn { at, change, value, .. } in &self.patched {
             let column = &schema.columns()[*at];
-            column.try_index(value).map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
+            let checked = match (change, &self.lifetime) {
+                (Change::Set, _) => column.try_index(value),
+                (Change::Clear, _) | (Change::Deadline, Lifetime::Never) => column.try_null(),
+                _ => Ok(()),
+            };
+            checked.map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
         }
         Ok(patch_call(target, key, &self.patched, &self.lifetime, seen))
     }
@@ -398,8 +403,9 @@ pub(crate) async fn expire(
             bounds: ("", ""),
         });
     }
+    let patch = Patch { patched, lifetime };
     let build = |target: &Target| {
-        let mut call = patch_call(target, &address.key, &patched, &lifetime, &[]);
+        let mut call = patch.call(target, &address.key, &[])?;
         call.write.operation = operation;
         Ok(call)
     };

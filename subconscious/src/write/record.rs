@@ -64,14 +64,19 @@ impl Saving {
         Ok(Self { writer, id, version, write })
     }
 
-    /// Refuses values that are too long for the indexes of other programs. The program's own have
-    /// been looked at.
+    /// Refuses values that the indexes of other programs can't hold: null, or a value that is too
+    /// long. The program's own have been looked at.
     pub(crate) fn check(&self, target: &Target) -> Result<()> {
         let schema = target.schema;
         let own = schema.indexed.iter().filter(|&&at| at < schema.all.len());
-        for &at in own.filter(|&&at| !target.program.columns()[at].is_maintained()) {
-            let (column, value) = (&schema.columns()[at], self.value(at).unwrap_or_default());
-            column.try_index(value).map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
+        for &at in own {
+            let column = &schema.columns()[at];
+            let checked = match self.value(at) {
+                None => column.try_null(),
+                Some(_) if target.program.columns()[at].is_maintained() => Ok(()),
+                Some(value) => column.try_index(value),
+            };
+            checked.map_err(|reason| Error::bad_data(schema.name(), column.name(), reason))?;
         }
         Ok(())
     }

@@ -69,7 +69,6 @@ impl Target {
                 Some(difference) => Error::Schema { model, difference },
                 None => self.changing(),
             },
-            Refusal::Dropping => self.changing(),
             Refusal::Corrupt(reason) => Error::Corrupt { model, column: None, key: key(), reason },
             // The callers that can act on these handle them before. Here they are unexpected.
             other @ (Refusal::Due

@@ -82,6 +82,9 @@ mod old {
         pub(super) at: i64,
         pub(super) code: String,
         pub(super) tags: Vec<String>,
+        /// Never null, as the new version can't have that.
+        pub(super) grade: Option<u8>,
+        pub(super) rank: u8,
     }
 
     impl Version for Parcel {
@@ -95,6 +98,8 @@ mod old {
                 at: random.below(50) as i64 - 10,
                 code: format!("{id}-{}", random.below(100)),
                 tags: tags(random),
+                grade: Some(random.below(10) as u8),
+                rank: random.below(200) as u8,
             }
         }
 
@@ -118,7 +123,11 @@ mod old {
                 }
                 1 => {
                     self.code = format!("{}-{}", self.id, random.below(100));
-                    Self::patch(db, self.id, |p| p.code.set(&self.code)).await?;
+                    (self.grade, self.rank) = (Some(random.below(10) as u8), random.below(200) as u8);
+                    Self::patch(db, self.id, |p| {
+                        [p.code.set(&self.code), p.grade.set_or_clear(self.grade), p.rank.set(self.rank)]
+                    })
+                    .await?;
                 }
                 2 => {
                     (self.status, self.at) = (Status::Sent, random.below(50) as i64);
@@ -164,8 +173,8 @@ mod old {
     }
 }
 
-/// A column, an index, a `sort`, a `unique`, a list and a variant are added; a type is wider, and an
-/// index is gone.
+/// A column, an index, a `sort`, a `unique`, a list and a variant are added; two types are wider, of
+/// which one is in another order, a default takes the place of null, and an index is gone.
 mod new {
     use super::*;
 
@@ -199,6 +208,10 @@ mod new {
         pub(super) tariff: String,
         #[column(index)]
         pub(super) region: Option<u8>,
+        #[column(index, sort, default = 7)]
+        pub(super) grade: u8,
+        #[column(sort)]
+        pub(super) rank: u32,
         /// Says what the two columns before are, in which versions may lose each other's values.
         pub(super) note: Option<String>,
     }
@@ -211,7 +224,7 @@ mod new {
 
     impl Version for Parcel {
         fn new(id: u32, random: &mut Random) -> Self {
-            let old::Parcel { customer, town, weight, at, code, tags, .. } = old::Parcel::new(id, random);
+            let old::Parcel { customer, town, weight, at, code, tags, grade, rank, .. } = old::Parcel::new(id, random);
             Self {
                 id,
                 customer,
@@ -223,6 +236,8 @@ mod new {
                 tags,
                 tariff: some(&["basic", "gold"], random).into(),
                 region: some(&[None, Some(1), Some(2)], random),
+                grade: grade.unwrap_or(7),
+                rank: rank.into(),
                 note: None,
             }
             .noted()
@@ -252,7 +267,11 @@ mod new {
                 }
                 1 => {
                     self.code = format!("{}-{}", self.id, random.below(100));
-                    Self::patch(db, self.id, |p| p.code.set(&self.code)).await?;
+                    (self.grade, self.rank) = (random.below(10) as u8, random.below(200) as u32);
+                    Self::patch(db, self.id, |p| {
+                        [p.code.set(&self.code), p.grade.set(self.grade), p.rank.set(self.rank)]
+                    })
+                    .await?;
                 }
                 2 => {
                     (self.status, self.at) = (Status::Lost, random.below(50) as i64);
@@ -273,7 +292,7 @@ mod new {
 
         async fn ask(db: &Db, customer: u32, known: &[&Self], random: &mut Random) {
             let all = Self::filter_by(|p| p.customer.eq(customer));
-            match random.below(6) {
+            match random.below(8) {
                 0 => {
                     let from = random.below(50) as i64 - 10;
                     let count = all.filter(|p| p.at.ge(from)).count(db).await.unwrap();
@@ -307,6 +326,19 @@ mod new {
                     let mut other = Self::new(one.id + SLOTS * 1_000_000, random);
                     other.code = one.code.clone();
                     assert!(other.save(db).await.unwrap_err().is_duplicate());
+                }
+                5 => {
+                    let grade = random.below(10) as u8;
+                    let count = all.filter(|p| p.grade.ge(grade)).count(db).await.unwrap();
+                    assert_eq!(count, known.iter().filter(|p| p.grade >= grade).count() as u64, "{grade}");
+                }
+                6 => {
+                    let found =
+                        all.order_by(|p| p.grade.asc()).order_by(|p| p.rank.desc()).limit(5).fetch(db).await.unwrap();
+                    let mut wanted: Vec<_> = known.iter().map(|p| (p.grade, std::cmp::Reverse(p.rank))).collect();
+                    wanted.sort_unstable();
+                    let found: Vec<_> = found.iter().map(|p| (p.grade, std::cmp::Reverse(p.rank))).collect();
+                    assert_eq!(found, wanted[..wanted.len().min(5)]);
                 }
                 _ => {
                     let first = all.order_by(|p| p.id.asc()).limit(3).ids(db);
@@ -355,6 +387,11 @@ async fn work<V: Version>(db: &Db, slot: u32, steps: u64, mut random: Random) {
             3 | 4 => {
                 if let Some(record) = known.get_mut(&id) {
                     record.change(db, &mut random).await.unwrap();
+                    match random.below(8) {
+                        0 => record.expire(db, Duration::from_secs(3_600)).await.unwrap(),
+                        1 => record.persist(db).await.unwrap(),
+                        _ => {}
+                    }
                 }
             }
             5 => {

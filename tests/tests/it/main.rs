@@ -32,6 +32,7 @@ mod replica;
 mod requests;
 mod rewrite;
 mod rights;
+mod rollouts;
 mod scores;
 mod segments;
 mod strange;

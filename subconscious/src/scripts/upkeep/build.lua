@@ -97,8 +97,10 @@ for _, record in ipairs(found) do
     -- include shared/entry.lua
     if entry then call('SETRANGE', p .. KEY_ENTRIES .. (record[1] - at) / DIRECTORY, text('%d', at * width), entry) end
   end
-  local row, known, old, segment, offset = tonumber(record[1]), false, nil, nil, nil
+  -- The null of a record that gets a default may be in the index already.
+  local row, known, old, segment, offset = tonumber(record[1]), record.added, {}, nil, nil
   for i = 1, n do
+    if known and known[ARGV[names + i]] then old[i + 1] = false end
     ARGV[#ARGV + 1] = record[i + 1] or ''
     ARGV[positions + i] = record[i + 1] and #ARGV or '0'
     ARGV[specs + i] = sub(ARGV[specs + i], 1, 3) .. (record[i + 1] and ordinals[ARGV[names + i] .. ':' .. record[i + 1]] or '0')
@@ -110,7 +112,7 @@ for _, record in ipairs(found) do
     local value = record[i + 1]
     if value and byte(ARGV[specs + i]) == INDEX_ORDINALS then call('ZADD', p .. KEY_VALUES .. ARGV[names + i], sub(ARGV[specs + i], 4), value) end
   end
-  for name, value in pairs(record.added or {}) do call('HSET', record.key, name, value) end
+  for name, value in pairs(known or {}) do call('HSET', record.key, name, value) end
   if due and call('ZSCORE', p .. KEY_TTL, record[1]) then
     local chunk, slot = p .. KEY_EXPIRING .. floor(row / CHUNK), row % CHUNK
     local packed = call('HGET', chunk, slot)

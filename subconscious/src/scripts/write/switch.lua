@@ -3,7 +3,7 @@
 -- migrate.lua, which include this file. KEYS, ARGV and Returns are those of these scripts. This
 -- file uses their locals call, meta and stored (the stored registrations are its third value).
 for program in string.gmatch(stored[3] or '', '%S+') do call('HDEL', meta, program) end
-for i, field in ipairs({ 'schema', 'columns', 'types', 'defaults', 'dropping', 'building' }) do
+for i, field in ipairs({ SWITCHED_FIELDS }) do
   if ARGV[3 + i] == '' then call('HDEL', meta, field) else call('HSET', meta, field, ARGV[3 + i]) end
 end
 call('HDEL', meta, 'built')

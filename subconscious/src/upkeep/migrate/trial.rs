@@ -24,6 +24,18 @@ pub(super) struct Trial<'a> {
     pub(super) column: &'a ColumnSchema,
     /// Whether no two records may have the same value.
     pub(super) unique: bool,
+    /// The value that records without the column get.
+    pub(super) default: Option<Vec<u8>>,
+}
+
+impl Trial<'_> {
+    /// The value that a record will have; `None` for null.
+    fn value<'a>(&'a self, field: &'a Value) -> Option<&'a [u8]> {
+        match field {
+            Value::BulkString(stored) => Some(stored),
+            _ => self.default.as_deref(),
+        }
+    }
 }
 
 /// What was found so far.
@@ -54,7 +66,7 @@ pub(super) async fn try_values(
     let mut found = Found { values: columns.iter().map(|_| HashSet::new()).collect(), again: HashMap::new() };
     each_record(target, db, columns, rows, migration, progress, &mut |hit, values| {
         for (number, (trial, value)) in columns.iter().zip(values).enumerate() {
-            let stored = if let Value::BulkString(stored) = value { Some(&stored[..]) } else { None };
+            let stored = trial.value(value);
             try_value(target, trial.column, &hit.key, stored)?;
             if let (true, Some(stored)) = (trial.unique, stored) {
                 let form = index_form(trial.column.kind, stored);
@@ -71,7 +83,7 @@ pub(super) async fn try_values(
     }
     each_record(target, db, columns, rows, migration, progress, &mut |hit, values| {
         for (number, (trial, value)) in columns.iter().zip(values).enumerate() {
-            let (true, Value::BulkString(stored)) = (trial.unique, value) else { continue };
+            let (true, Some(stored)) = (trial.unique, trial.value(value)) else { continue };
             let form = index_form(trial.column.kind, stored);
             let Some(owners) = found.again.get_mut(&(number, form.to_vec())) else { continue };
             owners.push(printable(&hit.key));
